@@ -1,0 +1,67 @@
+"""assay info: what a bundle says about itself. Reads assay.json alone; verify checks that the rest agrees."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from assay.cli.options import add_bundle, add_json, manifest_of, print_json
+
+if TYPE_CHECKING:
+    from assay.manifest import Graph, Manifest
+
+HELP = "show what a bundle is: task, labels, limits, variants, parity, source"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bundle(parser)
+    add_json(parser, "the bundle's manifest, assay.json, on one line")
+
+
+def run(args: argparse.Namespace) -> int:
+    manifest = manifest_of(args)
+    if args.json:
+        print_json(dict(manifest.document))
+        return 0
+    for name, value in _lines(manifest):
+        print(f"{name:<12}{value}")
+    return 0
+
+
+def _lines(manifest: "Manifest") -> Iterator[tuple[str, str]]:
+    rows = "pairs of texts" if manifest.input == "pair" else "texts"
+    yield "name", manifest.name
+    yield (
+        "model",
+        f"{manifest.architecture}, {manifest.road} graph, pooling {manifest.pooling or 'of the architecture'}",
+    )
+    yield "task", f"{manifest.task} of {rows}, activation {manifest.activation}"
+    yield "labels", ", ".join(manifest.labels)
+    if manifest.scale is not None:
+        low, high = manifest.scale.evol_complexity
+        yield "scale", f"0 to 1; Evol-Complexity {low} to {high}"
+    longer = (
+        "truncated longest-first" if manifest.truncation == "longest_first" else "refused unless truncate is asked for"
+    )
+    yield "reads", f"{manifest.max_length:,} tokens; longer texts are {longer}"
+    for variant, dialects in manifest.variants.items():
+        for dialect, graph in dialects.items():
+            yield f"{variant}", f"{dialect}: {_graph(graph, manifest)}"
+    yield "files", f"{len(manifest.files)}, {_megabytes(record.size for record in manifest.files.values())}"
+    yield "source", _pairs(manifest.source)
+    yield "made with", _pairs(manifest.tools)
+
+
+def _graph(graph: "Graph", manifest: "Manifest") -> str:
+    size = _megabytes(manifest.files[name].size for name in graph.files)
+    delta, threshold = graph.parity.get("max_abs_delta"), graph.parity.get("threshold")
+    parity = f", max |delta logit| {delta:.2g}" if isinstance(delta, int | float) else ""
+    limit = f" of {threshold:.2g} allowed" if parity and isinstance(threshold, int | float) else ""
+    return f"{graph.file}, {size}{parity}{limit}"
+
+
+def _megabytes(sizes: "Iterator[int]") -> str:
+    return f"{sum(sizes) / 1e6:,.1f} MB"
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)

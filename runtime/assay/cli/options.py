@@ -1,0 +1,97 @@
+"""What the commands share: their common options, where their rows come from, and how they print an answer.
+
+Nothing here imports numpy or ONNX Runtime: `assay --help` must answer at once.
+"""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from assay.bundle import open_bundle
+from assay.rows import read_rows
+from assay.validation import Row, check_batch
+
+if TYPE_CHECKING:
+    from assay.manifest import Manifest
+
+__all__ = [
+    "UsageError",
+    "add_bundle",
+    "add_device",
+    "add_json",
+    "add_rows",
+    "given_rows",
+    "manifest_of",
+    "print_json",
+]
+
+
+class UsageError(Exception):
+    """Arguments that do not go together. Ends the command with exit code 2."""
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """The bundle's folder, first of the arguments."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder that assay export made")
+
+
+def add_rows(parser: argparse.ArgumentParser, texts: str) -> None:
+    """The texts to answer, as arguments or from a file, and what a single model is to answer them with."""
+    parser.add_argument("texts", metavar="TEXT", nargs="*", default=[], help=texts)
+    parser.add_argument(
+        "--file", metavar="FILE", help=".jsonl, .csv, .tsv or .txt; - reads JSON lines from standard input"
+    )
+    parser.add_argument("--truncate", action="store_true", help="cut texts that the bundle refuses as too long")
+    parser.add_argument(
+        "--variant", default="auto", help="fp32, int8, fp16, or auto (default): the best for the device"
+    )
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where a model runs, and on how many threads."""
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:N or tensorrt")
+    parser.add_argument("--threads", type=_positive, metavar="N", help="threads of one run; default: the usable cores")
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+    """--json, of which `what` says what it prints."""
+    parser.add_argument("--json", action="store_true", help=f"print {what}")
+
+
+def manifest_of(args: argparse.Namespace) -> "Manifest":
+    """The manifest of the bundle asked for, read before the model is loaded so that wrong arguments fail early."""
+    return open_bundle(args.bundle).manifest
+
+
+def given_rows(args: argparse.Namespace, manifest: "Manifest") -> list[Row]:
+    """The rows of the command line: of --file, or its texts, of which two make the one row of a bundle of pairs.
+
+    Raises UsageError for both, neither, or another number of texts; InputError for a text that is none.
+    """
+    if args.file is not None:
+        if args.texts:
+            raise UsageError("found TEXT and --file, expected one of the two")
+        return read_rows(args.file, manifest.input)
+    if not args.texts:
+        raise UsageError("found neither TEXT nor --file, expected one of the two")
+    if manifest.input == "text":
+        return check_batch(args.texts, "text")
+    if len(args.texts) != 2:
+        raise UsageError(f"found {len(args.texts)} texts, expected two: this bundle reads pairs")
+    return check_batch([tuple(args.texts)], "pair")
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on one line. Non-ASCII characters are escaped, so that any terminal takes it."""
+    print(json.dumps(value, allow_nan=False))
+
+
+def _positive(word: str) -> int:
+    try:
+        value = int(word)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"found {word!r}, expected an integer of at least 1")
+    return value

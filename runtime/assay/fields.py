@@ -1,0 +1,113 @@
+"""Typed access to the JSON of a manifest: each getter gives a value or raises a BundleError that names the field."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from assay.errors import BundleError
+
+__all__ = ["Fields"]
+
+Choice = TypeVar("Choice", bound=str)
+
+
+class Fields(NamedTuple):
+    """A JSON object and where it stands, for example "bundles/x/assay.json: scale"."""
+
+    values: Mapping[str, Any]
+    where: str
+
+    @classmethod
+    def of(cls, value: Any, where: str) -> "Fields":
+        if not isinstance(value, dict):
+            raise BundleError(f"{where}: found {_kind(value)}, expected an object; export the bundle again")
+        return cls(value, where)
+
+    def refuse(self, name: str, found: str, expected: str) -> BundleError:
+        """The error for field `name`, to be raised by the caller."""
+        return BundleError(f'{self.where}: "{name}" is {found}, expected {expected}; export the bundle again')
+
+    def is_null(self, name: str) -> bool:
+        """Whether the field is there and null; a missing field is refused."""
+        return self._get(name) is None
+
+    def string(self, name: str) -> str:
+        value = self._get(name)
+        if not isinstance(value, str) or not value:
+            raise self.refuse(name, _kind(value), "a string that is not empty")
+        return value
+
+    def choice(self, name: str, allowed: tuple[Choice, ...]) -> Choice:
+        value = self.string(name)
+        for choice in allowed:
+            if value == choice:
+                return choice
+        raise self.refuse(name, repr(value), f"one of {', '.join(allowed)}; a newer assay may know it")
+
+    def integer(self, name: str, least: int) -> int:
+        value = self._get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise self.refuse(name, _kind(value), f"an integer of at least {least}")
+        return value
+
+    def strings(self, name: str) -> tuple[str, ...]:
+        value = self._get(name)
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise self.refuse(name, _kind(value), "a list of strings that are not empty")
+        return tuple(value)
+
+    def numbers(self, name: str, count: int) -> tuple[float, ...]:
+        value = self._get(name)
+        if not isinstance(value, list) or len(value) != count or not all(_is_finite(item) for item in value):
+            raise self.refuse(name, _kind(value), f"a list of {count} finite numbers")
+        return tuple(float(item) for item in value)
+
+    def mapping(self, name: str) -> "Fields":
+        return Fields.of(self._get(name), f'{self.where}: "{name}"')
+
+    def names(self, allowed: tuple[str, ...]) -> list[str]:
+        """The names of this object's fields, each of which must be one of `allowed`."""
+        for name in self.values:
+            if name not in allowed:
+                raise BundleError(
+                    f"{self.where}: {name!r} is not known to this version, which knows {', '.join(allowed)}; "
+                    "to fix it: pip install --upgrade assay"
+                )
+        return list(self.values)
+
+    def each_file(self) -> Iterator[tuple[str, "Fields"]]:
+        """Each file name and its record; a name that could lead out of the bundle's folder is refused."""
+        for name in self.values:
+            # Names are always written with "/"; what Windows would read as a path must not pass on Linux either.
+            if not name or "\\" in name or ":" in name or "\0" in name or {"", ".", ".."} & set(name.split("/")):
+                raise BundleError(
+                    f"{self.where}: {name!r} is absolute or leaves the bundle, expected a relative path inside it; "
+                    "do not use this bundle"
+                )
+            yield name, self.mapping(name)
+
+    def _get(self, name: str) -> Any:
+        if name not in self.values:
+            raise BundleError(f'{self.where}: "{name}" is missing; export the bundle again')
+        return self.values[name]
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
+
+
+def _kind(value: object) -> str:
+    """A JSON value in a few words, however large it is."""
+    if value is None or isinstance(value, bool | float):
+        return json.dumps(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**15 else "a very large integer"
+    if isinstance(value, str):
+        return repr(value) if len(value) <= 60 else f"a string of {len(value):,} characters"
+    return f"a list of {len(value)}" if isinstance(value, list) else "an object"

@@ -1,0 +1,127 @@
+"""What Classifier and Scorer share: from rows to logits in the rows' order. What logits mean is not known here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from assay.batching import group
+from assay.bundle import Bundle, Choice
+from assay.errors import AssayError, NumericalError
+from assay.manifest import Manifest
+from assay.pipeline import PipelineAnswer, check_top_k, nest, read_inputs
+from assay.session import GraphSession
+from assay.tokenization import BundleTokenizer, Tokens
+from assay.validation import Row, check_batch, check_flag, check_single
+
+__all__ = ["Model"]
+
+Float32 = npt.NDArray[np.float32]
+
+# Rows tokenised before any is run: enough to find rows of equal length, and a bound on the token ids held at once.
+_ROWS_PER_WINDOW = 4_096
+
+
+class Model:
+    """A loaded bundle: made by assay.load, as a Classifier or a Scorer. May be used from several threads at once."""
+
+    def __init__(
+        self, bundle: Bundle, choice: Choice, session: GraphSession, tokenizer: BundleTokenizer, info: Mapping[str, Any]
+    ) -> None:
+        self._bundle = bundle
+        self._choice = choice
+        self._session: GraphSession | None = session
+        self._tokenizer = tokenizer
+        self._info = dict(info)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in logit order."""
+        return self._bundle.manifest.labels
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest, assay.json."""
+        return self._bundle.manifest
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What runs: path, device, variant, dialect, graph (file), providers and threads."""
+        return dict(self._info)
+
+    def logits(self, batch: object, *, truncate: bool = False) -> Float32:
+        """The head's raw outputs, float32 [n, labels], for an iterable of n rows, in its order.
+
+        A row is a text, or for a bundle of pairs a tuple of two. No rows give [0, labels]. Rows of equal length share a
+        call, which changes their logits in the last bits at most. `truncate` lets a text be cut where the bundle would
+        refuse it.
+
+        Raises InputError, and NumericalError where a logit is NaN or infinite, both with the row's index.
+        """
+        return self._run(check_batch(batch, self.manifest.input), check_flag(truncate, "truncate"), single=False)
+
+    def __call__(self, inputs: object, *, top_k: object = "", truncate: bool = False) -> PipelineAnswer:
+        """Labels with scores, like transformers' text-classification pipeline (4.57); assay/pipeline.py has the table.
+
+        `inputs` is a text, a dict of "text" and, for pairs, "text_pair", or a list of these. `top_k` not given means
+        the best label alone; an int that many, best first; None all. Raises what `logits` raises.
+        """
+        check_top_k(top_k)
+        rows = read_inputs(inputs, self.manifest.input)
+        logits = self._run(rows, check_flag(truncate, "truncate"), single=isinstance(inputs, str | dict))
+        return nest(inputs, self.labels, self._scores(logits).tolist(), top_k)
+
+    def close(self) -> None:
+        """Let go of the session and its memory. Runs under way in other threads finish; later ones raise AssayError."""
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = f"on {self._info['device']}" if self._session else "closed"
+        return f"<assay.{type(self).__name__} {self._bundle.folder} {self._choice.variant} {state}>"
+
+    def _scores(self, logits: Float32) -> Float32:
+        """The scores [n, labels] that `logits` [n, labels] mean. Defined by Classifier and Scorer."""
+        raise NotImplementedError
+
+    def _single(self, text: object, text_pair: object, truncate: object) -> Float32:
+        """The logits [labels] of one row."""
+        row = check_single(text, text_pair, self.manifest.input)
+        logits: Float32 = self._run([row], check_flag(truncate, "truncate"), single=True)[0]
+        return logits
+
+    def _run(self, rows: Sequence[Row], truncate: bool, single: bool) -> Float32:
+        session = self._session  # close() in another thread leaves this call its session
+        if session is None:
+            raise AssayError("this model was closed; load it again with assay.load")
+        logits = np.empty((len(rows), len(self.labels)), dtype=np.float32)
+        for start in range(0, len(rows), _ROWS_PER_WINDOW):
+            window = rows[start : start + _ROWS_PER_WINDOW]
+            tokens = self._tokenizer.encode(window, truncate, None if single else start)
+            for indices in group([len(row.ids) for row in tokens]):
+                logits[start + np.array(indices)] = _call(session, [tokens[index] for index in indices])
+        _refuse_non_finite(logits, single)
+        return logits
+
+
+def _call(session: GraphSession, tokens: Sequence[Tokens]) -> Float32:
+    return session.logits(np.stack([row.ids for row in tokens]), np.stack([row.type_ids for row in tokens]))
+
+
+def _refuse_non_finite(logits: Float32, single: bool) -> None:
+    finite = np.isfinite(logits).all(axis=1)
+    if finite.all():
+        return
+    row = int(np.argmin(finite))
+    where = "the text" if single else f"row {row}"
+    raise NumericalError(
+        f"{where} gave the logits {logits[row].tolist()}, expected finite numbers; use the variant 'fp32', and "
+        "check the checkpoint with assay verify",
+        row=None if single else row,
+    )

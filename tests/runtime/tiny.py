@@ -1,0 +1,169 @@
+"""Synthetic bundles of a few kilobytes: token embeddings, their mean, a linear layer, in both dialects.
+
+Not a model of anything; they make the runtime's rules checkable in milliseconds. The logits of a row depend on all of
+its tokens. The words "nan" and "huge" give NaN and, with float32, infinity.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from assay import manifest
+
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "nan",
+    "huge",
+    *["what", "causes", "rain", "forms", "when", "water", "is", "a", "b", "c", "d", "e", "f", "g"],
+]
+HIDDEN = 8
+LABELS = ("ADDR_DIRECT", "ADDR_PARTIAL", "NOADDR_ON")
+DATA = "model.onnx_data"
+
+
+def tokenizer() -> Tokenizer:
+    """A word-level tokenizer with the template [CLS] A [SEP] B [SEP]."""
+    made = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return made
+
+
+def weights(labels: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """embedding [vocabulary, hidden], kernel [hidden, labels], bias [labels], all float32."""
+    random = np.random.default_rng(seed)
+    embedding = random.standard_normal((len(WORDS), HIDDEN)).astype(np.float32)
+    embedding[WORDS.index("nan")] = np.nan
+    embedding[WORDS.index("huge")] = 3e38
+    kernel = random.standard_normal((HIDDEN, labels)).astype(np.float32)
+    return {"embedding": embedding, "kernel": kernel, "bias": random.standard_normal(labels).astype(np.float32)}
+
+
+def reference(ids: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """The logits [labels] of one row of token ids, in float64."""
+    mean: np.ndarray = arrays["embedding"].astype(np.float64)[ids].mean(axis=0)
+    logits: np.ndarray = mean @ arrays["kernel"].astype(np.float64) + arrays["bias"]
+    return logits
+
+
+def graph(arrays: dict[str, np.ndarray], inputs: tuple[str, ...], data: str = DATA) -> bytes:
+    """The ONNX graph over `inputs`, its weights in the external file `data`, laid end to end."""
+    initializers, offset = [], 0
+    for name, array in arrays.items():
+        tensor = TensorProto(
+            name=name, data_type=TensorProto.FLOAT, dims=array.shape, data_location=TensorProto.EXTERNAL
+        )
+        for key, value in {"location": data, "offset": offset, "length": array.nbytes}.items():
+            tensor.external_data.add(key=key, value=str(value))
+        initializers.append(tensor)
+        offset += array.nbytes
+    nodes = [helper.make_node("Gather", ["embedding", "input_ids"], ["embedded"])]
+    pooled = "embedded"
+    if "attention_mask" in inputs:
+        nodes += [
+            helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+            helper.make_node("Unsqueeze", ["mask", "last"], ["mask3"]),
+            helper.make_node("Mul", ["embedded", "mask3"], ["masked"]),
+        ]
+        initializers.append(helper.make_tensor("last", TensorProto.INT64, [1], [-1]))
+        pooled = "masked"
+    initializers.append(helper.make_tensor("sequence", TensorProto.INT64, [1], [1]))
+    nodes += [
+        helper.make_node("ReduceMean", [pooled, "sequence"], ["mean"], keepdims=0),
+        helper.make_node("Gemm", ["mean", "kernel", "bias"], ["logits"]),
+    ]
+    body = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"]) for name in inputs],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", arrays["bias"].size])],
+        initializers,
+    )
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    serialized: bytes = model.SerializeToString()
+    return serialized
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """A manifest without its files, for a classifier of pairs unless `changes` say otherwise."""
+    made: dict[str, Any] = {
+        "schema_version": 1,
+        "name": "tiny",
+        "architecture": "tiny",
+        "road": "authored",
+        "task": "classification",
+        "input": "pair",
+        "labels": list(LABELS),
+        "activation": "softmax",
+        "scale": None,
+        "pooling": "mean",
+        "max_length": 16,
+        "truncation": "longest_first",
+        "special_tokens": {"pad_token_id": 0, "template": {"single": [], "pair": []}},
+        "source": {"id": "tests/runtime/tiny.py", "revision": None, "base": None, "weights_sha256": "0" * 64},
+        "tools": {"assay": "0.1.0"},
+        "variants": {
+            "fp32": {
+                "portable": entry("onnx/model.onnx", ["input_ids", "attention_mask"]),
+                "cpu": entry("onnx/model_cpu.onnx", ["input_ids"]),
+            }
+        },
+    }
+    return made | changes
+
+
+def entry(file: str, inputs: list[str], data: str = DATA) -> dict[str, Any]:
+    """One graph as the manifest lists it."""
+    parity = {"max_abs_delta": 1e-6, "threshold": 1e-4}
+    return {"file": file, "data": [f"onnx/{data}"], "inputs": inputs, "graph_optimization": "all", "parity": parity}
+
+
+REGRESSION: dict[str, Any] = {
+    "task": "regression",
+    "input": "text",
+    "labels": ["LABEL_0"],
+    "activation": "identity",
+    "scale": {"native": [0.0, 1.0], "evol_complexity": [1, 6]},
+    "truncation": "refuse",
+}
+
+
+def write(folder: Path, arrays: dict[str, np.ndarray] | None = None, **changes: Any) -> Path:
+    """A whole bundle in `folder`: the files that document(**changes) names, and a sealed assay.json."""
+    made = document(**changes)
+    arrays = arrays or weights(len(made["labels"]))
+    (folder / "onnx").mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "tiny"}\n')
+    (folder / "tokenizer_config.json").write_text("{}\n")
+    (folder / "tokenizer.json").write_text(tokenizer().to_str())
+    for dialects in made["variants"].values():
+        for graph_entry in dialects.values():
+            (data,) = graph_entry["data"]
+            (folder / data).write_bytes(b"".join(array.tobytes() for array in arrays.values()))
+            name = data.removeprefix("onnx/")
+            (folder / graph_entry["file"]).write_bytes(graph(arrays, tuple(graph_entry["inputs"]), name))
+    reseal(folder, made)
+    return folder
+
+
+def reseal(folder: Path, made: dict[str, Any]) -> None:
+    """Record every file of `folder` in `made` and write it as assay.json: what an export does last."""
+    made["files"] = {
+        path.relative_to(folder).as_posix(): {
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "size": path.stat().st_size,
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != manifest.MANIFEST_NAME
+    }
+    (folder / manifest.MANIFEST_NAME).write_bytes(manifest.seal(made))
