@@ -1,0 +1,64 @@
+"""`assay export`: the command line of the export. Heavy imports wait until it runs (see assay.cli)."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from pathlib import Path
+from types import FrameType
+
+HELP = "export a fine-tuned checkpoint to a bundle"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="osmosis, maxwell, a Hub id, or a checkpoint's folder")
+    parser.add_argument("--out", metavar="BUNDLE", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--revision", help="branch, tag or commit on the Hub")
+    parser.add_argument(
+        "--base", metavar="FOLDER_OR_ID", help="the base model of an adapter, instead of the one it names"
+    )
+    parser.add_argument(
+        "--input", choices=["pair", "text"], help="what one row is (default: pair for DeBERTa classifiers)"
+    )
+    parser.add_argument("--labels", metavar="A,B,...", help="label names in logit order, where config.json has none")
+    parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
+
+
+def run(args: argparse.Namespace) -> int:
+    # A terminated export must leave nothing behind; Python's default for SIGTERM runs no cleanup.
+    signal.signal(signal.SIGTERM, _interrupt)
+    _quieten()
+    from .exporter import export
+    from .progress import Terminal
+    from .summary import show
+
+    manifest = export(
+        args.source,
+        args.out,
+        revision=args.revision,
+        base=args.base,
+        row=args.input,
+        labels=[label.strip() for label in args.labels.split(",")] if args.labels else None,
+        force=args.force,
+        progress=Terminal(),
+    )
+    show(manifest, args.out)
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt
+
+
+def _quieten() -> None:
+    """transformers, peft and the tracer report on themselves; errors reach the user as exceptions."""
+    import logging
+    import warnings
+
+    import transformers
+
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)

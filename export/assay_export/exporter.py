@@ -1,0 +1,163 @@
+"""The whole export: checkpoint in, gated bundle out. The steps are listed once, in `export`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+
+from assay.manifest import MANIFEST_NAME, Manifest, read, seal
+
+from . import bundle_files, optimum_road, parity, real_text, tokenizer_files
+from . import checkpoint as checkpoints
+from .architectures import AUTHORED
+from .checkpoint import Checkpoint
+from .config_dialects import to_transformers_4
+from .head import Head
+from .net import Dialect, Net, linear_fp32
+from .progress import Progress, Silent
+from .reference import Feed
+from .source import resolve
+from .staging import check_target, staged
+from .tokenizer_files import TokenizerFiles
+from .weights import WeightFile
+
+TOOLS = (
+    "assay",
+    "torch",
+    "transformers",
+    "peft",
+    "onnx",
+    "onnx-ir",
+    "onnxscript",
+    "onnxruntime",
+    "tokenizers",
+    "numpy",
+)
+GRAPH_FILES = {Dialect.PORTABLE: "onnx/model.onnx", Dialect.CPU: "onnx/model_cpu.onnx"}
+WEIGHTS_FILE = "onnx/model.onnx_data"
+GRAPH_INPUTS = {Dialect.PORTABLE: ("input_ids", "attention_mask"), Dialect.CPU: ("input_ids",)}
+
+
+def export(
+    source: str,
+    target: Path,
+    *,
+    revision: str | None = None,
+    base: str | None = None,
+    row: str | None = None,
+    labels: Iterable[str] | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Exports a fine-tuned sequence classifier to a bundle.
+
+    Args:
+        source: a preset's name, a Hub id, or a folder with full weights or a PEFT adapter.
+        target: the bundle's folder; it must not exist, unless `force` allows to replace a bundle.
+        revision: the Hub's branch, tag or commit.
+        base: overrides the base model that an adapter names.
+        row: "pair" or "text", what the model judges; by default a pair for a DeBERTa classifier, else a text.
+        labels: names in logit order, for a checkpoint whose config.json has none.
+
+    Raises:
+        ExportError: with what was wrong and what to do; nothing is left at `target`.
+    """
+    progress = progress or Silent()
+    check_target(target, force)
+    with progress.step("Finding the checkpoint"):
+        found = resolve(source, revision)
+        location = checkpoints.locate(found.folder, base)
+        folder_of_config = (location.base or found).folder
+        config = to_transformers_4(checkpoints.read_json(folder_of_config / "config.json"))
+        architecture = AUTHORED.get(checkpoints.known_model_type(folder_of_config, config))
+        settings = architecture.read_config(config) if architecture else None
+        max_length = settings.max_length if settings else optimum_road.max_length(config)
+        tokens = tokenizer_files.read(location.folders, config, max_length, uses_token_types=False)
+    with progress.step("Loading the PyTorch model"):
+        probes = parity.encode(tokens.tokenizer, real_text.rows("text"), max_length)
+        probes = [{name: array for name, array in feed.items() if name != "token_type_ids"} for feed in probes]
+        loaded = checkpoints.load(location, probes)
+    head = Head.of(loaded, found, row, tuple(labels) if labels is not None else None)
+
+    with staged(target, force) as folder:
+        (folder / "onnx").mkdir()
+        if architecture:
+            with progress.step("Writing the ONNX graphs"):
+                graphs = _author(architecture, settings, loaded, folder)
+        else:
+            with progress.step("Tracing with optimum"):
+                inputs = optimum_road.export(
+                    loaded.reference, config["model_type"], folder / GRAPH_FILES[Dialect.PORTABLE]
+                )
+                graphs = {"portable": {"file": GRAPH_FILES[Dialect.PORTABLE], "inputs": list(inputs)}}
+            uses_token_types = "token_type_ids" in inputs
+            tokens = tokenizer_files.read(location.folders, config, max_length, uses_token_types)
+        _gate(graphs, loaded, tokens, head, max_length, config, folder, progress)
+        with progress.step("Writing the manifest"):
+            bundle_files.write_metadata(folder, loaded, tokens, head)
+            pooling = settings.pooling if settings else None
+            manifest = bundle_files.manifest(folder, found, location, loaded, tokens, head, pooling, graphs, max_length)
+            (folder / MANIFEST_NAME).write_bytes(seal(manifest))
+        result = read(folder / MANIFEST_NAME)
+    return result
+
+
+def _author(architecture: Any, settings: Any, loaded: Checkpoint, folder: Path) -> dict[str, dict[str, Any]]:
+    """Writes both dialects and their common weight file."""
+    weights = loaded.reference.weights()
+    with WeightFile(folder / WEIGHTS_FILE) as weight_file:
+        for dialect, file in GRAPH_FILES.items():
+            net = Net(architecture.ARCHITECTURE, dialect, weight_file, linear_fp32)
+            ir.save(architecture.author(net, settings, weights), folder / file)
+    return {
+        dialect.value: {"file": file, "data": [WEIGHTS_FILE], "inputs": list(GRAPH_INPUTS[dialect])}
+        for dialect, file in GRAPH_FILES.items()
+    }
+
+
+def _gate(
+    graphs: dict[str, dict[str, Any]],
+    loaded: Checkpoint,
+    tokens: TokenizerFiles,
+    head: Head,
+    max_length: int,
+    config: Mapping[str, Any],
+    folder: Path,
+    progress: Progress,
+) -> None:
+    """Compares every graph with PyTorch and puts the report beside it; cpu graphs take the unpadded cases."""
+    rows = real_text.rows(head.row)
+    names = sorted({"attention_mask"}.union(*(graph["inputs"] for graph in graphs.values())))
+    with progress.bar("Asking PyTorch", parity.count(rows, max_length)) as advance:
+        expected = parity.cases(
+            loaded.reference, tokens.tokenizer, rows, max_length, config.get("pad_token_id") or 0, names, advance
+        )
+    for graph in graphs.values():
+        takes_padding = "attention_mask" in graph["inputs"]
+        cases = [case for case in expected if takes_padding or not case.is_padded]
+        with progress.bar(f"Comparing {graph['file']}", len(cases)) as advance:
+            run = _runner(folder / graph["file"], graph["inputs"], advance)
+            graph["parity"] = parity.compare(run, cases, len(head.labels), parity.FP32_MAX_DELTA, graph["file"])
+        graph["data"] = graph.get("data") or _data_files(folder, graph["file"])
+        graph["graph_optimization"] = "all"
+
+
+def _data_files(folder: Path, graph: str) -> list[str]:
+    """External data that the tracer wrote beside its graph."""
+    return sorted(f"onnx/{path.name}" for path in (folder / graph).parent.glob(f"{Path(graph).name}[._]?*"))
+
+
+def _runner(path: Path, names: list[str], advance: Callable[[], None]) -> Callable[[Feed], parity.Logits]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(feed: Feed) -> parity.Logits:
+        advance()
+        logits: parity.Logits = np.asarray(session.run(["logits"], {name: feed[name] for name in names})[0])
+        return logits
+
+    return run

@@ -1,0 +1,185 @@
+"""What every architecture file writes its graph with: inputs, parameters, norms, activations and the Linear seam.
+
+A thin layer over onnxscript's GraphBuilder, which promotes Python numbers and lists to constants and infers shapes
+node by node. Two dialects of one definition exist:
+
+- PORTABLE: standard ONNX operators only; inputs `input_ids` and `attention_mask`; padded rows allowed; any batch
+  and length. Opset 20 is the newest that every TensorRT 10 release parses.
+- CPU: for ONNX Runtime's CPU provider; may use com.microsoft operators; input `input_ids` only, because the runtime
+  sends rows of equal length and never pads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+from onnxscript import GraphBuilder
+
+from .errors import UnsupportedConfigError
+from .weights import WeightFile
+
+OPSET = 20
+IR_VERSION = 10
+
+Array = npt.NDArray[Any]
+
+# Added to the score of a key that must not be seen; float32's lowest finite value, as torch.finfo(float32).min.
+MASKED = float(np.finfo(np.float32).min)
+
+
+class Dialect(enum.Enum):
+    PORTABLE = "portable"
+    CPU = "cpu"
+
+
+class Net:
+    """One ONNX graph being written.
+
+    `linear` is the seam through which every linear layer goes: a function of (net, x, name, weight [in, out],
+    bias [out] or None) that returns x @ weight + bias, in whatever precision the variant gives that layer.
+    """
+
+    def __init__(self, name: str, dialect: Dialect, weights: WeightFile, linear: Linear) -> None:
+        graph = ir.Graph([], [], nodes=[], opset_imports={"": OPSET}, name=name)
+        if dialect is Dialect.CPU:
+            graph.opset_imports["com.microsoft"] = 1
+        self.builder = GraphBuilder(graph)
+        self.op = self.builder.op
+        self.dialect = dialect
+        self._weights = weights
+        self._linear = linear
+
+    @contextlib.contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Nodes and parameters written inside get `name.` before their own name."""
+        self.builder.push_module(name)
+        try:
+            yield
+        finally:
+            self.builder.pop_module()
+
+    def token_input(self, name: str) -> ir.Value:
+        """A graph input of token ids or masks, int64 [batch, sequence]."""
+        return self.builder.input(name, ir.DataType.INT64, ["batch", "sequence"])
+
+    def parameter(self, name: str, array: Array) -> ir.Value:
+        """A weight of the graph, stored in the bundle's external weight file when it is large."""
+        return self.builder.initializer(self._weights.tensor(name, array), name=name)
+
+    def linear(self, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+        """x [..., in] @ weight [in, out] + bias [out]."""
+        return self._linear(self, x, name, weight, bias)
+
+    def layer_norm(self, x: ir.Value, name: str, gain: Array, bias: Array | None, epsilon: float) -> ir.Value:
+        """Layer normalisation over the last axis."""
+        inputs = [x, self.parameter(f"{name}.weight", gain)]
+        if bias is not None:
+            inputs.append(self.parameter(f"{name}.bias", bias))
+        return self.op.LayerNormalization(*inputs, axis=-1, epsilon=epsilon)
+
+    def activation(self, x: ir.Value, kind: str) -> ir.Value:
+        """The activation that transformers calls `kind` (its ACT2FN table)."""
+        return ACTIVATIONS[kind](self, x)
+
+    def microsoft(self, op_type: str, *inputs: ir.Value | None, like: ir.Value, **attributes: Any) -> ir.Value:
+        """A com.microsoft operator whose one output has the type and shape of `like` (its schema is not in onnx)."""
+        value: Any = self.builder.call_op(op_type, inputs, attributes, domain="com.microsoft", version=1)
+        value.type, value.shape = like.type, like.shape
+        return value
+
+    def length(self, token_ids: ir.Value) -> ir.Value:
+        """The sequence length of [batch, sequence] as an int64 [1]."""
+        return self.op.Shape(token_ids, start=1, end=2)
+
+    def shape(self, *dims: int | ir.Value) -> ir.Value:
+        """A shape for Reshape: Python ints and int64 [1] values, in order."""
+        parts = [self.op.Constant(value_ints=[dim]) if isinstance(dim, int) else dim for dim in dims]
+        return self.op.Concat(*parts, axis=0)
+
+    def key_mask_bias(self, attention_mask: ir.Value) -> ir.Value:
+        """0 where a key is a real token and MASKED where it is padding, float32 [batch, 1, 1, key]."""
+        is_real = self.op.Cast(attention_mask, to=ir.DataType.BOOL)
+        bias = self.op.Where(is_real, 0.0, MASKED)
+        return self.op.Unsqueeze(bias, [1, 2])
+
+    def finish(self, logits: ir.Value) -> ir.Model:
+        """Names the output, float32 [batch, labels], and returns the model."""
+        assert logits.shape is not None  # inferred, since the classifier's weight is in the graph
+        logits.shape = ir.Shape(["batch", logits.shape[-1]])
+        self.builder.add_output(logits, "logits")
+        model = ir.Model(self.builder.graph, ir_version=IR_VERSION, producer_name="assay")
+        # What a dialect prepared and no layer asked for (a one-layer model reads no row but the first, for instance).
+        RemoveUnusedNodesPass()(model)
+        return model
+
+
+Linear = Callable[[Net, ir.Value, str, Array, Array | None], ir.Value]
+
+
+def linear_fp32(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+    """The float32 strategy: MatMul, then Add where there is a bias."""
+    product = net.op.MatMul(x, net.parameter(f"{name}.weight", weight))
+    return product if bias is None else net.op.Add(product, net.parameter(f"{name}.bias", bias))
+
+
+# transformers' names (ACT2FN) for what ONNX's Gelu calls approximate="none" and "tanh"; the other three are themselves.
+ACTIVATIONS: dict[str, Callable[[Net, ir.Value], ir.Value]] = {
+    "gelu": lambda net, x: net.op.Gelu(x),
+    "gelu_new": lambda net, x: net.op.Gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda net, x: net.op.Gelu(x, approximate="tanh"),
+    "relu": lambda net, x: net.op.Relu(x),
+    "silu": lambda net, x: net.op.Mul(x, net.op.Sigmoid(x)),
+    "tanh": lambda net, x: net.op.Tanh(x),
+}
+
+
+def expect(config: Mapping[str, Any], architecture: str, key: str, supported: Sequence[object], default: object) -> Any:
+    """config[key] if it is one of `supported`.
+
+    Raises:
+        UnsupportedConfigError: naming the key, the value found and what is supported.
+    """
+    value = config.get(key, default)
+    if value not in supported:
+        known = ", ".join(repr(choice) for choice in supported)
+        raise UnsupportedConfigError(_unlike(config, architecture, key, known))
+    return value
+
+
+def whole_number(
+    config: Mapping[str, Any], architecture: str, key: str, *, least: int, default: int | None = None
+) -> int:
+    """config[key] if it is a whole number from `least` on; without a default the key is required.
+
+    Raises:
+        UnsupportedConfigError: naming the key and the value found.
+    """
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UnsupportedConfigError(_unlike(config, architecture, key, f"whole numbers from {least} on"))
+    return value
+
+
+def positive_number(config: Mapping[str, Any], architecture: str, key: str, default: float) -> float:
+    """config[key] if it is a number above zero.
+
+    Raises:
+        UnsupportedConfigError: naming the key and the value found.
+    """
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise UnsupportedConfigError(_unlike(config, architecture, key, "numbers above zero"))
+    return float(value)
+
+
+def _unlike(config: Mapping[str, Any], architecture: str, key: str, supported: str) -> str:
+    found = f"{key} = {config[key]!r} is not supported" if key in config else f"{key} is missing, not supported"
+    return f"config.json: {found} by the authored {architecture} graph (supported: {supported})"
