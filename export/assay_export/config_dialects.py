@@ -42,8 +42,13 @@ def _translate_rope(config: dict[str, Any]) -> None:
         if scaling.get("rope_type", scaling.get("type")) != "default":
             raise UnsupportedConfigError(f"config.json: rope_scaling = {scaling!r} is not supported (supported: none)")
     parameters = _object(config.pop("rope_parameters", None), "rope_parameters")
-    if "rope_theta" in parameters or "rope_type" in parameters:  # one set for both kinds of layer
-        parameters = dict.fromkeys(ATTENTION_TYPES, parameters)
+    unknown = sorted(set(parameters) - set(ATTENTION_TYPES))
+    if unknown:
+        # transformers 5 reads the entries of the two kinds of layer only, and takes its defaults for a missing one.
+        raise UnsupportedConfigError(
+            f"config.json: rope_parameters has {unknown[0]!r}, which ModernBERT does not read "
+            f"(supported: {', '.join(ATTENTION_TYPES)})"
+        )
     for kind, key in zip(ATTENTION_TYPES, ("global_rope_theta", "local_rope_theta"), strict=True):
         rope = _object(parameters.get(kind), f"rope_parameters[{kind!r}]")
         rope_type = rope.get("rope_type", "default")

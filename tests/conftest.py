@@ -1,0 +1,48 @@
+"""Fixtures for all tests: the demo checkpoints (trained stand-ins), their bundles, and the optional materials."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+
+
+@pytest.fixture(scope="session")
+def materials() -> Path:
+    """Real tokenizers, configs and text that lie beside the repository where it is developed."""
+    folder = Path(os.environ.get("ASSAY_MATERIALS", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: real tokenizers and text are not part of the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pair_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo pair classifier, exported."""
+    return _export("pair-classifier", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def scorer_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo complexity scorer, exported from base and adapter."""
+    return _export("complexity-adapter", tmp_path_factory)
+
+
+def _export(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from assay_export import export
+
+    bundle = tmp_path_factory.mktemp("bundles") / name
+    export(str(CHECKPOINTS / name), bundle)
+    return bundle
+
+
+def held_out(name: str) -> list[dict[str, Any]]:
+    """Rows that the demo checkpoints were not trained on: "pairs" or "instructions"."""
+    lines = (CHECKPOINTS / f"held_out_{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]

@@ -1,0 +1,59 @@
+"""Fixtures of the export's tests: one thread, silence, and small tokenizers."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from tests.export import tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny models are slowed down by threads, by a hundred times where the machine is busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    """Words of small letters and digits, [CLS] A [SEP] B [SEP], as many tokens as the tiny models read."""
+    words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz0123456789"]
+    tokenizer = Tokenizer(models.WordLevel({word: row for row, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.add_special_tokens(words[:5])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
+    )
+    return tokenizer
+
+
+@pytest.fixture
+def write_tokenizer(tokenizer: Tokenizer):
+    """Puts the tokenizer's files into a checkpoint's folder."""
+
+    def write(folder: Path) -> Path:
+        (folder / "tokenizer.json").write_text(tokenizer.to_str())
+        names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "cls", "sep", "unk", "mask")}
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "TokenizersBackend", **names}))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def probes() -> list[dict]:
+    """Inputs that a merged adapter is compared on."""
+    return [{"input_ids": ids, "attention_mask": ids * 0 + 1} for ids in (tiny.token_ids(1, 9), tiny.token_ids(1, 30))]

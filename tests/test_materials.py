@@ -1,0 +1,35 @@
+"""The real tokenizers of both model families, where they lie beside the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assay.tokenization import BundleTokenizer
+
+DEBERTA_IDS = [1, 458, 2884, 2894, 302, 2, 11014, 2129, 335, 529, 16381, 267, 262, 3384, 54900, 268, 352, 36151, 260, 2]
+
+
+def test_the_real_deberta_tokenizer_gives_the_stated_ids_for_the_card_s_pair(materials: Path) -> None:
+    data = (materials / "tokenizers" / "deberta-v3" / "tokenizer.json").read_bytes()
+    pair = ("What causes rain?", "Rain forms when water vapor in the atmosphere condenses into droplets.")
+    (tokens,) = BundleTokenizer(data, "pair", 512, "longest_first").encode([pair], truncate=False, first=None)
+    assert tokens.ids.tolist() == DEBERTA_IDS
+
+
+def test_the_real_modernbert_tokenizer_gives_the_stated_ids(materials: Path) -> None:
+    data = (materials / "tokenizers" / "modernbert" / "tokenizer.json").read_bytes()
+    (tokens,) = BundleTokenizer(data, "text", 8192, "refuse").encode(["What causes rain?"], truncate=False, first=None)
+    assert tokens.ids.tolist() == [50281, 1276, 5997, 9313, 32, 50282]
+
+
+def test_the_real_tokenizers_give_what_transformers_gives_on_real_text(materials: Path) -> None:
+    import json
+
+    from transformers import PreTrainedTokenizerFast
+
+    path = materials / "tokenizers" / "modernbert" / "tokenizer.json"
+    lines = (materials / "text" / "arena_hard_v0.1_question.jsonl").read_text(encoding="utf-8").splitlines()[:100]
+    texts = [json.loads(line)["prompt"] for line in lines]
+    ours = BundleTokenizer(path.read_bytes(), "text", 8192, "refuse").encode(texts, truncate=False, first=0)
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(path))(texts)["input_ids"]
+    assert [tokens.ids.tolist() for tokens in ours] == theirs
