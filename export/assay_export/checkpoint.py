@@ -75,6 +75,16 @@ def locate(folder: Path, base: str | None = None) -> Location:
     return Location(folder, source)
 
 
+def read_config(location: Location) -> dict[str, Any]:
+    """config.json of the checkpoint; an adapter's is its base's, with what a config.json beside the adapter adds."""
+    if location.base is None:
+        return read_json(location.folder / "config.json")
+    config = read_json(location.base.folder / "config.json")
+    if (location.folder / "config.json").is_file():
+        config |= read_json(location.folder / "config.json")
+    return config
+
+
 def load(location: Location, probes: list[Feed]) -> Checkpoint:
     """Reads the checkpoint; a merged adapter is compared with the unmerged one on `probes` (real inputs).
 
@@ -84,7 +94,7 @@ def load(location: Location, probes: list[Feed]) -> Checkpoint:
     """
     if location.base is not None:
         return _load_adapter(location.folder, location.base, probes)
-    config = read_json(location.folder / "config.json")
+    config = read_config(location)
     translated = to_transformers_4(config)
     model, missing = _from_pretrained(location.folder, translated)
     _refuse_missing(location.folder, missing)
@@ -96,9 +106,7 @@ def _load_adapter(folder: Path, base: Source, probes: list[Feed]) -> Checkpoint:
     from peft import PeftModel
 
     weight_files = _weight_files(folder, "adapter_model")
-    config = read_json(base.folder / "config.json")
-    if (folder / "config.json").is_file():
-        config |= read_json(folder / "config.json")
+    config = read_config(Location(folder, base))
     labels = _adapter_labels(weight_files)
     if len(config.get("id2label") or {}) != labels:
         config["id2label"] = {str(index): f"LABEL_{index}" for index in range(labels)}

@@ -72,9 +72,8 @@ def export(
     with progress.step("Finding the checkpoint"):
         found = resolve(source, revision)
         location = checkpoints.locate(found.folder, base)
-        folder_of_config = (location.base or found).folder
-        config = to_transformers_4(checkpoints.read_json(folder_of_config / "config.json"))
-        architecture = AUTHORED.get(checkpoints.known_model_type(folder_of_config, config))
+        config = to_transformers_4(checkpoints.read_config(location))
+        architecture = AUTHORED.get(checkpoints.known_model_type((location.base or found).folder, config))
         settings = architecture.read_config(config) if architecture else None
         max_length = settings.max_length if settings else optimum_road.max_length(config)
         tokens = tokenizer_files.read(location.folders, config, max_length, uses_token_types=False)
