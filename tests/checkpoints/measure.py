@@ -1,0 +1,65 @@
+"""Loads the two stand-ins with PyTorch and measures them on held-out rows. Used by the trainings and by the tests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from peft import PeftModel
+from scipy.stats import spearmanr
+from tokenizers import Tokenizer
+from training_loop import pad
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers.utils import logging
+
+ROWS_PER_BATCH = 16
+
+
+def load_classifier(folder: Path) -> PreTrainedModel:
+    """The pair classifier in `folder`, in evaluation mode."""
+    return AutoModelForSequenceClassification.from_pretrained(folder).eval()
+
+
+def load_scorer(base: Path, adapter: Path, *, merge: bool) -> torch.nn.Module:
+    """The base with its adapter, in evaluation mode; with `merge` the adapter is folded into the base's weights."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # the base has no classifier: the warning says so, and the adapter brings one
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, problem_type="regression")
+    finally:
+        logging.set_verbosity(verbosity)
+    adapted = PeftModel.from_pretrained(model, str(adapter))
+    return (adapted.merge_and_unload() if merge else adapted).eval()
+
+
+def logits_of(model: torch.nn.Module, tokenizer: Tokenizer, rows: Sequence[str | tuple[str, str]]) -> np.ndarray:
+    """Logits float32 [rows, labels], rows in the order given, in padded batches of rows of similar length."""
+    encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(rows))]
+    order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]))
+    logits: list[np.ndarray] = [np.empty(0)] * len(encoded)
+    with torch.inference_mode():
+        for start in range(0, len(order), ROWS_PER_BATCH):
+            chosen = order[start : start + ROWS_PER_BATCH]
+            batch = pad([encoded[row] for row in chosen], model.config.pad_token_id)
+            for row, values in zip(chosen, model(**batch).logits.numpy(), strict=True):
+                logits[row] = values
+    return np.stack(logits)
+
+
+def score_instructions(model: torch.nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
+    """The regression head's own output, float32 [texts]."""
+    return logits_of(model, tokenizer, texts)[:, 0]
+
+
+def accuracy(
+    model: torch.nn.Module, tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], labels: Sequence[str]
+) -> float:
+    """The share of pairs whose highest logit is the one of their label."""
+    best = logits_of(model, tokenizer, pairs).argmax(axis=1)
+    right = [model.config.id2label[int(index)] == label for index, label in zip(best, labels, strict=True)]
+    return sum(right) / len(right)
+
+
+def rank_correlation(scores: np.ndarray, targets: Sequence[float]) -> float:
+    """Spearman's rank correlation."""
+    return float(spearmanr(scores, targets).statistic)

@@ -1,0 +1,84 @@
+"""The stand-in checkpoints in tests/checkpoints: small, as good as their README says, and shaped as the published ones.
+
+They are what parity and demonstrations rest on, so what they are is tested; training them again is not.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+sys.path.insert(0, str(CHECKPOINTS))  # train.py is a script: its neighbours are plain modules
+
+import train  # noqa: E402
+from measure import accuracy, load_classifier, load_scorer, rank_correlation, score_instructions  # noqa: E402
+
+PAIR, BASE, ADAPTER = (CHECKPOINTS / name for name in ("pair-classifier", "complexity-base", "complexity-adapter"))
+MEGABYTE = 1_000_000
+
+
+def rows_of(name: str) -> list[dict]:
+    return [json.loads(line) for line in (CHECKPOINTS / name).read_text(encoding="utf-8").splitlines()]
+
+
+def config_of(folder: Path, name: str = "config.json") -> dict:
+    return json.loads((folder / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def base_tokenizer() -> Tokenizer:
+    return Tokenizer.from_file(str(BASE / "tokenizer.json"))
+
+
+@pytest.mark.parametrize("folder", [PAIR, BASE, ADAPTER], ids=lambda folder: folder.name)
+def test_a_checkpoint_is_smaller_than_three_megabytes(folder):
+    sizes = [path.stat().st_size for path in folder.iterdir()]
+    assert 0 < sum(sizes) < 3 * MEGABYTE
+
+
+def test_the_committed_held_out_rows_are_what_the_generator_writes():
+    assert rows_of("held_out_pairs.jsonl") == [pair._asdict() for pair in train.held_out_pairs()]
+    assert rows_of("held_out_instructions.jsonl") == [row._asdict() for row in train.held_out_instructions()]
+
+
+def test_no_held_out_row_is_among_the_training_rows():
+    seen_pairs = {pair.text for pair in train.generate_pairs(4000, seed=7, held_out=False)}
+    seen_instructions = {row.text for row in train.generate_instructions(4000, seed=11, held_out=False)}
+    assert not seen_pairs & {row["text"] for row in rows_of("held_out_pairs.jsonl")}
+    assert not seen_instructions & {row["text"] for row in rows_of("held_out_instructions.jsonl")}
+
+
+def test_the_pair_classifier_reaches_its_held_out_accuracy_and_only_by_matching_the_two_texts():
+    pairs = train.held_out_pairs()
+    labels = [pair.label for pair in pairs]
+    model, tokenizer = load_classifier(PAIR), Tokenizer.from_file(str(PAIR / "tokenizer.json"))
+    assert accuracy(model, tokenizer, [pair[:2] for pair in pairs], labels) >= train.LEAST_ACCURACY
+    assert accuracy(model, tokenizer, train.with_strangers(pairs), labels) <= train.MOST_ACCURACY_WITH_STRANGERS
+
+
+def test_the_adapter_reaches_its_held_out_rank_correlation_and_merging_it_keeps_the_scores(base_tokenizer):
+    rows = rows_of("held_out_instructions.jsonl")
+    texts = [row["text"] for row in rows]
+    merged = score_instructions(load_scorer(BASE, ADAPTER, merge=True), base_tokenizer, texts)
+    assert rank_correlation(merged, [row["score"] for row in rows]) >= train.LEAST_RANK_CORRELATION
+    unmerged = score_instructions(load_scorer(BASE, ADAPTER, merge=False), base_tokenizer, texts[:50])
+    assert abs(merged[:50] - unmerged).max() < 1e-4
+
+
+def test_the_adapter_is_pissa_over_a_base_that_is_named_relative_to_it():
+    config = config_of(ADAPTER, "adapter_config.json")
+    assert config["init_lora_weights"] == "pissa"
+    assert sorted(config["target_modules"]) == ["attn.Wo", "attn.Wqkv", "mlp.Wi", "mlp.Wo"]
+    assert config["modules_to_save"] == ["classifier", "score"]
+    assert (ADAPTER / config["base_model_name_or_path"]).resolve() == BASE.resolve()
+
+
+def test_the_held_out_rows_reach_past_the_local_window_and_the_exact_position_buckets(base_tokenizer):
+    lengths = [len(base_tokenizer.encode(row["text"]).ids) for row in rows_of("held_out_instructions.jsonl")]
+    assert max(lengths) > 10 * config_of(BASE)["local_attention"]
+    tokenizer = Tokenizer.from_file(str(PAIR / "tokenizer.json"))
+    lengths = [len(tokenizer.encode(row["text"], row["text_pair"]).ids) for row in rows_of("held_out_pairs.jsonl")]
+    assert max(lengths) > 8 * config_of(PAIR)["position_buckets"]
