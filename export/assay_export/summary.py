@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich import box
+from rich import box, filesize
 from rich.console import Console
 from rich.table import Table
 
@@ -23,14 +23,14 @@ def show(manifest: Manifest, target: Path) -> None:
 
     files = Table(box=box.SIMPLE, pad_edge=False)
     files.add_column("file")
-    files.add_column("MB", justify="right")
+    files.add_column("size", justify="right")
     for name, record in manifest.files.items():
-        files.add_row(name, f"{record.size / 1e6:,.1f}")
+        files.add_row(name, filesize.decimal(record.size))
     console.print(files)
 
     gates = Table(box=box.SIMPLE, pad_edge=False, title="Parity with PyTorch, |delta logit|", title_justify="left")
     for column in ("graph", "max", "mean", "labels agree", "rows", "worst at"):
-        gates.add_column(column, justify="left" if column in ("graph", "worst at") else "right", no_wrap=True)
+        gates.add_column(column, justify="left" if column in ("graph", "worst at") else "right", overflow="fold")
     for variant, dialects in manifest.variants.items():
         for dialect, graph in dialects.items():
             report = graph.parity
