@@ -29,19 +29,16 @@ model.logits([row])
 first_answer = time.perf_counter() - started
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 peak_mb = int(status["VmHWM"].split()[0]) * 1024 / 1e6
-def text_of(length):
-    text = ""
-    words = "the rain in spring falls mainly on old roofs and young trees ".split()
-    number = 0
+def row_of(length):
+    words, text, number = "the rain in spring falls mainly on old roofs and young trees".split(), "", 0
     while True:
-        longer = text + words[number % len(words)] + " "
-        row = ("Why?", longer) if model.manifest.input == "pair" else longer
-        if len(model._tokenizer.encode([row], True, None)[0].ids) > length:
-            return ("Why?", text) if model.manifest.input == "pair" else text
-        text, number = longer, number + 1
+        text, number = text + words[number % len(words)] + " ", number + 1
+        row = ("Why?", text) if model.manifest.input == "pair" else text
+        if len(model._tokenizer.encode([row], True, None)[0].ids) >= length:
+            return row
 medians = []
 for length in json.loads(sys.argv[2]):
-    row, times = text_of(length), []
+    row, times = row_of(length), []
     for _ in range(int(sys.argv[3]) + 3):
         begin = time.perf_counter()
         model.logits([row])
