@@ -69,9 +69,13 @@ class Bundle:
         ]
 
     def needed(self, choice: Choice) -> list[str]:
-        """The files to check before `choice` is used: all but the graphs and weights of the other variants."""
-        graphs = {name for other in self.choices() for name in other.graph.files}
-        return [name for name in self.manifest.files if name in choice.graph.files or name not in graphs]
+        """The files to check before `choice` is used: all but the graphs and weights of other variants.
+
+        The other dialect of the same variant is small beside the weights that both share, and is checked with them.
+        """
+        others = {name for other in self.choices() if other.variant != choice.variant for name in other.graph.files}
+        own = {name for other in self.choices() if other.variant == choice.variant for name in other.graph.files}
+        return [name for name in self.manifest.files if name in own or name not in others]
 
     def tokenizer_json(self, verify: bool) -> bytes:
         """The bytes of tokenizer.json, read once, so that what is parsed is what was hashed."""
