@@ -15,8 +15,10 @@ sys.path.insert(0, str(CHECKPOINTS))  # train.py is a script: its neighbours are
 
 import train  # noqa: E402
 from measure import accuracy, load_classifier, load_scorer, rank_correlation, score_instructions  # noqa: E402
+from pair_outliers import smallest_gain_ratio  # noqa: E402
 
 PAIR, BASE, ADAPTER = (CHECKPOINTS / name for name in ("pair-classifier", "complexity-base", "complexity-adapter"))
+OUTLIERS = CHECKPOINTS / "pair-classifier-outliers"
 MEGABYTE = 1_000_000
 
 
@@ -33,7 +35,7 @@ def base_tokenizer() -> Tokenizer:
     return Tokenizer.from_file(str(BASE / "tokenizer.json"))
 
 
-@pytest.mark.parametrize("folder", [PAIR, BASE, ADAPTER], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [PAIR, OUTLIERS, BASE, ADAPTER], ids=lambda folder: folder.name)
 def test_a_checkpoint_is_smaller_than_three_megabytes(folder):
     sizes = [path.stat().st_size for path in folder.iterdir()]
     assert 0 < sum(sizes) < 3 * MEGABYTE
@@ -51,12 +53,20 @@ def test_no_held_out_row_is_among_the_training_rows():
     assert not seen_instructions & {row["text"] for row in rows_of("held_out_instructions.jsonl")}
 
 
-def test_the_pair_classifier_reaches_its_held_out_accuracy_and_only_by_matching_the_two_texts():
+@pytest.mark.parametrize("folder", [PAIR, OUTLIERS], ids=lambda folder: folder.name)
+def test_a_pair_classifier_reaches_its_held_out_accuracy_and_only_by_matching_the_two_texts(folder):
     pairs = train.held_out_pairs()
     labels = [pair.label for pair in pairs]
-    model, tokenizer = load_classifier(PAIR), Tokenizer.from_file(str(PAIR / "tokenizer.json"))
+    model, tokenizer = load_classifier(folder), Tokenizer.from_file(str(folder / "tokenizer.json"))
     assert accuracy(model, tokenizer, [pair[:2] for pair in pairs], labels) >= train.LEAST_ACCURACY
     assert accuracy(model, tokenizer, train.with_strangers(pairs), labels) <= train.MOST_ACCURACY_WITH_STRANGERS
+
+
+def test_the_pair_classifier_with_outliers_has_large_gains_in_every_layer_and_the_plain_one_has_none():
+    assert smallest_gain_ratio(load_classifier(OUTLIERS)) >= train.LEAST_GAIN_RATIO
+    assert smallest_gain_ratio(load_classifier(PAIR)) < 2
+    for name in ("config.json", "tokenizer.json"):
+        assert (OUTLIERS / name).read_bytes() == (PAIR / name).read_bytes()
 
 
 def test_the_adapter_reaches_its_held_out_rank_correlation_and_merging_it_keeps_the_scores(base_tokenizer):

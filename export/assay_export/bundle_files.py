@@ -49,7 +49,7 @@ def manifest(
     tokens: TokenizerFiles,
     head: Head,
     pooling: str | None,
-    graphs: Mapping[str, Mapping[str, Any]],
+    variants: Mapping[str, Mapping[str, Mapping[str, Any]]],
     max_length: int,
 ) -> dict[str, Any]:
     """assay.json, before it is sealed; see assay.manifest for what each value means."""
@@ -80,7 +80,7 @@ def manifest(
             "tokenizer": tokens.origin,
         },
         "tools": {name: importlib.metadata.version(name) for name in TOOLS},
-        "variants": {"fp32": graphs},
+        "variants": variants,
         "files": {
             path.relative_to(folder).as_posix(): {"sha256": _sha256(path), "size": path.stat().st_size}
             for path in sorted(folder.rglob("*"))

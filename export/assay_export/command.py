@@ -21,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", choices=["pair", "text"], help="what one row is (default: pair for DeBERTa classifiers)"
     )
     parser.add_argument("--labels", metavar="A,B,...", help="label names in logit order, where config.json has none")
+    parser.add_argument("--variants", metavar="V,V", default="fp32", help="fp32 (the default) or fp32,int8")
+    parser.add_argument(
+        "--calibration", metavar="FILE", type=Path, help="int8: rows to fit and gate on (.jsonl, .csv, .txt)"
+    )
+    parser.add_argument("--max-flips", metavar="SHARE", type=float, help="int8: labels that may flip (default 0.005)")
+    parser.add_argument("--max-drift", metavar="MEAN", type=float, help="int8: mean |delta| allowed (default 0.005)")
     parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
 
 
@@ -29,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     _quieten()
     from .exporter import export
+    from .int8.gate import Limits
     from .progress import Terminal
     from .summary import show
 
@@ -39,6 +46,9 @@ def run(args: argparse.Namespace) -> int:
         base=args.base,
         row=args.input,
         labels=[label.strip() for label in args.labels.split(",")] if args.labels else None,
+        variants=[variant.strip() for variant in args.variants.split(",")],
+        calibration=args.calibration,
+        limits=Limits.of(args.max_flips, args.max_drift),
         force=args.force,
         progress=Terminal(),
     )

@@ -17,8 +17,12 @@ from . import checkpoint as checkpoints
 from .architectures import AUTHORED
 from .checkpoint import Checkpoint
 from .config_dialects import to_transformers_4
+from .errors import ExportError
 from .head import Head
-from .net import Dialect, Net, linear_fp32
+from .int8 import variant as int8
+from .int8.calibration import calibration_rows
+from .int8.gate import Limits
+from .net import Dialect, Net
 from .progress import Progress, Silent
 from .reference import Feed
 from .source import resolve
@@ -40,6 +44,8 @@ TOOLS = (
 )
 GRAPH_FILES = {Dialect.PORTABLE: "onnx/model.onnx", Dialect.CPU: "onnx/model_cpu.onnx"}
 WEIGHTS_FILE = "onnx/model.onnx_data"
+INT8_FILE = "onnx/model_int8.onnx"
+VARIANTS = ("fp32", "int8")
 GRAPH_INPUTS = {Dialect.PORTABLE: ("input_ids", "attention_mask"), Dialect.CPU: ("input_ids",)}
 
 
@@ -51,6 +57,9 @@ def export(
     base: str | None = None,
     row: str | None = None,
     labels: Iterable[str] | None = None,
+    variants: Iterable[str] = ("fp32",),
+    calibration: Path | None = None,
+    limits: Limits | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
@@ -63,17 +72,29 @@ def export(
         base: overrides the base model that an adapter names.
         row: "pair" or "text", what the model judges; by default a pair for a DeBERTa classifier, else a text.
         labels: names in logit order, for a checkpoint whose config.json has none.
+        variants: "fp32", which every bundle has, and "int8".
+        calibration: a file of rows that int8 is fitted to and gated on (see assay.rows for its forms); by default the
+            general English text that lies beside the int8 code.
+        limits: what the int8 gate allows.
 
     Raises:
         ExportError: with what was wrong and what to do; nothing is left at `target`.
     """
     progress = progress or Silent()
+    variants = _known(variants)
+    if calibration is not None and "int8" not in variants:
+        raise ExportError("calibration text was given, but only int8 uses it: add --variants fp32,int8")
     check_target(target, force)
     with progress.step("Finding the checkpoint"):
         found = resolve(source, revision)
         location = checkpoints.locate(found.folder, base)
         config = to_transformers_4(checkpoints.read_config(location))
         architecture = AUTHORED.get(checkpoints.known_model_type((location.base or found).folder, config))
+        if "int8" in variants and architecture is None:
+            raise ExportError(
+                f"int8 needs an authored graph, and there is none for model_type = {config['model_type']!r} "
+                f"(there is for {', '.join(AUTHORED)}): export --variants fp32"
+            )
         settings = architecture.read_config(config) if architecture else None
         max_length = settings.max_length if settings else optimum_road.max_length(config)
         tokens = tokenizer_files.read(location.folders, config, max_length, uses_token_types=False)
@@ -82,6 +103,7 @@ def export(
         probes = [{name: array for name, array in feed.items() if name != "token_type_ids"} for feed in probes]
         loaded = checkpoints.load(location, probes)
     head = Head.of(loaded, found, row, tuple(labels) if labels is not None else None)
+    rows = calibration_rows("pair" if head.row == "pair" else "text", calibration) if "int8" in variants else []
 
     with staged(target, force) as folder:
         (folder / "onnx").mkdir()
@@ -93,17 +115,40 @@ def export(
                 inputs = optimum_road.export(
                     loaded.reference, config["model_type"], folder / GRAPH_FILES[Dialect.PORTABLE]
                 )
-                graphs = {"portable": {"file": GRAPH_FILES[Dialect.PORTABLE], "inputs": list(inputs)}}
+                graphs = {"portable": _entry(GRAPH_FILES[Dialect.PORTABLE], [], inputs)}
             uses_token_types = "token_type_ids" in inputs
             tokens = tokenizer_files.read(location.folders, config, max_length, uses_token_types)
         _gate(graphs, loaded, tokens, head, max_length, config, folder, progress)
+        written: dict[str, Any] = {"fp32": graphs}
+        if "int8" in variants:
+            path = folder / INT8_FILE
+            fitted = int8.write(
+                architecture, settings, loaded, tokens, head, rows, max_length, limits or Limits(), path, progress
+            )
+            written["int8"] = {"cpu": _entry(INT8_FILE, [f"{INT8_FILE}_data"], GRAPH_INPUTS[Dialect.CPU]) | fitted}
         with progress.step("Writing the manifest"):
             bundle_files.write_metadata(folder, loaded, tokens, head)
             pooling = settings.pooling if settings else None
-            manifest = bundle_files.manifest(folder, found, location, loaded, tokens, head, pooling, graphs, max_length)
+            manifest = bundle_files.manifest(
+                folder, found, location, loaded, tokens, head, pooling, written, max_length
+            )
             (folder / MANIFEST_NAME).write_bytes(seal(manifest))
         result = read(folder / MANIFEST_NAME)
     return result
+
+
+def _known(variants: Iterable[str]) -> list[str]:
+    chosen = list(dict.fromkeys(variants))
+    unknown = [variant for variant in chosen if variant not in VARIANTS]
+    if unknown or "fp32" not in chosen:
+        found = ", ".join(chosen) or "none"
+        raise ExportError(f"the variants asked for are {found}, expected fp32 (every bundle has it), or fp32,int8")
+    return chosen
+
+
+def _entry(file: str, data: list[str], inputs: Iterable[str]) -> dict[str, Any]:
+    """A graph in the manifest, but for its report."""
+    return {"file": file, "data": data, "inputs": list(inputs), "graph_optimization": "all"}
 
 
 def _author(architecture: Any, settings: Any, loaded: Checkpoint, folder: Path) -> dict[str, dict[str, Any]]:
@@ -111,12 +156,9 @@ def _author(architecture: Any, settings: Any, loaded: Checkpoint, folder: Path) 
     weights = loaded.reference.weights()
     with WeightFile(folder / WEIGHTS_FILE) as weight_file:
         for dialect, file in GRAPH_FILES.items():
-            net = Net(architecture.ARCHITECTURE, dialect, weight_file, linear_fp32)
+            net = Net(architecture.ARCHITECTURE, dialect, weight_file)
             ir.save(architecture.author(net, settings, weights), folder / file)
-    return {
-        dialect.value: {"file": file, "data": [WEIGHTS_FILE], "inputs": list(GRAPH_INPUTS[dialect])}
-        for dialect, file in GRAPH_FILES.items()
-    }
+    return {dialect.value: _entry(file, [WEIGHTS_FILE], GRAPH_INPUTS[dialect]) for dialect, file in GRAPH_FILES.items()}
 
 
 def _gate(
@@ -142,8 +184,7 @@ def _gate(
         with progress.bar(f"Comparing {graph['file']}", len(cases)) as advance:
             run = _runner(folder / graph["file"], graph["inputs"], advance)
             graph["parity"] = parity.compare(run, cases, len(head.labels), parity.FP32_MAX_DELTA, graph["file"])
-        graph["data"] = graph.get("data") or _data_files(folder, graph["file"])
-        graph["graph_optimization"] = "all"
+        graph["data"] = graph["data"] or _data_files(folder, graph["file"])
 
 
 def _data_files(folder: Path, graph: str) -> list[str]:

@@ -41,13 +41,15 @@ class Dialect(enum.Enum):
 
 
 class Net:
-    """One ONNX graph being written.
+    """One ONNX graph being written."""
 
-    `linear` is the seam through which every linear layer goes: a function of (net, x, name, weight [in, out],
-    bias [out] or None) that returns x @ weight + bias, in whatever precision the variant gives that layer.
-    """
-
-    def __init__(self, name: str, dialect: Dialect, weights: WeightFile, linear: Linear) -> None:
+    def __init__(
+        self,
+        name: str,
+        dialect: Dialect,
+        weights: WeightFile,
+        precision: Precision | None = None,
+    ) -> None:
         graph = ir.Graph([], [], nodes=[], opset_imports={"": OPSET}, name=name)
         if dialect is Dialect.CPU:
             graph.opset_imports["com.microsoft"] = 1
@@ -55,16 +57,24 @@ class Net:
         self.op = self.builder.op
         self.dialect = dialect
         self._weights = weights
-        self._linear = linear
+        self._scopes: list[str] = []
+        self._extra_outputs: list[tuple[str, ir.Value]] = []
+        self._precision = precision or Precision()
 
     @contextlib.contextmanager
     def scope(self, name: str) -> Iterator[None]:
         """Nodes and parameters written inside get `name.` before their own name."""
         self.builder.push_module(name)
+        self._scopes.append(name)
         try:
             yield
         finally:
+            self._scopes.pop()
             self.builder.pop_module()
+
+    def path(self, name: str) -> str:
+        """`name` with the scopes it is written in: layers.3.mlp.Wo."""
+        return ".".join([*self._scopes, name])
 
     def token_input(self, name: str) -> ir.Value:
         """A graph input of token ids or masks, int64 [batch, sequence]."""
@@ -74,9 +84,17 @@ class Net:
         """A weight of the graph, stored in the bundle's external weight file when it is large."""
         return self.builder.initializer(self._weights.tensor(name, array), name=name)
 
+    def table(self, name: str, array: Array) -> ir.Value:
+        """A large constant [.., rows, columns] that is no layer's weight, in the precision of the embedding table."""
+        return self._precision.table(self, name, array)
+
     def linear(self, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         """x [..., in] @ weight [in, out] + bias [out]."""
-        return self._linear(self, x, name, weight, bias)
+        return self._precision.linear(self, x, name, weight, bias)
+
+    def embedding(self, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+        """Rows of a table [vocabulary, hidden] for token_ids [batch, sequence]: [batch, sequence, hidden]."""
+        return self._precision.embedding(self, token_ids, name, table)
 
     def layer_norm(self, x: ir.Value, name: str, gain: Array, bias: Array | None, epsilon: float) -> ir.Value:
         """Layer normalisation over the last axis."""
@@ -89,10 +107,17 @@ class Net:
         """The activation that transformers calls `kind` (its ACT2FN table)."""
         return ACTIVATIONS[kind](self, x)
 
-    def microsoft(self, op_type: str, *inputs: ir.Value | None, like: ir.Value, **attributes: Any) -> ir.Value:
-        """A com.microsoft operator whose one output has the type and shape of `like` (its schema is not in onnx)."""
+    def microsoft(
+        self, op_type: str, *inputs: ir.Value | None, like: ir.Value, last: int | None = None, **attributes: Any
+    ) -> ir.Value:
+        """A com.microsoft operator whose one output has the type and shape of `like`, but for a last axis of `last`.
+
+        Its schema is not in onnx, so nothing is inferred from it.
+        """
         value: Any = self.builder.call_op(op_type, inputs, attributes, domain="com.microsoft", version=1)
         value.type, value.shape = like.type, like.shape
+        if last is not None and like.shape is not None:
+            value.shape = ir.Shape([*like.shape[:-1], last])
         return value
 
     def length(self, token_ids: ir.Value) -> ir.Value:
@@ -110,24 +135,38 @@ class Net:
         bias = self.op.Where(is_real, 0.0, MASKED)
         return self.op.Unsqueeze(bias, [1, 2])
 
+    def observe(self, name: str, value: ir.Value) -> None:
+        """Makes `value` an output of the graph as well: for calibration, never in a bundle."""
+        self._extra_outputs.append((name, self.op.Identity(value)))
+
     def finish(self, logits: ir.Value) -> ir.Model:
         """Names the output, float32 [batch, labels], and returns the model."""
         assert logits.shape is not None  # inferred, since the classifier's weight is in the graph
         logits.shape = ir.Shape(["batch", logits.shape[-1]])
         self.builder.add_output(logits, "logits")
+        for name, value in self._extra_outputs:
+            self.builder.add_output(value, name)
         model = ir.Model(self.builder.graph, ir_version=IR_VERSION, producer_name="assay")
         # What a dialect prepared and no layer asked for (a one-layer model reads no row but the first, for instance).
         RemoveUnusedNodesPass()(model)
         return model
 
 
-Linear = Callable[[Net, ir.Value, str, Array, Array | None], ir.Value]
+class Precision:
+    """The seam through which weights enter a graph: float32 here, and what another variant overrides."""
 
+    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+        """x [.., in] @ weight [in, out] + bias [out] or None."""
+        product = net.op.MatMul(x, net.parameter(f"{name}.weight", weight))
+        return product if bias is None else net.op.Add(product, net.parameter(f"{name}.bias", bias))
 
-def linear_fp32(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
-    """The float32 strategy: MatMul, then Add where there is a bias."""
-    product = net.op.MatMul(x, net.parameter(f"{name}.weight", weight))
-    return product if bias is None else net.op.Add(product, net.parameter(f"{name}.bias", bias))
+    def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+        """Rows of `table` [vocabulary, hidden] for token_ids [batch, sequence]."""
+        return net.op.Gather(self.table(net, name, table), token_ids)
+
+    def table(self, net: Net, name: str, array: Array) -> ir.Value:
+        """A constant [.., rows, columns] that is gathered from."""
+        return net.parameter(name, array)
 
 
 # transformers' names (ACT2FN) for what ONNX's Gelu calls approximate="none" and "tanh"; the other three are themselves.

@@ -34,6 +34,9 @@ def show(manifest: Manifest, target: Path) -> None:
     for variant, dialects in manifest.variants.items():
         for dialect, graph in dialects.items():
             report = graph.parity
+            if "summary" in report:
+                console.print(f"{variant}, {dialect}: {report['summary']}")
+                continue
             agreement = report["label_agreement"]
             gates.add_row(
                 f"{variant}, {dialect}",

@@ -51,6 +51,7 @@ class Graph:
 
     `inputs` are the graph's input names, each int64 [batch, sequence]; the output is logits, float32 [batch, labels].
     `data` are the external weight files that the graph maps. `parity` is the export's report, kept as it was written.
+    `layers` has one entry per linear layer of a quantised graph: its recipe and why it got it.
     """
 
     file: str
@@ -58,6 +59,7 @@ class Graph:
     inputs: tuple[str, ...]
     graph_optimization: Literal["all", "extended", "basic", "disabled"]
     parity: Mapping[str, Any]
+    layers: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -239,6 +241,13 @@ def _variants(entry: Fields, files: Mapping[str, FileRecord]) -> dict[str, dict[
     return variants
 
 
+def _layers(entry: Fields) -> tuple[Mapping[str, Any], ...]:
+    layers = entry.values.get("layers", [])
+    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+        raise entry.refuse("layers", "something else", "a list of objects, one per linear layer")
+    return tuple(layers)
+
+
 def _graph(entry: Fields, files: Mapping[str, FileRecord]) -> Graph:
     graph = Graph(
         file=entry.string("file"),
@@ -246,6 +255,7 @@ def _graph(entry: Fields, files: Mapping[str, FileRecord]) -> Graph:
         inputs=entry.strings("inputs"),
         graph_optimization=entry.choice("graph_optimization", ("all", "extended", "basic", "disabled")),
         parity=entry.mapping("parity").values,
+        layers=_layers(entry),
     )
     for name in graph.files:
         if name not in files:

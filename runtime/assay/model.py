@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from assay.batching import group
+from assay.batching import TOKENS_PER_CALL, group
 from assay.bundle import Bundle, Choice
 from assay.errors import AssayError, NumericalError
 from assay.manifest import Manifest
@@ -34,6 +34,8 @@ class Model:
         self._session: GraphSession | None = session
         self._tokenizer = tokenizer
         self._info = dict(info)
+        # int8 activations share one scale per call: a row of its own answers the same whatever else is asked with it.
+        self._tokens_per_call = 1 if choice.variant == "int8" else TOKENS_PER_CALL
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -104,7 +106,7 @@ class Model:
         for start in range(0, len(rows), _ROWS_PER_WINDOW):
             window = rows[start : start + _ROWS_PER_WINDOW]
             tokens = self._tokenizer.encode(window, truncate, None if single else start)
-            for indices in group([len(row.ids) for row in tokens]):
+            for indices in group([len(row.ids) for row in tokens], self._tokens_per_call):
                 logits[start + np.array(indices)] = _call(session, [tokens[index] for index in indices])
         _refuse_non_finite(logits, single)
         return logits

@@ -1,6 +1,6 @@
 """Makes the stand-in checkpoints of this folder and their held-out rows, and prints how well they do on them.
 
-    python tests/checkpoints/train.py [pair|complexity|all]
+    python tests/checkpoints/train.py [pair|outliers|complexity|all]
 
 Everything is generated and seeded; nothing is downloaded. Exits with 1 if a stand-in misses its target.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import complexity_scorer
 import pair_classifier
+import pair_outliers
 import torch
 from instruction_text import Instruction, generate_instructions
 from measure import accuracy, load_classifier, load_scorer, rank_correlation, score_instructions
@@ -25,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 HELD_OUT_ROWS = 200
 HELD_OUT_SEED = 2024
 LEAST_ACCURACY = 0.90
+LEAST_GAIN_RATIO = 15.0
 LEAST_RANK_CORRELATION = 0.90
 MOST_ACCURACY_WITH_STRANGERS = 0.50
 
@@ -32,7 +34,7 @@ MOST_ACCURACY_WITH_STRANGERS = 0.50
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train what was asked for, one thread so that the sums are added in one order; the exit code."""
     parser = argparse.ArgumentParser(description="Train the stand-in checkpoints on generated text.")
-    parser.add_argument("what", nargs="?", choices=("pair", "complexity", "all"), default="all")
+    parser.add_argument("what", nargs="?", choices=("pair", "outliers", "complexity", "all"), default="all")
     what = parser.parse_args(arguments).what
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     good = True
     if what in ("pair", "all"):
         good = make_pair_classifier() and good
+    if what in ("outliers", "all"):
+        good = make_pair_classifier_with_outliers() and good
     if what in ("complexity", "all"):
         good = make_complexity_scorer() and good
     print(f"took {time.monotonic() - started:.0f} s")
@@ -52,13 +56,26 @@ def make_pair_classifier() -> bool:
     pair_classifier.build(folder)
     held_out = held_out_pairs()
     write_rows(HERE / "held_out_pairs.jsonl", [pair._asdict() for pair in held_out])
+    return is_good_pair_classifier(folder, held_out)
 
+
+def make_pair_classifier_with_outliers() -> bool:
+    """Train and save pair-classifier-outliers/, from the weights of pair-classifier/; whether it reaches its target."""
+    folder = HERE / "pair-classifier-outliers"
+    pair_outliers.build(HERE / "pair-classifier", folder)
+    ratio = pair_outliers.smallest_gain_ratio(load_classifier(folder))
+    print(f"{folder.name}: smallest outlier gain {ratio:.1f} times the median (at least {LEAST_GAIN_RATIO})")
+    return is_good_pair_classifier(folder, held_out_pairs()) and ratio >= LEAST_GAIN_RATIO
+
+
+def is_good_pair_classifier(folder: Path, held_out: Sequence[Pair]) -> bool:
+    """Print how well the classifier in `folder` does on `held_out`; whether it reaches its targets."""
     model, tokenizer = load_classifier(folder), Tokenizer.from_file(str(folder / "tokenizer.json"))
     labels = [pair.label for pair in held_out]
     right = accuracy(model, tokenizer, [(pair.text, pair.text_pair) for pair in held_out], labels)
     strangers = accuracy(model, tokenizer, with_strangers(held_out), labels)
-    print(f"pair classifier: held-out accuracy {right:.3f} (at least {LEAST_ACCURACY})")
-    print(f"pair classifier: with another row's response {strangers:.3f} (at most {MOST_ACCURACY_WITH_STRANGERS})")
+    print(f"{folder.name}: held-out accuracy {right:.3f} (at least {LEAST_ACCURACY})")
+    print(f"{folder.name}: with another row's response {strangers:.3f} (at most {MOST_ACCURACY_WITH_STRANGERS})")
     return right >= LEAST_ACCURACY and strangers <= MOST_ACCURACY_WITH_STRANGERS
 
 

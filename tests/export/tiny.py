@@ -17,7 +17,7 @@ import torch
 import transformers
 
 from assay_export.architectures import AUTHORED
-from assay_export.net import Dialect, Net, linear_fp32
+from assay_export.net import Dialect, Net
 from assay_export.weights import WeightFile
 
 VOCABULARY = 60
@@ -128,7 +128,7 @@ def author(module: Any, config: dict[str, Any], folder: Path) -> dict[Dialect, P
     paths = {dialect: folder / f"{dialect.value}.onnx" for dialect in Dialect}
     with WeightFile(folder / "model.onnx_data") as file:
         for dialect, path in paths.items():
-            net = Net(architecture.ARCHITECTURE, dialect, file, linear_fp32)
+            net = Net(architecture.ARCHITECTURE, dialect, file)
             ir.save(architecture.author(net, architecture.read_config(config), weights), path)
     return paths
 

@@ -12,6 +12,7 @@ import pytest
 
 from assay import Classifier, Scorer, cli
 from assay.cli import main
+from tests.runtime import tiny
 
 PAIR = ["what causes rain", "rain forms when water is a b"]
 
@@ -334,3 +335,18 @@ def test_a_plugged_in_command_whose_packages_are_missing_names_the_extra(
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert f"needs {missing}" in err
     assert "pip install 'assay[export]'" in err
+
+
+def test_info_shows_the_gate_of_int8_and_what_each_layer_got(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = tiny.entry("onnx/model_int8.onnx", ["input_ids"])
+    entry["parity"] = {"summary": "0.00% label flips"}
+    entry["layers"] = [
+        {"layer": "layer.0.query_key_value", "recipe": "int8", "why": "relative output error 0.0100"},
+        {"layer": "classifier", "recipe": "fp32", "why": "nothing else helped"},
+    ]
+    out = run("info", tiny.write(tmp_path / "bundle", variants={"int8": {"cpu": entry}}), capsys=capsys)[1]
+    assert "onnx/model_int8.onnx, 0.0 MB, 0.00% label flips" in out
+    assert "  layer.0.query_key_value  int8  relative output error 0.0100" in out
+    assert "  classifier               fp32  nothing else helped" in out

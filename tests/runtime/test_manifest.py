@@ -223,3 +223,10 @@ def test_deep_nesting_under_a_good_seal_is_refused() -> None:
 def test_a_missing_manifest_names_the_export(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="assay export"):
         manifest.read(tmp_path / "assay.json")
+
+
+@pytest.mark.parametrize("layers", ["all", {"layer": "a"}, [1], [["layer"]]])
+def test_a_table_of_layers_that_is_no_list_of_objects_is_refused(layers: object, tmp_path: Path) -> None:
+    entry = tiny.entry("onnx/model_int8.onnx", ["input_ids"]) | {"layers": layers}
+    with pytest.raises(BundleError, match="layers"):
+        tiny.write(tmp_path / "bundle", variants={"int8": {"cpu": entry}})

@@ -161,3 +161,22 @@ def test_a_graph_with_another_number_of_labels_is_a_bundle_error(tmp_path: Path)
     model = assay.load(tiny.write(tmp_path / "labels", arrays=tiny.weights(2)), threads=1)
     with pytest.raises(BundleError, match=r"shape \[1, 2\], expected \[1, 3\]"):
         model.logits([("a", "b")])
+
+
+def test_int8_rows_are_run_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.session import GraphSession
+
+    shapes: list[tuple[int, ...]] = []
+    answer = GraphSession.logits
+    monkeypatch.setattr(
+        GraphSession, "logits", lambda self, ids, types: shapes.append(ids.shape) or answer(self, ids, types)
+    )
+    variants = {
+        "fp32": {"cpu": tiny.entry("onnx/model_cpu.onnx", ["input_ids"])},
+        "int8": {"cpu": tiny.entry("onnx/model_int8.onnx", ["input_ids"])},
+    }
+    bundle = tiny.write(tmp_path / "bundle", variants=variants)
+    for variant, calls in (("fp32", 1), ("int8", 3)):
+        shapes.clear()
+        assay.load(bundle, variant=variant, threads=1).logits([("a", "b")] * 3)
+        assert len(shapes) == calls

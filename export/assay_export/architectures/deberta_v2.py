@@ -130,13 +130,13 @@ def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.
 
     with net.scope("embeddings"):
         # transformers zeroes the embeddings of padding here; nothing reads them, since padded keys are masked.
-        hidden = op.Gather(net.parameter("word", weights["deberta.embeddings.word_embeddings.weight"]), input_ids)
+        hidden = net.embedding(input_ids, "word", weights["deberta.embeddings.word_embeddings.weight"])
         if config.absolute_positions:
             positions = net.parameter("position", weights["deberta.embeddings.position_embeddings.weight"])
             hidden = op.Add(hidden, op.Slice(positions, [0], length, [0]))
         hidden = _layer_norm(net, hidden, config, weights, "deberta.embeddings.LayerNorm")
 
-    distances = Distances(net, config.buckets, config.max_length, length)
+    distances = Distances(net, config.buckets, length)
     relative = relative_embeddings(config, weights)
     layers = [_Layer(net, config, weights, index, relative, distances, mask_bias) for index in range(config.layers)]
     for layer in layers[:-1]:
@@ -147,6 +147,27 @@ def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.
         pooled = _dense(net, op.Squeeze(first, [1]), weights, "pooler.dense")
         logits = _dense(net, net.activation(pooled, config.pooler_activation), weights, "classifier")
     return net.finish(logits)
+
+
+def absorbable(config: DebertaConfig) -> set[str]:
+    """The linear layers whose input can be divided by something before them; see `absorb`."""
+    return {f"layer.{index}.attention.output.dense" for index in range(config.layers)}
+
+
+def absorb(config: DebertaConfig, weights: Mapping[str, Array], smoothing: Mapping[str, Array]) -> dict[str, Array]:
+    """The weights with the inputs of layers divided by `smoothing` (layer name to [in]) where that is exact.
+
+    Only the value projection can take it: its rows pass through the attention's weighted mean unchanged. A post-norm
+    feeds the residual stream as well, and the GELU is not linear.
+    """
+    result = dict(weights)
+    for index in range(config.layers):
+        scale = smoothing.get(f"layer.{index}.attention.output.dense")
+        if scale is not None:
+            name = f"deberta.encoder.layer.{index}.attention.self.value_proj"
+            result[f"{name}.weight"] = result[f"{name}.weight"] / scale[:, None]
+            result[f"{name}.bias"] = result[f"{name}.bias"] / scale
+    return result
 
 
 class _Layer:
@@ -191,18 +212,15 @@ class _Layer:
             )
             query, key, value = (op.Squeeze(part, [0]) for part in (query, key, value))
 
+            query = self.distances.pad(query)
             scores = op.MatMul(query, op.Transpose(key, perm=[0, 1, 3, 2]))
             if self.config.content_to_position:
-                by_distance = op.MatMul(
-                    query, self.distances.reachable(self.position_keys, "position_keys", descending=True)
-                )
-                scores = op.Add(scores, self.distances.align(by_distance))
+                table = net.table("position_keys", self.position_keys)
+                scores = op.Add(scores, self.distances.query_scores(query, table))
             if self.config.position_to_content:
-                by_distance = op.MatMul(
-                    key, self.distances.reachable(self.position_queries, "position_queries", descending=False)
-                )
-                scores = op.Add(scores, op.Transpose(self.distances.align(by_distance), perm=[0, 1, 3, 2]))
-            return self._after_scores(scores, value, hidden)
+                table = net.table("position_queries", self.position_queries)
+                scores = op.Add(scores, self.distances.key_scores(key, table))
+            return self._after_scores(scores, value, hidden, unpad=True)
 
     def first_token(self, hidden: ir.Value) -> ir.Value:
         """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that the head reads."""
@@ -218,19 +236,23 @@ class _Layer:
             # Query 0 is at distance r = -j from key j: the tables are read in that order, and nothing is realigned.
             reached = key
             if self.config.content_to_position:
-                reached = op.Add(key, self.distances.seen_from_first_token(self.position_keys, "position_keys"))
+                table = net.table("position_keys", self.position_keys)
+                reached = op.Add(key, self.distances.seen_from_first_token(table))
             scores = op.MatMul(query, op.Transpose(reached, perm=[0, 1, 3, 2]))
             if self.config.position_to_content:
-                products = op.Mul(key, self.distances.seen_from_first_token(self.position_queries, "position_queries"))
+                table = net.table("position_queries", self.position_queries)
+                products = op.Mul(key, self.distances.seen_from_first_token(table))
                 scores = op.Add(scores, op.Unsqueeze(op.ReduceSum(products, [-1], keepdims=0), [2]))
             return self._after_scores(scores, value, first)
 
-    def _after_scores(self, scores: ir.Value, value: ir.Value, residual: ir.Value) -> ir.Value:
+    def _after_scores(self, scores: ir.Value, value: ir.Value, residual: ir.Value, *, unpad: bool = False) -> ir.Value:
         """Softmax, output projection and feed-forward, with a post-norm after each residual sum."""
         net, op = self.net, self.net.op
         if self.mask_bias is not None:
             scores = op.Add(scores, self.mask_bias)
         context = op.MatMul(op.Softmax(scores, axis=-1), value)
+        if unpad:
+            context = self.distances.unpad(context)
         context = op.Reshape(op.Transpose(context, perm=[0, 2, 1, 3]), [0, 0, -1])
         attended = op.Add(_dense(net, context, self.weights, "attention.output.dense"), residual)
         attended = _layer_norm(net, attended, self.config, self.weights, "attention.output.LayerNorm")

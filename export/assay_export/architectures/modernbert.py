@@ -20,6 +20,7 @@ import torch
 
 from ..errors import UnsupportedConfigError
 from ..net import ACTIVATIONS, MASKED, Array, Dialect, Net, expect, positive_number, whole_number
+from .local_attention import LocalBlocks
 
 ARCHITECTURE = "modernbert"
 
@@ -90,10 +91,10 @@ def author(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> 
     input_ids = net.token_input("input_ids")
     attention_mask = net.token_input("attention_mask") if net.dialect is Dialect.PORTABLE else None
     length = net.length(input_ids)
-    positions = _Positions(net, config, length, attention_mask)
+    positions = _Positions(net, config, input_ids, length, attention_mask)
 
     with net.scope("embeddings"):
-        hidden = op.Gather(net.parameter("word", weights["model.embeddings.tok_embeddings.weight"]), input_ids)
+        hidden = net.embedding(input_ids, "word", weights["model.embeddings.tok_embeddings.weight"])
         hidden = _layer_norm(net, hidden, config, weights, "model.embeddings.norm")
 
     layers = [_Layer(net, config, weights, index, positions) for index in range(len(config.is_global))]
@@ -114,39 +115,86 @@ def author(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> 
     return net.finish(logits)
 
 
+def absorbable(config: ModernBertConfig) -> set[str]:
+    """The linear layers whose input can be divided by something before them; see `absorb`."""
+    layers = range(len(config.is_global))
+    names = {f"layers.{index}.{part}" for index in layers for part in ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo")}
+    return names - {"layers.0.attn.Wqkv"}
+
+
+def absorb(config: ModernBertConfig, weights: Mapping[str, Array], smoothing: Mapping[str, Array]) -> dict[str, Array]:
+    """The weights with the inputs of layers divided by `smoothing` (layer name to [in]) where that is exact.
+
+    Norm gains take it for the projections that alone read them, value rows for the output projection, and the gate
+    half of mlp.Wi, which is not activated, for mlp.Wo. Layer 0 has no norm before its attention.
+    """
+    result = dict(weights)
+
+    def divide(name: str, rows: slice, scale: Array) -> None:
+        for kind in ("weight", "bias"):
+            array = result.get(f"{name}.{kind}")
+            if array is not None:
+                array = array.copy()
+                array[rows] /= scale[:, None] if array.ndim == 2 else scale
+                result[f"{name}.{kind}"] = array
+
+    for index in range(len(config.is_global)):
+        layer = f"layers.{index}"
+        for consumer, producer, rows in (
+            ("attn.Wqkv", "attn_norm", slice(None)),
+            ("attn.Wo", "attn.Wqkv", slice(2 * config.hidden_size, None)),
+            ("mlp.Wi", "mlp_norm", slice(None)),
+            ("mlp.Wo", "mlp.Wi", slice(weights[f"model.{layer}.mlp.Wo.weight"].shape[1], None)),
+        ):
+            scale = smoothing.get(f"{layer}.{consumer}")
+            if scale is not None and f"model.{layer}.{producer}.weight" in result:
+                divide(f"model.{layer}.{producer}", rows, scale)
+    return result
+
+
 class _Positions:
     """What depends on positions only, and so is computed once for all layers."""
 
-    def __init__(self, net: Net, config: ModernBertConfig, length: ir.Value, attention_mask: ir.Value | None) -> None:
+    def __init__(
+        self,
+        net: Net,
+        config: ModernBertConfig,
+        input_ids: ir.Value,
+        length: ir.Value,
+        attention_mask: ir.Value | None,
+    ) -> None:
         op = net.op
         with net.scope("positions"):
             self.length = length
-            self.rotary = {}
+            self.rotary: dict[bool, list[ir.Value]] = {}
             for is_global in sorted(set(config.is_global)):
-                theta = config.global_theta if is_global else config.local_theta
-                names = [f"{'global' if is_global else 'local'}_{part}" for part in ("cos", "sin")]
-                tables = rotary_tables(config, theta)
-                self.rotary[is_global] = [net.parameter(n, table) for n, table in zip(names, tables, strict=True)]
-            if net.dialect is Dialect.PORTABLE:
-                self.rotary = {
-                    kind: [op.Slice(table, [0], length, [0]) for table in tables]
-                    for kind, tables in self.rotary.items()
-                }
+                theta, kind = (config.global_theta, "global") if is_global else (config.local_theta, "local")
+                if net.dialect is Dialect.CPU:
+                    # ONNX Runtime folds this when it loads the graph: the tables need not be stored.
+                    steps = np.arange(config.max_length, dtype=np.float32)[:, None]
+                    position = net.parameter(f"{kind}_position", steps)
+                    angle = op.Mul(position, net.parameter(f"{kind}_frequency", rotary_frequencies(config, theta)))
+                    self.rotary[is_global] = [op.Cos(angle), op.Sin(angle)]
+                else:
+                    cos, sin = rotary_tables(config, theta)
+                    tables = net.parameter(f"{kind}_cos", cos), net.parameter(f"{kind}_sin", sin)
+                    self.rotary[is_global] = [op.Slice(table, [0], length, [0]) for table in tables]
             self.first_position = op.Constant(value_ints=[0])
 
             self.global_bias = None if attention_mask is None else net.key_mask_bias(attention_mask)
-            self.local_bias = self.first_row_local_bias = None
+            self.local_bias = self.first_row_local_bias = self.local_blocks = None
             if not all(config.is_global):
                 position = op.Range(0.0, op.Cast(op.Squeeze(length), to=ir.DataType.FLOAT), 1.0)
+                from_first = op.Unsqueeze(op.LessOrEqual(position, float(config.half_window)), [0, 1, 2])
                 distance = op.Abs(op.Sub(op.Unsqueeze(position, [1]), op.Unsqueeze(position, [0])))
-                in_window = op.LessOrEqual(distance, float(config.half_window))
-                if attention_mask is not None:
-                    is_real = op.Cast(attention_mask, to=ir.DataType.BOOL)
-                    in_window = op.And(op.Unsqueeze(is_real, [1, 2]), in_window)
+                in_window = op.Unsqueeze(op.LessOrEqual(distance, float(config.half_window)), [0, 1])
+                if attention_mask is None:
+                    self.local_blocks = LocalBlocks(net, config.half_window, input_ids, length)
                 else:
-                    in_window = op.Unsqueeze(in_window, [0, 1])
-                self.local_bias = op.Where(in_window, 0.0, MASKED)
-                self.first_row_local_bias = op.Slice(self.local_bias, [0], [1], [2])
+                    is_real = op.Unsqueeze(op.Cast(attention_mask, to=ir.DataType.BOOL), [1, 2])
+                    in_window, from_first = op.And(is_real, in_window), op.And(is_real, from_first)
+                    self.local_bias = op.Where(in_window, 0.0, MASKED)
+                self.first_row_local_bias = op.Where(from_first, 0.0, MASKED)
 
 
 class _Layer:
@@ -170,9 +218,8 @@ class _Layer:
         net = self.net
         with net.scope(f"layers.{self.index}"):
             projected = net.linear(self._attention_norm(hidden), "attn.Wqkv", self.weight, self.bias)
-            bias = self.positions.global_bias if self.is_global else self.positions.local_bias
             attend = self._attend_cpu if net.dialect is Dialect.CPU else self._attend_portable
-            return self._after_attention(attend(projected, bias), hidden)
+            return self._after_attention(attend(projected), hidden)
 
     def first_token(self, hidden: ir.Value) -> ir.Value:
         """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that a head with cls pooling reads."""
@@ -197,18 +244,19 @@ class _Layer:
             context = self._softmax_attention(query, self._rotate(key, cos, sin), value, bias)
             return self._after_attention(context, op.Slice(hidden, [0], [1], [1]))
 
-    def _attend_portable(self, projected: ir.Value, bias: ir.Value | None) -> ir.Value:
+    def _attend_portable(self, projected: ir.Value) -> ir.Value:
         """[batch, sequence, 3 * hidden] of unrotated query, key and value to the context [batch, sequence, hidden]."""
         op = self.net.op
         projected = op.Reshape(projected, [0, 0, 3, self.config.heads, -1])
         query_key, value = op.Split(op.Transpose(projected, perm=[2, 0, 3, 1, 4]), [2, 1], axis=0, _outputs=2)
+        bias = self.positions.global_bias if self.is_global else self.positions.local_bias
         rotated = self._rotate(query_key, *self.positions.rotary[self.is_global])
         query, key = op.Split(rotated, axis=0, num_outputs=2, _outputs=2)
         return self._softmax_attention(op.Squeeze(query, [0]), op.Squeeze(key, [0]), op.Squeeze(value, [0]), bias)
 
-    def _attend_cpu(self, projected: ir.Value, bias: ir.Value | None) -> ir.Value:
-        """The same by ONNX Runtime's fused operators (its ContribOperators.md)."""
-        net, heads = self.net, self.config.heads
+    def _attend_cpu(self, projected: ir.Value) -> ir.Value:
+        """The same by ONNX Runtime's fused operators (its ContribOperators.md); local layers in blocks."""
+        net, blocks = self.net, self.positions.local_blocks
         query, key, value = net.op.Split(projected, axis=2, num_outputs=3, _outputs=3)
         query, key = (
             net.microsoft(
@@ -217,13 +265,19 @@ class _Layer:
                 self.positions.first_position,
                 *self.positions.rotary[self.is_global],
                 like=part,
-                num_heads=heads,
+                num_heads=self.config.heads,
             )
             for part in (query, key)
         )
-        return net.microsoft(
-            "MultiHeadAttention", query, key, value, None, None, bias, like=query, num_heads=heads, scale=1.0
-        )
+        if self.is_global or blocks is None:
+            return self._fused_attention(query, key, value, None)
+        query, key, value = blocks.queries(query), blocks.keys(key), blocks.keys(value)
+        return blocks.sequence(self._fused_attention(query, key, value, blocks.bias))
+
+    def _fused_attention(self, query: ir.Value, key: ir.Value, value: ir.Value, bias: ir.Value | None) -> ir.Value:
+        """[batch, query, hidden], [batch, key, hidden] twice and [batch, 1, query, key] to [batch, query, hidden]."""
+        inputs = (query, key, value, None, None, bias) if bias is not None else (query, key, value)
+        return self.net.microsoft("MultiHeadAttention", *inputs, like=query, num_heads=self.config.heads, scale=1.0)
 
     def _softmax_attention(self, query: ir.Value, key: ir.Value, value: ir.Value, bias: ir.Value | None) -> ir.Value:
         """[batch, heads, query, head_size] and [batch, heads, key, head_size] to [batch, query, hidden]."""
@@ -258,10 +312,16 @@ class _Layer:
         return op.Add(hidden, _dense(net, gated, self.weights, "mlp.Wo"))
 
 
-def rotary_tables(config: ModernBertConfig, theta: float) -> tuple[Array, Array]:
-    """Cosines and sines of every position's rotation, float32 [max_length, head_size / 2], by torch's arithmetic."""
+def rotary_frequencies(config: ModernBertConfig, theta: float) -> Array:
+    """Radians per position of each pair of channels, float32 [head_size / 2], by torch's arithmetic."""
     exponent = torch.arange(0, config.head_size, 2, dtype=torch.int64).float() / config.head_size
-    angles = torch.outer(torch.arange(config.max_length).float(), 1.0 / (theta**exponent))
+    result: Array = (1.0 / (theta**exponent)).numpy()
+    return result
+
+
+def rotary_tables(config: ModernBertConfig, theta: float) -> tuple[Array, Array]:
+    """Cosines and sines of every position's rotation, float32 [max_length, head_size / 2]."""
+    angles = torch.outer(torch.arange(config.max_length).float(), torch.from_numpy(rotary_frequencies(config, theta)))
     return angles.cos().numpy(), angles.sin().numpy()
 
 

@@ -24,7 +24,21 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for name, value in _lines(manifest):
         print(f"{name:<12}{value}")
+    for variant, dialects in manifest.variants.items():
+        for graph in dialects.values():
+            _print_layers(variant, graph)
     return 0
+
+
+def _print_layers(variant: str, graph: "Graph") -> None:
+    """What each linear layer of a quantised graph got, and why."""
+    if not graph.layers:
+        return
+    cells = [[str(layer.get(key, "")) for key in ("layer", "recipe", "why")] for layer in graph.layers]
+    widths = [max(len(row[column]) for row in cells) for column in range(2)]
+    print(f"\n{variant} layers of {graph.file}")
+    for layer, recipe, why in cells:
+        print(f"  {layer:<{widths[0]}}  {recipe:<{widths[1]}}  {why}".rstrip())
 
 
 def _lines(manifest: "Manifest") -> Iterator[tuple[str, str]]:
@@ -53,6 +67,8 @@ def _lines(manifest: "Manifest") -> Iterator[tuple[str, str]]:
 
 def _graph(graph: "Graph", manifest: "Manifest") -> str:
     size = _megabytes(manifest.files[name].size for name in graph.files)
+    if isinstance(graph.parity.get("summary"), str):
+        return f"{graph.file}, {size}, {graph.parity['summary']}"
     delta, threshold = graph.parity.get("max_abs_delta"), graph.parity.get("threshold")
     parity = f", max |delta logit| {delta:.2g}" if isinstance(delta, int | float) else ""
     limit = f" of {threshold:.2g} allowed" if parity and isinstance(threshold, int | float) else ""

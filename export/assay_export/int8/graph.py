@@ -1,0 +1,52 @@
+"""Writes the int8 graph of an architecture: the cpu dialect, with every layer's recipe and an int8 embedding table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from ..net import Array, Dialect, Net, Precision
+from ..weights import WeightFile
+from . import linear
+from .linear import Recipe
+
+
+def save(
+    architecture: Any,
+    settings: Any,
+    weights: Mapping[str, Array],
+    recipes: Mapping[str, Recipe],
+    path: Path,
+) -> None:
+    """Writes `path` and its external weights; `recipes` has one entry for every linear layer."""
+    absorbed = {name: r.smoothing for name, r in recipes.items() if r.absorbed and r.smoothing is not None}
+    weights = architecture.absorb(settings, weights, absorbed)
+
+    with WeightFile(path.with_name(f"{path.name}_data")) as weight_file:
+        net = Net(architecture.ARCHITECTURE, Dialect.CPU, weight_file, Int8(recipes))
+        ir.save(architecture.author(net, settings, weights), path)
+
+
+class Int8(Precision):
+    """Linear layers by their recipes; embeddings and position tables in int8 with a scale per row."""
+
+    def __init__(self, recipes: Mapping[str, Recipe]) -> None:
+        self._recipes = recipes
+
+    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+        return linear.write(net, x, name, weight, bias, self._recipes[net.path(name)])
+
+    def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+        op = net.op
+        values, scale = linear.quantise_rows(table)
+        rows = op.Cast(op.Gather(net.parameter(name, values), token_ids), to=ir.DataType.FLOAT)
+        return op.Mul(rows, op.Gather(net.parameter(f"{name}.scale", scale), token_ids))
+
+    def table(self, net: Net, name: str, array: Array) -> ir.Value:
+        # ONNX Runtime folds this into a float32 constant when it loads the graph: int8 on disk, float32 in use.
+        values, scale = linear.quantise_rows(array.reshape(-1, array.shape[-1]))
+        rows = net.op.Cast(net.parameter(name, values.reshape(array.shape)), to=ir.DataType.FLOAT)
+        return net.op.Mul(rows, net.parameter(f"{name}.scale", scale.reshape(*array.shape[:-1], 1)))

@@ -1,0 +1,108 @@
+"""Linear layers with 8-bit weights for ONNX Runtime's CPU provider, and what replaces them where that hurts.
+
+The pair that MLAS multiplies fastest is uint8 activations with int8 weights: com.microsoft.DynamicQuantizeMatMul takes
+float32 activations, quantises them per tensor with a scale and zero point found at run time, multiplies with int8
+weights that are symmetric per output column (zero point 0), and adds the bias (ContribOperators.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ..net import Array, Net, Precision
+
+# The integers in use: -127..127, so that a column's scale is its largest weight / 127 and zero stays zero.
+WEIGHT_LEVELS = 127
+# MatMulNBits: weights in blocks of this many rows, each with a scale of its own.
+BLOCK = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one linear layer is computed.
+
+    kind: "int8"; "columns" (int8, with the input columns `columns` multiplied in float32 beside it); "blockwise"
+        (8-bit weights with a scale per block, MatMulNBits); "fp32".
+    smoothing: divides the input and multiplies the weight's rows, float32 [in], or None. Exact in float32; moves
+        outliers from the activations, which share one scale, to the weights, which do not (SmoothQuant,
+        arXiv 2211.10438).
+    absorbed: the division was folded into the weights that produce the input, so the graph does not show it.
+    """
+
+    kind: str = "int8"
+    smoothing: Array | None = None
+    absorbed: bool = False
+    columns: tuple[int, ...] = ()
+    alpha: float | None = None
+
+    def escalated(self, kind: str, columns: tuple[int, ...] = ()) -> Recipe:
+        return replace(self, kind=kind, columns=columns)
+
+
+def quantise_columns(weight: Array) -> tuple[Array, Array]:
+    """weight [in, out] as int8 and its scale per output column, float32 [out]."""
+    scale = np.abs(weight).max(axis=0).astype(np.float32) / np.float32(WEIGHT_LEVELS)
+    scale[scale == 0] = 1
+    return np.rint(weight / scale).astype(np.int8), scale
+
+
+def quantise_rows(table: Array) -> tuple[Array, Array]:
+    """table [rows, columns] as int8 and its scale per row, float32 [rows, 1]."""
+    values, scale = quantise_columns(table.T)
+    return np.ascontiguousarray(values.T), scale[:, None]
+
+
+def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
+    """x [.., in] @ weight [in, out] + bias as `recipe` says."""
+    op = net.op
+    if recipe.smoothing is not None:
+        weight = weight * recipe.smoothing[:, None]
+        if not recipe.absorbed:
+            x = op.Mul(x, net.parameter(f"{name}.smoothing", 1 / recipe.smoothing))
+    if recipe.kind == "fp32":
+        return Precision().linear(net, x, name, weight, bias)
+    if recipe.kind == "blockwise":
+        return _blockwise(net, x, name, weight, bias)
+    if recipe.kind != "columns":
+        return _int8(net, x, name, weight, bias)
+    columns = np.array(recipe.columns, np.int64)
+    kept = np.ones(len(weight), np.float32)
+    kept[columns] = 0
+    beside = op.MatMul(
+        op.Gather(x, net.parameter(f"{name}.columns", columns), axis=-1),
+        net.parameter(f"{name}.columns.weight", weight[columns]),
+    )
+    rest = _int8(net, op.Mul(x, net.parameter(f"{name}.kept", kept)), name, weight * kept[:, None], bias)
+    return op.Add(rest, beside)
+
+
+def _int8(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+    values, scale = quantise_columns(weight)
+    inputs: list[ir.Value | None] = [x, net.parameter(f"{name}.weight", values), net.parameter(f"{name}.scale", scale)]
+    if bias is not None:
+        inputs += [None, net.parameter(f"{name}.bias", bias)]  # no zero points: the weights are symmetric
+    return net.microsoft("DynamicQuantizeMatMul", *inputs, like=x, last=weight.shape[1])
+
+
+def _blockwise(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+    rows, columns = weight.shape
+    blocks = -(-rows // BLOCK)
+    padded = np.zeros((blocks * BLOCK, columns), np.float32)
+    padded[:rows] = weight
+    by_block = padded.T.reshape(columns, blocks, BLOCK)
+    scale = np.abs(by_block).max(axis=-1).astype(np.float32) / np.float32(WEIGHT_LEVELS)
+    scale[scale == 0] = 1
+    values = (np.rint(by_block / scale[..., None]) + 128).astype(np.uint8)  # its zero point for 8 bits is 128
+    inputs: list[ir.Value | None] = [
+        x,
+        net.parameter(f"{name}.weight", values),
+        net.parameter(f"{name}.scale", scale.reshape(-1)),
+    ]
+    if bias is not None:
+        inputs += [None, None, net.parameter(f"{name}.bias", bias)]
+    attributes: dict[str, Any] = {"K": rows, "N": columns, "bits": 8, "block_size": BLOCK, "accuracy_level": 4}
+    return net.microsoft("MatMulNBits", *inputs, like=x, last=columns, **attributes)

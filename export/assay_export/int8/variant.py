@@ -1,0 +1,116 @@
+"""The int8 variant of a bundle, from calibration rows to the manifest's entry."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from .. import parity
+from ..checkpoint import Checkpoint
+from ..head import Head
+from ..net import Array
+from ..progress import Progress
+from ..reference import Feed
+from ..tokenizer_files import TokenizerFiles
+from . import damage, gate, graph, smoothing, statistics
+from .gate import Limits
+from .linear import Recipe
+from .search import Ladder, search
+
+# Of the calibration rows: statistics and search use the first third, at most this many; the gate is held on the rest.
+SEARCH_ROWS = 128
+STATISTICS_ROWS = 64
+DAMAGE_ROWS = 12
+# One flip in 200 rows is the half per cent that the gate allows: fewer held-out rows could not tell.
+FEWEST_ROWS = 300
+
+
+def write(
+    architecture: Any,
+    settings: Any,
+    loaded: Checkpoint,
+    tokens: TokenizerFiles,
+    head: Head,
+    rows: Sequence[tuple[str, ...]],
+    max_length: int,
+    limits: Limits,
+    path: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Writes the graph at `path` and returns its gate report and the table of its layers.
+
+    Raises:
+        ParityError: no mixture of remedies passes the gate.
+    """
+    feeds = [
+        {name: feed[name] for name in ("input_ids", "attention_mask")}
+        for feed in parity.encode(tokens.tokenizer, rows, max_length)
+    ]
+    with progress.bar("Asking PyTorch about the calibration rows", len(feeds)) as advance:
+        expected = np.concatenate([_answer(loaded, feed, advance) for feed in feeds])
+    middle = min(SEARCH_ROWS, len(feeds) // 3)
+    weights = loaded.reference.weights()
+    scratch = Path(tempfile.mkdtemp(prefix="int8-", dir=path.parent))
+    try:
+        with progress.bar("Recording activations", min(STATISTICS_ROWS, middle)) as advance:
+            layers = statistics.collect(
+                architecture, settings, weights, feeds[: min(STATISTICS_ROWS, middle)], scratch, advance
+            )
+        absorbable = architecture.absorbable(settings)
+        with progress.bar("Searching smoothing and remedies", len(layers)) as advance:
+            ladders = {}
+            for name, layer in layers.items():
+                ladders[name] = Ladder.of(smoothing.candidates(layer, name in absorbable))
+                advance()
+
+        def evaluate(part: slice) -> Callable[[Mapping[str, Recipe]], dict[str, Any]]:
+            def run(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+                graph.save(architecture, settings, weights, recipes, path)
+                return gate.measure(_run(path, feeds[part]), expected[part], head.activation)
+
+            return run
+
+        def rank_damage() -> Mapping[str, float]:
+            recipes = {name: ladder.recipe for name, ladder in ladders.items()}
+            with progress.bar("Ranking layers by the damage each does alone", len(ladders)) as advance:
+                sample = sorted(feeds[:middle], key=lambda feed: feed["input_ids"].size)[:: -(-middle // DAMAGE_ROWS)]
+                return damage.rank(architecture, settings, weights, recipes, sample, scratch, advance)
+
+        with progress.step("Holding int8 to its gate"):
+            report = search(ladders, evaluate(slice(middle)), evaluate(slice(middle, None)), rank_damage, limits)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    report |= {"summary": gate.describe(report), "worst_text": list(rows[middle + report["worst_row"]])}
+    return {"parity": report, "layers": [_entry(name, ladder) for name, ladder in ladders.items()]}
+
+
+def _entry(name: str, ladder: Ladder) -> dict[str, Any]:
+    """One layer in the manifest's table: what it got, and why."""
+    recipe, (first, before), (_, after) = ladder.recipe, ladder.remedies[0], ladder.remedies[ladder.step]
+    how = recipe.kind
+    if recipe.smoothing is not None:
+        how += f", smoothed {'before it' if recipe.absorbed else 'by a division'} (alpha {recipe.alpha:g})"
+    if recipe.columns:
+        how += f", {len(recipe.columns)} input columns in fp32"
+    why = f"relative output error {after:.4f}"
+    if recipe is not first:
+        why += f", {before:.4f} as {first.kind} at first, when it alone moved logits by {ladder.damage:.4f} in the mean"
+    return {"layer": name, "recipe": how, "why": why}
+
+
+def _answer(loaded: Checkpoint, feed: Feed, advance: Callable[[], None]) -> Array:
+    logits = loaded.reference.logits(feed)
+    advance()
+    return logits
+
+
+def _run(path: Path, feeds: Sequence[Feed]) -> Array:
+    """One row a call, as the runtime runs int8: the activations' scale is that of the row alone."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(["logits"], {"input_ids": feed["input_ids"]})[0] for feed in feeds])

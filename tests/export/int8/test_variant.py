@@ -1,0 +1,156 @@
+"""The int8 variant end to end on the demo checkpoints (trained stand-ins), as they are and with outlier channels."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import assay
+from assay_export import export
+from assay_export.errors import ExportError, ParityError
+from assay_export.int8.gate import Limits, excess, measure
+from assay_export.int8.search import Ladder
+from assay_export.int8.variant import FEWEST_ROWS
+from tests.conftest import CHECKPOINTS, held_out
+from tests.export.int8.outliers import inject_into_deberta_values, inject_into_modernbert
+
+
+def calibration(kind: str, folder: Path) -> Path:
+    """Text of the kind that the stand-ins were trained on, but other rows: the built-in English is noise to them."""
+    sys.path.insert(0, str(CHECKPOINTS))  # the generator's modules are scripts beside one another
+    try:
+        generate = {
+            "pairs": importlib.import_module("pair_text").generate_pairs,
+            "instructions": importlib.import_module("instruction_text").generate_instructions,
+        }[kind]
+    finally:
+        sys.path.remove(str(CHECKPOINTS))
+    path = folder / "calibration.jsonl"
+    rows = generate(FEWEST_ROWS, seed=2026, held_out=True)
+    path.write_text("".join(json.dumps(row._asdict()) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def merged_scorer(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    """The demo scorer as full weights, changed."""
+    from assay_export.checkpoint import load, locate
+
+    feed = {name: np.ones((1, 4), np.int64) for name in ("input_ids", "attention_mask")}
+    model = load(locate(CHECKPOINTS / "complexity-adapter"), [feed]).reference.module
+    model.save_pretrained(folder)
+    return changed(folder, CHECKPOINTS / "complexity-base", change)
+
+
+def changed(folder: Path, tokenizer: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    state = {name: tensor.clone() for name, tensor in load_file(folder / "model.safetensors").items()}
+    change(state)
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tokenizer / name, folder / name)
+    return folder
+
+
+def test_auto_takes_int8_on_the_cpu_and_answers_almost_as_fp32(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    rows = calibration("pairs", tmp_path)
+    manifest = export(str(CHECKPOINTS / "pair-classifier"), bundle, variants=["fp32", "int8"], calibration=rows)
+    judge = assay.load(bundle)
+    assert judge.info["variant"] == "int8"
+    pairs = [(row["text"], row["text_pair"]) for row in held_out("pairs")]
+    logits, exact = judge.logits(pairs), assay.load(bundle, variant="fp32").logits(pairs)
+    assert np.abs(logits - exact).max() > 0
+    assert excess(measure(logits, exact, "softmax"), Limits()) <= 1
+    graph = manifest.variants["int8"]["cpu"]
+    assert len(graph.layers) == len({layer["layer"] for layer in graph.layers})
+    assert graph.parity["rows"] >= 200
+
+
+def test_int8_answers_do_not_depend_on_what_else_is_in_the_batch(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    rows = calibration("instructions", tmp_path)
+    export(str(CHECKPOINTS / "complexity-adapter"), bundle, variants=["fp32", "int8"], calibration=rows)
+    scorer = assay.load(bundle, variant="int8")
+    texts = ["List three rivers.", "Name a red fruit.", "Name three cities.", "List three rivers."] * 3
+    together = scorer.score_batch(texts)
+    assert together.tolist() == [scorer.score(text) for text in texts]
+
+
+@pytest.mark.parametrize(("channels", "factor"), [((3, 17), 300.0), ((0, 5, 9, 33), 60.0), ((40,), 3000.0)])
+def test_a_scorer_with_injected_outliers_fails_the_plain_recipe_and_passes_with_remedies(
+    channels: tuple[int, ...], factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = merged_scorer(tmp_path / "checkpoint", lambda state: inject_into_modernbert(state, channels, factor))
+    rows = calibration("instructions", tmp_path)
+    manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows)
+    assert manifest.variants["fp32"]["cpu"].parity["max_abs_delta"] <= 1e-4
+    assert any(layer["recipe"] != "int8" for layer in manifest.variants["int8"]["cpu"].layers)
+
+    # The same with nothing but the plain recipe to choose from.
+    monkeypatch.setattr(Ladder, "of", classmethod(lambda cls, found: cls([(type(found[0][0])(), 1.0)])))
+    with pytest.raises(ParityError, match="no int8 graph passes the gate"):
+        export(str(folder), tmp_path / "plain", variants=["fp32", "int8"], calibration=rows)
+    assert not (tmp_path / "plain").exists()
+
+
+def test_a_classifier_with_injected_outliers_passes_with_remedies(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(CHECKPOINTS / "pair-classifier", folder)
+    changed(folder, CHECKPOINTS / "pair-classifier", lambda s: inject_into_deberta_values(s, (2, 40), 500.0))
+    rows = calibration("pairs", tmp_path)
+    manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows)
+    values = [layer for layer in manifest.variants["int8"]["cpu"].layers if "attention.output" in layer["layer"]]
+    assert all("smoothed before it" in layer["recipe"] for layer in values)
+
+
+def test_a_classifier_trained_with_outliers_fails_the_plain_recipe_and_passes_with_remedies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = CHECKPOINTS / "pair-classifier-outliers"
+    rows = calibration("pairs", tmp_path)
+    manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows)
+    assert manifest.variants["fp32"]["cpu"].parity["max_abs_delta"] <= 1e-4
+    recipes = [layer["recipe"] for layer in manifest.variants["int8"]["cpu"].layers]
+    assert any("smoothed by a division" in recipe for recipe in recipes)  # the residual's outliers cannot be absorbed
+    assert any(recipe.startswith("int8") for recipe in recipes)
+
+    # The same with nothing but the plain recipe to choose from.
+    monkeypatch.setattr(Ladder, "of", classmethod(lambda cls, found: cls([(type(found[0][0])(), 1.0)])))
+    with pytest.raises(ParityError, match="no int8 graph passes the gate"):
+        export(str(folder), tmp_path / "plain", variants=["fp32", "int8"], calibration=rows)
+    assert not (tmp_path / "plain").exists()
+
+
+def test_a_checkpoint_that_cannot_pass_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    rows = calibration("instructions", tmp_path)
+    impossible = Limits(max_drift=1e-9)
+    with pytest.raises(ParityError, match="resist most are"):
+        export(
+            str(CHECKPOINTS / "complexity-adapter"),
+            tmp_path / "bundle",
+            variants=["fp32", "int8"],
+            calibration=rows,
+            limits=impossible,
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["calibration.jsonl"]
+
+
+@pytest.mark.parametrize(("variants", "said"), [(["int8"], "expected fp32"), (["fp32", "int4"], "int4"), ([], "none")])
+def test_variants_that_do_not_exist_are_refused(variants: list[str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=said):
+        export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "bundle", variants=variants)
+
+
+def test_a_calibration_file_with_too_few_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "few.jsonl"
+    path.write_text('{"text": "a", "text_pair": "b"}\n' * 10, encoding="utf-8")
+    with pytest.raises(ExportError, match="has 10 rows, expected at least 300"):
+        export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "b", variants=["fp32", "int8"], calibration=path)
