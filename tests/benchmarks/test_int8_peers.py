@@ -1,0 +1,100 @@
+"""The comparison with the int8 peers: what it computes from the times, and what it says where a peer is missing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import int8_peers
+from benchmarks.int8_peers import ASSAY, FLOOR, MANY, ONE, OPENVINO, TORCH, calls_per_turn, cut, main, ratio, table
+from benchmarks.peers import Ids, from_callers, one_at_a_time
+
+
+def test_a_ratio_is_taken_within_each_round_so_that_drift_between_rounds_cancels() -> None:
+    assert ratio([1.0, 10.0, 100.0], [2.0, 20.0, 200.0]) == (0.5, 0.5, 0.5)
+
+
+def test_a_ratio_is_the_median_round_with_the_least_and_the_greatest() -> None:
+    assert ratio([3.0, 1.0, 8.0], [2.0, 2.0, 2.0]) == (1.5, 0.5, 4.0)
+    assert str(ratio([3.0, 1.0, 8.0], [2.0, 2.0, 2.0])) == "1.50 (0.50..4.00)"
+
+
+def test_a_ratio_of_unequal_numbers_of_rounds_is_refused() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        ratio([1.0, 2.0], [1.0])
+
+
+def test_every_peer_gets_one_turn_a_round_and_takes_each_place_in_turn() -> None:
+    taken: list[str] = []
+
+    def peer(name: str, seconds: float) -> int8_peers.Turn:
+        def turn(_texts: Sequence[Ids]) -> float:
+            taken.append(name)
+            return seconds
+
+        return turn
+
+    samples = int8_peers.round_robin({"a": peer("a", 0.001), "b": peer("b", 0.002), "c": peer("c", 0.003)}, [], 3)
+    assert "".join(taken) == "abc" + "abc" + "bca" + "cab"
+    assert samples == {"a": [1.0] * 3, "b": [2.0] * 3, "c": [3.0] * 3}
+
+
+def test_the_table_has_a_row_per_length_and_the_ratios_of_the_targets() -> None:
+    times = {ASSAY: [2.0, 2.0], OPENVINO: [4.0, 4.0], FLOOR: [1.0, 1.0], TORCH: [30.0, 30.0]}
+    head, _, first, second = table({16: times, 64: times}).splitlines()
+    assert head.endswith("| assay int8 / OpenVINO int8 | assay int8 / bare int8 products | torch fp32 / assay int8 |")
+    ratios = "0.50 (0.50..0.50) | 2.00 (2.00..2.00) | 15.00 (15.00..15.00)"
+    assert first == f"| 16 | 2.0 | 4.0 | 1.0 | 30.0 | {ratios} |"
+    assert second.startswith("| 64 |")
+    without = table({16: {name: times[name] for name in (ASSAY, OPENVINO, FLOOR)}})
+    assert "torch" not in without
+
+
+@pytest.mark.parametrize("mode", [ONE, MANY])
+@pytest.mark.parametrize("seconds", [1e-4, 0.03, 9.0])
+def test_a_turn_keeps_every_core_equally_busy(mode: str, seconds: float) -> None:
+    calls = calls_per_turn(mode, seconds, 3)
+    assert calls % 3 == 0
+    assert int8_peers.FEWEST_CALLS <= calls <= int8_peers.MOST_CALLS + 2
+
+
+def test_texts_have_the_exact_length_between_their_special_tokens_and_start_again_where_the_rows_end() -> None:
+    rows = [np.array([[1, 10, 11, 2]]), np.array([[1, 12, 2]])]
+    texts = cut(rows, 6, 2)
+    assert [text.tolist() for text in texts] == [[[1, 10, 11, 12, 10, 2]], [[1, 11, 12, 10, 11, 2]]]
+    assert all(text.dtype == np.int64 for text in texts)
+
+
+@pytest.mark.parametrize("turn_of", [one_at_a_time, lambda call: from_callers(call, 2)])
+def test_a_turn_runs_every_text_after_a_first_call_that_does_not_count(turn_of: object) -> None:
+    texts = [np.full((1, 4), number) for number in range(4)]
+    seen: list[int] = []
+    assert callable(turn_of)
+    assert turn_of(lambda ids: seen.append(int(ids[0, 0])))(texts) > 0
+    assert sorted(seen) in ([0, 0, 1, 2, 3], [0, 0, 1, 1, 2, 3])
+
+
+@pytest.mark.parametrize("package", ["openvino", "nncf"])
+def test_a_missing_peer_is_one_line_that_names_the_extra_to_install(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for present in {"openvino", "nncf"} - {package}:
+        monkeypatch.setitem(sys.modules, present, sys)
+    monkeypatch.setitem(sys.modules, package, None)  # what Python takes for a module that is not there
+    assert main([str(tmp_path), str(tmp_path), "--work", str(tmp_path / "work")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {package} ")
+    assert error.endswith("pip install 'assay[bench]'\n")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("option", [["--rounds", "0"], ["--lengths", "16,many"]])
+def test_an_option_that_is_no_number_of_rounds_or_tokens_is_a_usage_error(option: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(tmp_path), str(tmp_path), *option])
+    assert stopped.value.code == 2
