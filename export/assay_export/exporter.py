@@ -30,18 +30,6 @@ from .staging import check_target, staged
 from .tokenizer_files import TokenizerFiles
 from .weights import WeightFile
 
-TOOLS = (
-    "assay",
-    "torch",
-    "transformers",
-    "peft",
-    "onnx",
-    "onnx-ir",
-    "onnxscript",
-    "onnxruntime",
-    "tokenizers",
-    "numpy",
-)
 GRAPH_FILES = {Dialect.PORTABLE: "onnx/model.onnx", Dialect.CPU: "onnx/model_cpu.onnx"}
 WEIGHTS_FILE = "onnx/model.onnx_data"
 INT8_FILE = "onnx/model_int8.onnx"
