@@ -54,9 +54,10 @@ class Bundle:
                     return Choice(name, dialect, variants[name][dialect])
         present = ", ".join(f"{name} ({'/'.join(dialects)})" for name, dialects in variants.items())
         reads = " or ".join(_DIALECTS[device])
+        asked = "" if variant in ("auto", "fp32") else f" --variants fp32,{variant}"
         raise BundleError(
             f"{self.folder}: has no variant {' or '.join(wanted)} for {device} (dialect {reads}), it has {present}; "
-            f"ask for one of these, or add it with: assay export SOURCE --out {self.folder} --force "
+            f"ask for one of these, or add it with: assay export SOURCE --out {self.folder}{asked} --force "
             "(assay export --help lists the variants)"
         )
 
