@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 
 from assay.manifest import MANIFEST_NAME, Manifest, read, seal
 
-from . import bundle_files, optimum_road, parity, real_text, tokenizer_files
+from . import bundle_files, cpu_session, optimum_road, parity, real_text, tokenizer_files
 from . import checkpoint as checkpoints
 from .architectures import AUTHORED
 from .checkpoint import Checkpoint
 from .config_dialects import to_transformers_4
+from .cpu_session import GRAPH_OPTIMIZATION
 from .errors import ExportError
 from .head import Head
 from .int8 import variant as int8
@@ -103,7 +103,7 @@ def export(
                 inputs = optimum_road.export(
                     loaded.reference, config["model_type"], folder / GRAPH_FILES[Dialect.PORTABLE]
                 )
-                graphs = {"portable": _entry(GRAPH_FILES[Dialect.PORTABLE], [], inputs)}
+                graphs = {"portable": _entry(Dialect.PORTABLE, GRAPH_FILES[Dialect.PORTABLE], [], inputs)}
             uses_token_types = "token_type_ids" in inputs
             tokens = tokenizer_files.read(location.folders, config, max_length, uses_token_types)
         _gate(graphs, loaded, tokens, head, max_length, config, folder, progress)
@@ -113,7 +113,9 @@ def export(
             fitted = int8.write(
                 architecture, settings, loaded, tokens, head, rows, max_length, limits or Limits(), path, progress
             )
-            written["int8"] = {"cpu": _entry(INT8_FILE, [f"{INT8_FILE}_data"], GRAPH_INPUTS[Dialect.CPU]) | fitted}
+            written["int8"] = {
+                "cpu": _entry(Dialect.CPU, INT8_FILE, [f"{INT8_FILE}_data"], GRAPH_INPUTS[Dialect.CPU]) | fitted
+            }
         with progress.step("Writing the manifest"):
             bundle_files.write_metadata(folder, loaded, tokens, head)
             pooling = settings.pooling if settings else None
@@ -134,9 +136,9 @@ def _known(variants: Iterable[str]) -> list[str]:
     return chosen
 
 
-def _entry(file: str, data: list[str], inputs: Iterable[str]) -> dict[str, Any]:
+def _entry(dialect: Dialect, file: str, data: list[str], inputs: Iterable[str]) -> dict[str, Any]:
     """A graph in the manifest, but for its report."""
-    return {"file": file, "data": data, "inputs": list(inputs), "graph_optimization": "all"}
+    return {"file": file, "data": data, "inputs": list(inputs), "graph_optimization": GRAPH_OPTIMIZATION[dialect]}
 
 
 def _author(architecture: Any, settings: Any, loaded: Checkpoint, folder: Path) -> dict[str, dict[str, Any]]:
@@ -146,7 +148,10 @@ def _author(architecture: Any, settings: Any, loaded: Checkpoint, folder: Path) 
         for dialect, file in GRAPH_FILES.items():
             net = Net(architecture.ARCHITECTURE, dialect, weight_file)
             ir.save(architecture.author(net, settings, weights), folder / file)
-    return {dialect.value: _entry(file, [WEIGHTS_FILE], GRAPH_INPUTS[dialect]) for dialect, file in GRAPH_FILES.items()}
+    return {
+        dialect.value: _entry(dialect, file, [WEIGHTS_FILE], GRAPH_INPUTS[dialect])
+        for dialect, file in GRAPH_FILES.items()
+    }
 
 
 def _gate(
@@ -170,7 +175,7 @@ def _gate(
         takes_padding = "attention_mask" in graph["inputs"]
         cases = [case for case in expected if takes_padding or not case.is_padded]
         with progress.bar(f"Comparing {graph['file']}", len(cases)) as advance:
-            run = _runner(folder / graph["file"], graph["inputs"], advance)
+            run = _runner(folder, graph, advance)
             graph["parity"] = parity.compare(run, cases, len(head.labels), parity.FP32_MAX_DELTA, graph["file"])
         graph["data"] = graph["data"] or _data_files(folder, graph["file"])
 
@@ -180,12 +185,12 @@ def _data_files(folder: Path, graph: str) -> list[str]:
     return sorted(f"onnx/{path.name}" for path in (folder / graph).parent.glob(f"{Path(graph).name}[._]?*"))
 
 
-def _runner(path: Path, names: list[str], advance: Callable[[], None]) -> Callable[[Feed], parity.Logits]:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+def _runner(folder: Path, graph: dict[str, Any], advance: Callable[[], None]) -> Callable[[Feed], parity.Logits]:
+    session = cpu_session.load(folder / graph["file"], graph["graph_optimization"])
 
     def run(feed: Feed) -> parity.Logits:
         advance()
-        logits: parity.Logits = np.asarray(session.run(["logits"], {name: feed[name] for name in names})[0])
+        logits: parity.Logits = np.asarray(session.run(["logits"], {name: feed[name] for name in graph["inputs"]})[0])
         return logits
 
     return run

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -85,12 +86,34 @@ class Net:
         return self.builder.initializer(self._weights.tensor(name, array), name=name)
 
     def table(self, name: str, array: Array) -> ir.Value:
-        """A large constant [.., rows, columns] that is no layer's weight, in the precision of the embedding table."""
+        """A constant [.., rows, columns] that is no layer's weight, float32 once the graph is loaded."""
         return self._precision.table(self, name, array)
+
+    def table_products(self, x: ir.Value, name: str, table: Array) -> TableProducts:
+        """Prepares products of x [batch, heads, rows, size] with rows of a table [heads, table rows, size]."""
+        return self._precision.table_products(self, x, name, table)
+
+    def product_with_transposed(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        """x [.., rows, size] @ y [.., columns, size] transposed: [.., rows, columns]."""
+        if self.dialect is Dialect.CPU:
+            return self.microsoft(
+                "FusedMatMul", x, y, like=x, last=y.shape[-2] if y.shape is not None else None, transB=1
+            )
+        return self.op.MatMul(x, self.transposed(y))
+
+    def transposed(self, x: ir.Value) -> ir.Value:
+        """The last two axes exchanged."""
+        assert x.shape is not None
+        *leading, rows, columns = range(len(x.shape))
+        return self.op.Transpose(x, perm=[*leading, columns, rows])
 
     def linear(self, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         """x [..., in] @ weight [in, out] + bias [out]."""
         return self._precision.linear(self, x, name, weight, bias)
+
+    def linear_parts(self, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int) -> Sequence[ir.Value]:
+        """`linear` with its columns in `parts` equal pieces [..., out / parts]."""
+        return self._precision.linear_parts(self, x, name, weight, bias, parts)
 
     def embedding(self, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         """Rows of a table [vocabulary, hidden] for token_ids [batch, sequence]: [batch, sequence, hidden]."""
@@ -108,7 +131,7 @@ class Net:
         return ACTIVATIONS[kind](self, x)
 
     def microsoft(
-        self, op_type: str, *inputs: ir.Value | None, like: ir.Value, last: int | None = None, **attributes: Any
+        self, op_type: str, *inputs: ir.Value | None, like: ir.Value, last: Any = None, **attributes: Any
     ) -> ir.Value:
         """A com.microsoft operator whose one output has the type and shape of `like`, but for a last axis of `last`.
 
@@ -152,6 +175,26 @@ class Net:
         return model
 
 
+class TableProducts:
+    """x [batch, heads, rows, size] and a table [heads, table rows, size], ready to be multiplied in float32.
+
+    `x` may be padded and reshaped, `table` gathered from, before they are multiplied; the products may be copied about
+    before they are made float32.
+    """
+
+    def __init__(self, net: Net, x: ir.Value, name: str, table: Array) -> None:
+        self.net, self.x = net, x
+        self.table = net.parameter(f"{name}.table", table)
+
+    def multiply(self, x: ir.Value, table: ir.Value) -> ir.Value:
+        """x [.., rows, size] @ table [.., table rows, size] transposed."""
+        return self.net.product_with_transposed(x, table)
+
+    def sum(self, products: Sequence[ir.Value]) -> ir.Value:
+        """The sum of products of one shape, float32."""
+        return functools.reduce(self.net.op.Add, products)
+
+
 class Precision:
     """The seam through which weights enter a graph: float32 here, and what another variant overrides."""
 
@@ -160,13 +203,25 @@ class Precision:
         product = net.op.MatMul(x, net.parameter(f"{name}.weight", weight))
         return product if bias is None else net.op.Add(product, net.parameter(f"{name}.bias", bias))
 
+    def linear_parts(
+        self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int
+    ) -> Sequence[ir.Value]:
+        """`linear` with its columns in `parts` equal pieces [.., out / parts]."""
+        whole = self.linear(net, x, name, weight, bias)
+        pieces: Sequence[ir.Value] = net.op.Split(whole, axis=-1, num_outputs=parts, _outputs=parts)
+        return pieces
+
     def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         """Rows of `table` [vocabulary, hidden] for token_ids [batch, sequence]."""
-        return net.op.Gather(self.table(net, name, table), token_ids)
+        return net.op.Gather(net.parameter(name, table), token_ids)
 
     def table(self, net: Net, name: str, array: Array) -> ir.Value:
-        """A constant [.., rows, columns] that is gathered from."""
+        """A constant [.., rows, columns] that is added or multiplied with in float32."""
         return net.parameter(name, array)
+
+    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+        """Products of x [batch, heads, rows, size] with rows of a table [heads, table rows, size]."""
+        return TableProducts(net, x, name, table)
 
 
 # transformers' names (ACT2FN) for what ONNX's Gelu calls approximate="none" and "tanh"; the other three are themselves.

@@ -29,7 +29,7 @@ import torch
 
 from ..errors import UnsupportedConfigError
 from ..net import ACTIVATIONS, Array, Dialect, Net, expect, positive_number, whole_number
-from .relative_positions import Buckets, Distances
+from .relative_positions import Buckets, Distances, stacked_table
 
 ARCHITECTURE = "deberta-v2"
 
@@ -151,22 +151,36 @@ def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.
 
 def absorbable(config: DebertaConfig) -> set[str]:
     """The linear layers whose input can be divided by something before them; see `absorb`."""
-    return {f"layer.{index}.attention.output.dense" for index in range(config.layers)}
+    names = {f"layer.{index}.attention.output.dense" for index in range(config.layers)}
+    if config.content_to_position and config.position_to_content:
+        names |= {f"layer.{index}.positions" for index in range(config.layers - 1)}
+    return names
 
 
 def absorb(config: DebertaConfig, weights: Mapping[str, Array], smoothing: Mapping[str, Array]) -> dict[str, Array]:
     """The weights with the inputs of layers divided by `smoothing` (layer name to [in]) where that is exact.
 
-    Only the value projection can take it: its rows pass through the attention's weighted mean unchanged. A post-norm
-    feeds the residual stream as well, and the GELU is not linear.
+    The value projection takes the output projection's: its rows pass through the attention's weighted mean unchanged.
+    Queries and keys can be divided by numbers whose product is 1. Nothing else can: a post-norm feeds the residual
+    stream as well, and the GELU is not linear.
     """
     result = dict(weights)
+
+    def divide(name: str, scale: Array) -> None:
+        if f"{name}.weight" in result:
+            result[f"{name}.weight"] = result[f"{name}.weight"] / scale[..., None]
+            result[f"{name}.bias"] = result[f"{name}.bias"] / scale
+
     for index in range(config.layers):
+        attention = f"deberta.encoder.layer.{index}.attention.self"
         scale = smoothing.get(f"layer.{index}.attention.output.dense")
         if scale is not None:
-            name = f"deberta.encoder.layer.{index}.attention.self.value_proj"
-            result[f"{name}.weight"] = result[f"{name}.weight"] / scale[:, None]
-            result[f"{name}.bias"] = result[f"{name}.bias"] / scale
+            divide(f"{attention}.value_proj", scale)
+        of_query_and_key = smoothing.get(f"layer.{index}.positions")
+        if of_query_and_key is not None:
+            for part, scale in zip(("query", "key"), of_query_and_key, strict=True):
+                divide(f"{attention}.{part}_proj", scale)
+                divide(f"{attention}.pos_{part}_proj", scale)
     return result
 
 
@@ -197,8 +211,12 @@ class _Layer:
             for kind in ("weight", "bias")
         ]
         shared = config.share_position_projections
-        self.position_keys = self._position_table("key_proj" if shared else "pos_key_proj", table, 1.0)
-        self.position_queries = self._position_table("query_proj" if shared else "pos_query_proj", table, config.scale)
+        self.position_keys = self.position_queries = None
+        if config.content_to_position:
+            self.position_keys = self._position_table("key_proj" if shared else "pos_key_proj", table, 1.0)
+        if config.position_to_content:
+            projection = "query_proj" if shared else "pos_query_proj"
+            self.position_queries = self._position_table(projection, table, config.scale)
 
     def all_tokens(self, hidden: ir.Value) -> ir.Value:
         """[batch, sequence, hidden] to the same."""
@@ -206,21 +224,18 @@ class _Layer:
         with net.scope(self.name):
             weight = np.concatenate([self.query_weight, self.key_value[0]], axis=-1)
             bias = np.concatenate([self.query_bias, self.key_value[1]])
-            projected = op.Reshape(net.linear(hidden, "query_key_value", weight, bias), [0, 0, 3, heads, -1])
-            query, key, value = op.Split(
-                op.Transpose(projected, perm=[2, 0, 3, 1, 4]), axis=0, num_outputs=3, _outputs=3
+            projected = op.Reshape(net.linear(hidden, "query_key_value", weight, bias), [0, 0, 3 * heads, -1])
+            query_key, value = op.Split(
+                op.Transpose(projected, perm=[0, 2, 1, 3]), [2 * heads, heads], axis=1, _outputs=2
             )
-            query, key, value = (op.Squeeze(part, [0]) for part in (query, key, value))
-
-            query = self.distances.pad(query)
-            scores = op.MatMul(query, op.Transpose(key, perm=[0, 1, 3, 2]))
-            if self.config.content_to_position:
-                table = net.table("position_keys", self.position_keys)
-                scores = op.Add(scores, self.distances.query_scores(query, table))
-            if self.config.position_to_content:
-                table = net.table("position_queries", self.position_queries)
-                scores = op.Add(scores, self.distances.key_scores(key, table))
-            return self._after_scores(scores, value, hidden, unpad=True)
+            query, key = op.Split(query_key, axis=1, num_outputs=2, _outputs=2)
+            scores = net.product_with_transposed(query, key)
+            of_queries, of_keys = self.config.content_to_position, self.config.position_to_content
+            if of_queries or of_keys:
+                x = query_key if of_queries and of_keys else query if of_queries else key
+                table = stacked_table(self.config.buckets, self.position_keys, self.position_queries)
+                scores = op.Add(scores, self.distances.scores(x, table, of_queries=of_queries, of_keys=of_keys))
+            return self._after_scores(scores, value, hidden)
 
     def first_token(self, hidden: ir.Value) -> ir.Value:
         """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that the head reads."""
@@ -229,30 +244,27 @@ class _Layer:
             first = op.Slice(hidden, [0], [1], [1])
             query = op.Reshape(net.linear(first, "query", self.query_weight, self.query_bias), [0, 0, heads, -1])
             query = op.Transpose(query, perm=[0, 2, 1, 3])
-            projected = op.Reshape(net.linear(hidden, "key_value", *self.key_value), [0, 0, 2, heads, -1])
-            key, value = op.Split(op.Transpose(projected, perm=[2, 0, 3, 1, 4]), axis=0, num_outputs=2, _outputs=2)
-            key, value = op.Squeeze(key, [0]), op.Squeeze(value, [0])
+            projected = op.Reshape(net.linear(hidden, "key_value", *self.key_value), [0, 0, 2 * heads, -1])
+            key, value = op.Split(op.Transpose(projected, perm=[0, 2, 1, 3]), axis=1, num_outputs=2, _outputs=2)
 
             # Query 0 is at distance r = -j from key j: the tables are read in that order, and nothing is realigned.
             reached = key
-            if self.config.content_to_position:
+            if self.position_keys is not None:
                 table = net.table("position_keys", self.position_keys)
                 reached = op.Add(key, self.distances.seen_from_first_token(table))
-            scores = op.MatMul(query, op.Transpose(reached, perm=[0, 1, 3, 2]))
-            if self.config.position_to_content:
+            scores = net.product_with_transposed(query, reached)
+            if self.position_queries is not None:
                 table = net.table("position_queries", self.position_queries)
                 products = op.Mul(key, self.distances.seen_from_first_token(table))
                 scores = op.Add(scores, op.Unsqueeze(op.ReduceSum(products, [-1], keepdims=0), [2]))
             return self._after_scores(scores, value, first)
 
-    def _after_scores(self, scores: ir.Value, value: ir.Value, residual: ir.Value, *, unpad: bool = False) -> ir.Value:
+    def _after_scores(self, scores: ir.Value, value: ir.Value, residual: ir.Value) -> ir.Value:
         """Softmax, output projection and feed-forward, with a post-norm after each residual sum."""
         net, op = self.net, self.net.op
         if self.mask_bias is not None:
             scores = op.Add(scores, self.mask_bias)
         context = op.MatMul(op.Softmax(scores, axis=-1), value)
-        if unpad:
-            context = self.distances.unpad(context)
         context = op.Reshape(op.Transpose(context, perm=[0, 2, 1, 3]), [0, 0, -1])
         attended = op.Add(_dense(net, context, self.weights, "attention.output.dense"), residual)
         attended = _layer_norm(net, attended, self.config, self.weights, "attention.output.LayerNorm")
@@ -262,9 +274,7 @@ class _Layer:
 
     def _position_table(self, projection: str, table: Array, scale: float) -> Array:
         """The relative-embedding table through one projection, by bucket: [heads, 2 * span, head_size]."""
-        weight = self.weights.get(f"attention.self.{projection}.weight")
-        if weight is None:  # the term is not in pos_att_type, so the checkpoint has no projection for it
-            return np.empty(0, np.float32)
+        weight = self.weights[f"attention.self.{projection}.weight"]
         projected = (table @ weight.T + self.weights[f"attention.self.{projection}.bias"]) / np.float32(scale)
         return np.ascontiguousarray(projected.reshape(len(table), self.config.heads, -1).transpose(1, 0, 2))
 

@@ -282,7 +282,7 @@ class _Layer:
     def _softmax_attention(self, query: ir.Value, key: ir.Value, value: ir.Value, bias: ir.Value | None) -> ir.Value:
         """[batch, heads, query, head_size] and [batch, heads, key, head_size] to [batch, query, hidden]."""
         op = self.net.op
-        scores = op.MatMul(query, op.Transpose(key, perm=[0, 1, 3, 2]))
+        scores = self.net.product_with_transposed(query, key)
         if bias is not None:
             scores = op.Add(scores, bias)
         context = op.MatMul(op.Softmax(scores, axis=-1), value)
@@ -306,8 +306,8 @@ class _Layer:
         net, op = self.net, self.net.op
         hidden = op.Add(residual, _dense(net, context, self.weights, "attn.Wo"))
         normed = _layer_norm(net, hidden, self.config, self.weights, "mlp_norm")
-        inner = _dense(net, normed, self.weights, "mlp.Wi")
-        activated, gate = op.Split(inner, axis=-1, num_outputs=2, _outputs=2)
+        weight, bias = self.weights["mlp.Wi.weight"].T, self.weights.get("mlp.Wi.bias")
+        activated, gate = net.linear_parts(normed, "mlp.Wi", weight, bias, 2)
         gated = op.Mul(net.activation(activated, self.config.activation), gate)
         return op.Add(hidden, _dense(net, gated, self.weights, "mlp.Wo"))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 import torch
 
@@ -15,7 +16,7 @@ from ..net import Array, Dialect, Net
 
 # Rows of one block in the cpu dialect. Measured on attention alone, DeBERTa-v3-base shapes, against a single block:
 # 0.83 of the time at 128 tokens, 0.79 at 256, 0.95 at 512; blocks of 32 and 128 were slower (docs/performance.md).
-BLOCK_ROWS = 64
+BLOCK_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Buckets:
 
 
 def bucket_rows(buckets: Buckets) -> Array:
-    """The table row of every distance r = -max_distance .. max_distance, int64; farther ones share the end rows.
+    """Row `span + bucket` of every distance r = -max_distance .. max_distance, int64 in 0 .. 2 * span.
 
     Log buckets as transformers' make_log_bucket_position computes them, in torch's float32: which side of a bucket
     boundary a distance falls on depends on that rounding.
@@ -44,12 +45,26 @@ def bucket_rows(buckets: Buckets) -> Array:
         farthest = torch.log(torch.tensor((buckets.max_distance - 1) / middle))
         logarithmic = torch.ceil(torch.log(magnitude / middle) / farthest * (middle - 1)) + middle
         distance = torch.where(magnitude <= middle, distance, (logarithmic * torch.sign(distance)).long())
-    rows: Array = torch.clamp(distance + buckets.span, 0, 2 * buckets.span - 1).numpy()
+    rows: Array = torch.clamp(distance + buckets.span, 0, 2 * buckets.span).numpy()
     return rows
 
 
+def stacked_table(buckets: Buckets, position_keys: Array | None, position_queries: Array | None) -> Array:
+    """What queries and keys are multiplied with, [heads or 2 * heads, 2 * span + 1, head_size].
+
+    Both as rows against the others as columns: a query reads row span + bucket(row - column) of `position_keys`, a key
+    that of `position_queries` read backwards, for its distance is column - row. As transformers clamps the sum, the
+    bucket `span` shares the last of the 2 * span rows that a checkpoint has.
+    """
+    row = np.arange(2 * buckets.span + 1)
+    last = 2 * buckets.span - 1
+    keys = [] if position_keys is None else [position_keys[:, np.minimum(row, last)]]
+    queries = [] if position_queries is None else [position_queries[:, np.minimum(row[::-1], last)]]
+    return np.concatenate([*keys, *queries])
+
+
 class Distances:
-    """Products of queries with the table by distance, realigned to scores by position; the same for keys.
+    """Products of queries and keys with their tables by distance, realigned to scores by position.
 
     A block of b rows and L columns reaches L + b - 1 distances. Its product with their table rows, [b, W = L + b] with
     a filler, holds the score of row i' and column j at i' * W + (j - i') + b - 1 = i' * (W - 1) + j + b - 1 of the flat
@@ -64,65 +79,56 @@ class Distances:
         op = net.op
         self.net, self.buckets, self.length = net, buckets, length
         with net.scope("distances"):
-            self._bucket_rows = net.parameter("bucket_rows", bucket_rows(buckets))
+            self._rows = net.parameter("rows", bucket_rows(buckets))
             if net.dialect is Dialect.CPU:
-                self._blocks = op.Div(op.Add(length, BLOCK_ROWS - 1), BLOCK_ROWS)
-                self._block = op.Div(op.Add(length, op.Sub(self._blocks, 1)), self._blocks)
-                self._padded = op.Mul(self._blocks, self._block)
-                self._padding = net.shape(0, 0, 0, 0, 0, 0, op.Sub(self._padded, length), 0)
+                blocks = op.Div(op.Add(length, BLOCK_ROWS - 1), BLOCK_ROWS)
+                block = op.Div(op.Add(length, op.Sub(blocks, 1)), blocks)
+                self._padding = net.shape(0, 0, 0, 0, 0, 0, op.Sub(op.Mul(blocks, block), length), 0)
             else:
-                self._blocks, self._block, self._padded = op.Constant(value_ints=[1]), length, length
-            self._split_rows = net.shape(0, 0, self._blocks, self._block, -1)
-            self._before_first = op.Sub(self._block, 1)
-            # Queries see keys 0 .. L-1 at falling distances, keys see all (padded) queries at rising ones.
-            self._query_side = self._columns(self.length, descending=True)
-            self._key_side = self._columns(self._padded, descending=False)
-            from_first = op.Range(0, op.Neg(op.Squeeze(length)), -1)
-            self._from_first_token = self._table_rows(from_first)
+                blocks, block = op.Constant(value_ints=[1]), length
+            self._split_rows = net.shape(0, 0, blocks, block, -1)
+            self._first, self._last = op.Sub(block, 1), op.Add(length, op.Sub(block, 1))
+            self._flat_end = op.Mul(block, self._last)
+            self._join_rows = net.shape(0, 0, -1, length)
+            # In block n, column c is at distance r = n b + b - 1 - c.
+            highest = op.Sub(op.Mul(op.Add(op.Range(0, op.Squeeze(blocks), 1), 1), block), 1)
+            column = op.Range(0, op.Squeeze(op.Add(self._last, 1)), 1)
+            self._windows = self._table_rows(op.Sub(op.Unsqueeze(highest, [1]), op.Unsqueeze(column, [0])))
+            self._from_first_token = self._table_rows(op.Range(0, op.Neg(op.Squeeze(length)), -1))
 
-    def pad(self, x: ir.Value) -> ir.Value:
-        """Rows [batch, heads, L, head_size] with zero rows appended to fill the last block."""
-        return self.net.op.Pad(x, self._padding, 0.0) if self.net.dialect is Dialect.CPU else x
+    def scores(self, x: ir.Value, table: Array, *, of_queries: bool, of_keys: bool) -> ir.Value:
+        """The position terms of rows x = queries, keys or both along the heads, and their `stacked_table`.
 
-    def unpad(self, x: ir.Value) -> ir.Value:
-        """The first L rows of [batch, heads, padded, ..]."""
-        return self.net.op.Slice(x, [0], self.length, [2]) if self.net.dialect is Dialect.CPU else x
-
-    def query_scores(self, query: ir.Value, table: ir.Value) -> ir.Value:
-        """query_i . table[b(i - j)] for padded queries [batch, heads, padded, head_size]: [batch, heads, padded, L]."""
-        return self._scores(query, table, *self._query_side)
-
-    def key_scores(self, key: ir.Value, table: ir.Value) -> ir.Value:
-        """key_j . table[b(i - j)] for keys [batch, heads, L, head_size]: [batch, heads, padded (i), L (j)]."""
-        scores = self.unpad(self._scores(self.pad(key), table, *self._key_side))
-        return self.net.op.Transpose(scores, perm=[0, 1, 3, 2])
+        x is [batch, heads or 2 * heads, L, head_size]; the sum of the terms is float32 [batch, heads, query, key].
+        """
+        net, op = self.net, self.net.op
+        products = net.table_products(x, "positions", table)
+        windows = op.Gather(products.table, self._windows, axis=1)  # [heads, blocks, W, head_size]
+        by_distance = products.multiply(op.Reshape(self._pad(products.x), self._split_rows), windows)
+        shorter = op.Reshape(
+            op.Slice(op.Reshape(by_distance, [0, 0, 0, -1]), [0], self._flat_end, [3]), self._split_rows
+        )
+        scores = op.Reshape(op.Slice(shorter, self._first, self._last, [4]), self._join_rows)
+        heads = len(table) // (of_queries + of_keys)
+        terms = [self._unpadded(scores, heads * number, heads * (number + 1)) for number in range(len(table) // heads)]
+        if of_keys:
+            terms[-1] = net.transposed(terms[-1])
+        return products.sum(terms)
 
     def seen_from_first_token(self, table: ir.Value) -> ir.Value:
-        """The rows for r = 0, -1, .. -(L-1), [heads, L, head_size]."""
+        """The rows for r = 0, -1, .. -(L-1) of a table by bucket, [heads, L, head_size]."""
         return self.net.op.Gather(table, self._from_first_token, axis=1)
 
-    def _columns(self, columns: ir.Value, *, descending: bool) -> tuple[ir.Value, ...]:
-        """What products with this many columns need: table rows [blocks, W], the flat block's end, W - 1, the shape."""
-        op = self.net.op
-        last = op.Add(columns, self._before_first)  # W - 1
-        # In block n, column c is at distance r = n b + b - 1 - c from the query side, and at -r from the key side.
-        first = op.Sub(op.Mul(op.Add(op.Range(0, op.Squeeze(self._blocks), 1), 1), self._block), 1)
-        column = op.Range(0, op.Squeeze(op.Add(last, 1)), 1)
-        distance = op.Sub(op.Unsqueeze(first, [1]), op.Unsqueeze(column, [0]))
-        rows = self._table_rows(distance if descending else op.Neg(distance))
-        return rows, op.Mul(self._block, last), last, self.net.shape(0, 0, -1, columns)
+    def _pad(self, x: ir.Value) -> ir.Value:
+        """Rows [batch, heads, L, head_size] with zero rows appended to fill the last block."""
+        return self.net.op.Pad(x, self._padding) if self.net.dialect is Dialect.CPU else x
 
-    def _scores(
-        self, x: ir.Value, table: ir.Value, rows: ir.Value, flat_end: ir.Value, last: ir.Value, shape: ir.Value
-    ) -> ir.Value:
-        op = self.net.op
-        windows = op.Transpose(op.Gather(table, rows, axis=1), perm=[0, 1, 3, 2])  # [heads, blocks, head_size, W]
-        by_distance = op.MatMul(op.Reshape(x, self._split_rows), windows)
-        flat = op.Reshape(by_distance, [0, 0, 0, -1])
-        shorter = op.Reshape(op.Slice(flat, [0], flat_end, [3]), self._split_rows)
-        return op.Reshape(op.Slice(shorter, self._before_first, last, [4]), shape)
+    def _unpadded(self, scores: ir.Value, first_head: int, end_head: int) -> ir.Value:
+        """Some heads of [batch, heads, padded, L], without the padding."""
+        end = self.net.shape(end_head, self.length)
+        return self.net.op.Slice(scores, [first_head, 0], end, [1, 2])
 
     def _table_rows(self, distances: ir.Value) -> ir.Value:
         op, farthest = self.net.op, self.buckets.max_distance
         clipped = op.Max(op.Min(distances, farthest), -farthest)
-        return op.Gather(self._bucket_rows, op.Add(clipped, farthest))
+        return op.Gather(self._rows, op.Add(clipped, farthest))

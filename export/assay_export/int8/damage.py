@@ -1,25 +1,25 @@
 """How much each layer alone, computed in int8, changes the answers.
 
-One graph holds every linear layer twice, in float32 and in int8, and an extra input chooses between them: so that one
+One graph holds every layer twice, in float32 and in int8, and an extra input chooses between them: so that one
 session answers for every layer, and nothing is written anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 
-from ..net import Array, Dialect, Net, Precision
-from ..reference import Feed
+from .. import cpu_session
+from ..net import Array, Dialect, Net, Precision, TableProducts
 from ..weights import WeightFile
 from . import linear
 from .linear import Recipe
+from .positions import SimulatedTableProducts
 
 
 def rank(
@@ -27,15 +27,17 @@ def rank(
     settings: Any,
     weights: Mapping[str, Array],
     recipes: Mapping[str, Recipe],
-    feeds: Sequence[Feed],
+    input_ids: Array,
     folder: Path,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """Mean |delta logit| over `feeds` with one layer at a time as its recipe says and all others in float32.
+    """Mean |delta logit| over `input_ids` [batch, sequence], one layer at a time by its recipe, all others float32.
 
-    Smoothing is written as an explicit division here, whether or not the bundle's graph absorbs it.
+    A layer's smoothing is written as an explicit division here, whether or not the bundle's graph absorbs it.
     """
     names = list(recipes)
+    balanced = {name: r.smoothing for name, r in recipes.items() if r.score_reach and r.smoothing is not None}
+    weights = architecture.absorb(settings, weights, balanced)
 
     path = folder / "damage.onnx"
     with WeightFile(path.with_name(f"{path.name}_data")) as weight_file:
@@ -43,11 +45,11 @@ def rank(
         net = Net("damage", Dialect.CPU, weight_file, both)
         both.switch = net.builder.input("quantised", ir.DataType.BOOL, [len(names)])
         ir.save(architecture.author(net, settings, weights), path)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = cpu_session.load(path)
 
     def answers(chosen: Array) -> Array:
-        logits = [session.run(["logits"], {"input_ids": f["input_ids"], "quantised": chosen})[0] for f in feeds]
-        return np.concatenate(logits)
+        logits: Array = session.run(["logits"], {"input_ids": input_ids, "quantised": chosen})[0]
+        return logits
 
     exact = answers(np.zeros(len(names), bool))
     result = {}
@@ -58,7 +60,7 @@ def rank(
 
 
 class _Both(Precision):
-    """Every linear layer in float32 and by its recipe, chosen by `switch`, a graph input bool [layers]."""
+    """Every layer in float32 and by its recipe, chosen by `switch`, a graph input bool [layers]."""
 
     switch: ir.Value
 
@@ -71,5 +73,11 @@ class _Both(Precision):
         recipe = replace(self._recipes[path], absorbed=False)
         exact = super().linear(net, x, f"{name}.exact", weight, bias)
         quantised = linear.write(net, x, name, weight, bias, recipe)
-        chosen = net.op.Gather(self.switch, net.op.Constant(value_int=self._names.index(path)))
-        return net.op.Where(chosen, quantised, exact)
+        return net.op.Where(self._chosen(net, path), quantised, exact)
+
+    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+        path = net.path(name)
+        return SimulatedTableProducts(net, x, name, table, self._recipes[path].score_reach, self._chosen(net, path))
+
+    def _chosen(self, net: Net, path: str) -> ir.Value:
+        return net.op.Gather(self.switch, net.op.Constant(value_int=self._names.index(path)))

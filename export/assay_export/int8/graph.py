@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
-from ..net import Array, Dialect, Net, Precision
+from ..net import Array, Dialect, Net, Precision, TableProducts
 from ..weights import WeightFile
 from . import linear
 from .linear import Recipe
+from .positions import Int8TableProducts
 
 
 def save(
@@ -21,7 +22,7 @@ def save(
     recipes: Mapping[str, Recipe],
     path: Path,
 ) -> None:
-    """Writes `path` and its external weights; `recipes` has one entry for every linear layer."""
+    """Writes `path` and its external weights; `recipes` has one entry for every linear layer and table of positions."""
     absorbed = {name: r.smoothing for name, r in recipes.items() if r.absorbed and r.smoothing is not None}
     weights = architecture.absorb(settings, weights, absorbed)
 
@@ -31,13 +32,21 @@ def save(
 
 
 class Int8(Precision):
-    """Linear layers by their recipes; embeddings and position tables in int8 with a scale per row."""
+    """Linear layers and products with position tables by their recipes; embeddings in int8 with a scale per row."""
 
     def __init__(self, recipes: Mapping[str, Recipe]) -> None:
         self._recipes = recipes
 
     def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         return linear.write(net, x, name, weight, bias, self._recipes[net.path(name)])
+
+    def linear_parts(
+        self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int
+    ) -> Sequence[ir.Value]:
+        recipe = self._recipes[net.path(name)]
+        if recipe.kind == "int8":
+            return linear.write_parts(net, x, name, weight, bias, parts, recipe)
+        return super().linear_parts(net, x, name, weight, bias, parts)
 
     def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         op = net.op
@@ -50,3 +59,9 @@ class Int8(Precision):
         values, scale = linear.quantise_rows(array.reshape(-1, array.shape[-1]))
         rows = net.op.Cast(net.parameter(name, values.reshape(array.shape)), to=ir.DataType.FLOAT)
         return net.op.Mul(rows, net.parameter(f"{name}.scale", scale.reshape(*array.shape[:-1], 1)))
+
+    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+        recipe = self._recipes[net.path(name)]
+        if recipe.kind == "int8":
+            return Int8TableProducts(net, x, name, table, recipe.score_reach)
+        return super().table_products(net, x, name, table)

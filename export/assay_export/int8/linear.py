@@ -7,6 +7,7 @@ weights that are symmetric per output column (zero point 0), and adds the bias (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,8 +30,9 @@ class Recipe:
         (8-bit weights with a scale per block, MatMulNBits); "fp32".
     smoothing: divides the input and multiplies the weight's rows, float32 [in], or None. Exact in float32; moves
         outliers from the activations, which share one scale, to the weights, which do not (SmoothQuant,
-        arXiv 2211.10438).
+        arXiv 2211.10438). Of a table of positions: divides queries and keys, float32 [2].
     absorbed: the division was folded into the weights that produce the input, so the graph does not show it.
+    score_reach: of a table of positions, see int8/positions.py.
     """
 
     kind: str = "int8"
@@ -38,9 +40,21 @@ class Recipe:
     absorbed: bool = False
     columns: tuple[int, ...] = ()
     alpha: float | None = None
+    score_reach: float = 0.0
 
     def escalated(self, kind: str, columns: tuple[int, ...] = ()) -> Recipe:
         return replace(self, kind=kind, columns=columns)
+
+    def describe(self) -> str:
+        """One phrase for the table of layers."""
+        how = self.kind
+        if self.smoothing is not None:
+            how += f", smoothed {'before it' if self.absorbed else 'by a division'}"
+        if self.alpha is not None:
+            how += f" (alpha {self.alpha:g})"
+        if self.columns:
+            how += f", {len(self.columns)} input columns in fp32"
+        return how
 
 
 def quantise_columns(weight: Array) -> tuple[Array, Array]:
@@ -56,13 +70,23 @@ def quantise_rows(table: Array) -> tuple[Array, Array]:
     return np.ascontiguousarray(values.T), scale[:, None]
 
 
+def quantise_blocks(rows: Array) -> tuple[Array, Array]:
+    """rows [count, in] as integers in float32 [count, blocks, BLOCK], the last block filled with zeros, and their
+    scales, float32 [count, blocks]."""
+    count, width = rows.shape
+    blocks = -(-width // BLOCK)
+    padded = np.zeros((count, blocks * BLOCK), np.float32)
+    padded[:, :width] = rows
+    by_block = padded.reshape(count, blocks, BLOCK)
+    scale = np.abs(by_block).max(axis=-1).astype(np.float32) / np.float32(WEIGHT_LEVELS)
+    scale[scale == 0] = 1
+    return np.rint(by_block / scale[..., None]), scale
+
+
 def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
     """x [.., in] @ weight [in, out] + bias as `recipe` says."""
     op = net.op
-    if recipe.smoothing is not None:
-        weight = weight * recipe.smoothing[:, None]
-        if not recipe.absorbed:
-            x = op.Mul(x, net.parameter(f"{name}.smoothing", 1 / recipe.smoothing))
+    x, weight = _smoothed(net, x, name, weight, recipe)
     if recipe.kind == "fp32":
         return Precision().linear(net, x, name, weight, bias)
     if recipe.kind == "blockwise":
@@ -80,6 +104,30 @@ def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, r
     return op.Add(rest, beside)
 
 
+def write_parts(
+    net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int, recipe: Recipe
+) -> Sequence[ir.Value]:
+    """`write` of a plain int8 layer as `parts` products with the columns of one each.
+
+    Quantising x again is less than Split's copy of all columns, on one thread: docs/performance.md.
+    """
+    x, weight = _smoothed(net, x, name, weight, recipe)
+    biases = [None] * parts if bias is None else np.split(bias, parts)
+    columns = np.split(weight, parts, axis=1)
+    return [
+        _int8(net, x, f"{name}.{number}", np.ascontiguousarray(part), part_bias)
+        for number, (part, part_bias) in enumerate(zip(columns, biases, strict=True))
+    ]
+
+
+def _smoothed(net: Net, x: ir.Value, name: str, weight: Array, recipe: Recipe) -> tuple[ir.Value, Array]:
+    if recipe.smoothing is None:
+        return x, weight
+    if not recipe.absorbed:
+        x = net.op.Mul(x, net.parameter(f"{name}.smoothing", 1 / recipe.smoothing))
+    return x, weight * recipe.smoothing[:, None]
+
+
 def _int8(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
     values, scale = quantise_columns(weight)
     inputs: list[ir.Value | None] = [x, net.parameter(f"{name}.weight", values), net.parameter(f"{name}.scale", scale)]
@@ -90,16 +138,10 @@ def _int8(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -
 
 def _blockwise(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
     rows, columns = weight.shape
-    blocks = -(-rows // BLOCK)
-    padded = np.zeros((blocks * BLOCK, columns), np.float32)
-    padded[:rows] = weight
-    by_block = padded.T.reshape(columns, blocks, BLOCK)
-    scale = np.abs(by_block).max(axis=-1).astype(np.float32) / np.float32(WEIGHT_LEVELS)
-    scale[scale == 0] = 1
-    values = (np.rint(by_block / scale[..., None]) + 128).astype(np.uint8)  # its zero point for 8 bits is 128
+    values, scale = quantise_blocks(weight.T)
     inputs: list[ir.Value | None] = [
         x,
-        net.parameter(f"{name}.weight", values),
+        net.parameter(f"{name}.weight", (values + 128).astype(np.uint8)),  # its zero point for 8 bits is 128
         net.parameter(f"{name}.scale", scale.reshape(-1)),
     ]
     if bias is not None:

@@ -8,7 +8,7 @@ columns in float32, weights quantised block by block, and in the end float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,10 @@ from .linear import Recipe
 
 # The rows of the search must pass with room to spare, since other rows decide.
 MARGIN = 0.7
+# In one step, however far or near the gate is, the damage expected is brought to between these parts of what it was.
+FASTEST, SLOWEST = 0.2, 0.8
 # A remedy has to take away this share of the error to be worth its time.
 MIN_GAIN = 0.3
-# Block-wise scales tame outliers across input channels; what they leave is taken to be this part of the plain error.
-BLOCKWISE_ERROR = 0.25
 
 
 @dataclass
@@ -48,16 +48,13 @@ class Ladder:
 
     @classmethod
     def of(cls, candidates: list[tuple[Recipe, float]]) -> Ladder:
-        """The candidates that are worth their place, then block-wise weights and float32."""
+        """The candidates that are worth their place, and float32."""
         kept = [candidates[0]]
         for recipe, error in candidates[1:]:
             if error < (1 - MIN_GAIN) * kept[-1][1]:
                 kept.append((recipe, error))
-        blockwise = kept[0][1] * BLOCKWISE_ERROR
-        base = Recipe()
-        if blockwise < kept[-1][1]:
-            kept.append((base.escalated("blockwise"), blockwise))
-        return cls([*kept, (base.escalated("fp32"), 0.0)])
+        exact = [] if kept[-1][0].kind == "fp32" else [(Recipe("fp32"), 0.0)]
+        return cls([*kept, *exact])
 
 
 Evaluate = Callable[[Mapping[str, Recipe]], dict[str, Any]]
@@ -73,38 +70,57 @@ def search(
     """Moves the ladders until the gate holds on the held-out rows, and returns the report on these.
 
     Raises:
-        ParityError: it does not hold at any remedy; names the layers that resist and the best point reached.
+        ParityError: it does not hold while any layer is left in int8; names the layers that resist and the best point
+            reached before.
     """
 
     def recipes() -> dict[str, Recipe]:
         return {name: ladder.recipe for name, ladder in ladders.items()}
 
-    target, best, ranked = MARGIN, math.inf, False
-    best_report: dict[str, Any] = {}
+    target, ranked = MARGIN, False
+    points: list[tuple[float, dict[str, Any]]] = []  # of every evaluation: how far past the gate, and its report
     while True:
         report = on_search_rows(recipes())
+        has_int8 = any(ladder.recipe.kind != "fp32" for ladder in ladders.values())
         open_ladders = [ladder for ladder in ladders.values() if not ladder.is_exhausted]
         # Of a hundred rows one flip is more than the gate's half per cent: the held-out rows decide whether it matters.
         one_flip = 1 / (report["rows"] * MARGIN)
         on_few_rows = Limits(max(limits.max_flips, one_flip), limits.max_drift)
-        if gate.excess(report, on_few_rows) <= target + 1e-9 or not open_ladders:
-            held_out = on_held_out_rows(recipes())
-            past = gate.excess(held_out, limits)
-            if past <= 1:
-                return held_out
-            if past < best or not best_report:
-                best, best_report = past, held_out
+        past = gate.excess(report, on_few_rows)
+        points += [(gate.excess(report, limits), report)] if has_int8 else []
+        if past <= target + 1e-9 or not open_ladders:
+            report = on_held_out_rows(recipes())
+            past = gate.excess(report, limits)
+            if past <= 1 and has_int8:
+                return report
+            points += [(past, report)] if has_int8 else []
             target *= MARGIN
         if not ranked:
             for name, damage in rank_damage().items():
                 ladders[name].damage = damage
             ranked = True
         if not open_ladders:
-            raise _resists(ladders, best_report)
-        # A tenth at a time: each round costs an evaluation.
-        open_ladders.sort(key=lambda ladder: -ladder.remaining_damage)
-        for ladder in open_ladders[: max(1, len(ladders) // 10)]:
-            ladder.step += 1
+            best = min(points, key=lambda point: point[0])[1] if points else report
+            raise _resists(ladders, best)
+        _mend(open_ladders, min(max(math.sqrt(target / past), FASTEST), SLOWEST))
+
+
+def _mend(ladders: Sequence[Ladder], by: float) -> None:
+    """Gives the worst layers their next remedies until the damage expected of all is `by` times what it was.
+
+    Errors of layers add up like noise, by their squares. `by` aims half the way to the gate: each step costs an
+    evaluation, and a remedy too many costs every answer some time.
+    """
+    before = _expected_damage(ladders)
+    while True:
+        worst = max(ladders, key=lambda ladder: (not ladder.is_exhausted, ladder.remaining_damage))
+        worst.step += 1
+        if _expected_damage(ladders) <= by * before or all(ladder.is_exhausted for ladder in ladders):
+            return
+
+
+def _expected_damage(ladders: Sequence[Ladder]) -> float:
+    return math.hypot(*(ladder.remaining_damage for ladder in ladders))
 
 
 def _resists(ladders: Mapping[str, Ladder], report: dict[str, Any]) -> ParityError:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..net import Array
-from .linear import Recipe, quantise_columns
+from .linear import Recipe, quantise_blocks, quantise_columns
 from .statistics import LayerStatistics
 
 ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 # An explicit division costs a pass over the activations: it must at least halve the error to be worth it.
 WORTH_A_PASS = 0.5
+# A classifier's few labels: an operator's overhead is all that int8 could change.
+FEW_COLUMNS = 16
 # How many of the largest input channels may go through a float32 product beside the int8 one.
 COLUMN_COUNTS = (4, 8, 16, 32)
 
@@ -29,6 +31,9 @@ def layer_error(layer: LayerStatistics, recipe: Recipe) -> float:
         x, weight = x / recipe.smoothing, weight * recipe.smoothing[:, None]
     if recipe.kind == "fp32":
         return 0.0
+    if recipe.kind == "blockwise":  # MatMulNBits at accuracy level 4 quantises activations by block as well
+        approximate = _by_block(x) @ _by_block(weight.T).T
+        return _relative(approximate, exact)
     beside: Array | float = 0.0
     if recipe.columns:
         columns = list(recipe.columns)
@@ -38,6 +43,15 @@ def layer_error(layer: LayerStatistics, recipe: Recipe) -> float:
         weight[columns] = 0
     values, scale = quantise_columns(weight)
     approximate = quantise_activations(x) @ (values * scale) + beside
+    return _relative(approximate, exact)
+
+
+def _by_block(rows: Array) -> Array:
+    values, scale = quantise_blocks(rows)
+    return np.reshape(values * scale[..., None], (len(rows), -1))[:, : rows.shape[1]]
+
+
+def _relative(approximate: Array, exact: Array) -> float:
     norm = float(np.linalg.norm(exact))
     return float(np.linalg.norm(approximate - exact)) / norm if norm else 0.0
 
@@ -52,7 +66,9 @@ def quantise_activations(x: Array) -> Array:
 
 def candidates(layer: LayerStatistics, absorbable: bool) -> list[tuple[Recipe, float]]:
     """Recipes for one layer with their errors, cheapest at run time first: plain or absorbed smoothing, explicit
-    smoothing, float32 columns."""
+    smoothing, float32 columns, block-wise scales. None for a layer of FEW_COLUMNS, which float32 does not slow down."""
+    if layer.weight.shape[1] <= FEW_COLUMNS:
+        return [(Recipe("fp32"), 0.0)]
     plain = Recipe()
     smoothed = min(
         (
@@ -64,9 +80,11 @@ def candidates(layer: LayerStatistics, absorbable: bool) -> list[tuple[Recipe, f
     )
     found = [(plain, layer_error(layer, plain))]
     if absorbable:
-        return [smoothed if smoothed[1] < found[0][1] else found[0], *_with_columns(layer, smoothed[0])]
-    found.append(smoothed)
-    return [*found, *_with_columns(layer, smoothed[0])]
+        found = [min(found[0], smoothed, key=lambda pair: pair[1])]
+    else:
+        found.append(smoothed)
+    blockwise = plain.escalated("blockwise")
+    return [*found, *_with_columns(layer, smoothed[0]), (blockwise, layer_error(layer, blockwise))]
 
 
 def _with_columns(layer: LayerStatistics, recipe: Recipe) -> list[tuple[Recipe, float]]:

@@ -1,6 +1,6 @@
-"""What reaches each linear layer on calibration text: ranges per input channel, and a sample of rows.
+"""What reaches each linear layer and table of positions on calibration text: ranges, and a sample of tokens.
 
-The float32 graph is written once more with the input of every linear layer as an extra output.
+The float32 graph is written once more with the input of each as an extra output.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 
-from ..net import Array, Dialect, Net, Precision
+from .. import cpu_session
+from ..net import Array, Dialect, Net, Precision, TableProducts
 from ..reference import Feed
 from ..weights import WeightFile
 
@@ -33,6 +33,21 @@ class LayerStatistics:
     sample: Array  # some rows of x, float32 [rows, in]
 
 
+@dataclass
+class TableStatistics:
+    """A table of positions [heads, table rows, head_size], and what is multiplied with it on calibration text."""
+
+    name: str
+    table: Array
+    low: Array  # least x by calibration row, and 0 at most, float32 [rows, heads]
+    high: Array  # greatest x, and 0 at least, float32 [rows, heads]
+    score_max: Array  # greatest |score| with any table row, float32 [rows]
+    sample: Array  # some tokens of x, float32 [tokens, heads, head_size]
+
+
+Statistics = LayerStatistics | TableStatistics
+
+
 def collect(
     architecture: Any,
     settings: Any,
@@ -40,35 +55,78 @@ def collect(
     feeds: Sequence[Feed],
     folder: Path,
     advance: Callable[[], None] = lambda: None,
-) -> dict[str, LayerStatistics]:
-    """Runs the float32 cpu graph on `feeds` (batches of one) and gathers every linear layer's inputs, by layer name."""
+) -> dict[str, Statistics]:
+    """Runs the float32 cpu graph on `feeds` (batches of one) and gathers what every linear layer and table of positions
+    is multiplied with, by name."""
     observed = _Observed()
-    layers = observed.layers
     with WeightFile(folder / "observed.onnx_data") as weight_file:
         net = Net("observed", Dialect.CPU, weight_file, observed)
         ir.save(architecture.author(net, settings, weights), folder / "observed.onnx")
-    session = onnxruntime.InferenceSession(folder / "observed.onnx", providers=["CPUExecutionProvider"])
-    samples: dict[str, list[Array]] = {name: [] for name in layers}
+    session = cpu_session.load(folder / "observed.onnx")
+    gatherers = observed.gatherers
     for feed in feeds:
-        inputs = session.run(list(layers), {"input_ids": feed["input_ids"]})
-        for (name, layer), x in zip(layers.items(), inputs, strict=True):
-            rows = x.reshape(-1, x.shape[-1])
-            layer.channel_max = np.maximum(layer.channel_max, np.abs(rows).max(axis=0))
-            samples[name].append(rows[np.linspace(0, len(rows) - 1, min(TOKENS_PER_ROW, len(rows))).astype(int)])
+        inputs = session.run(list(gatherers), {"input_ids": feed["input_ids"]})
+        for gatherer, x in zip(gatherers.values(), inputs, strict=True):
+            gatherer.add(x)
         advance()
-    for name, layer in layers.items():
-        layer.sample = np.concatenate(samples[name])
-    return layers
+    return {name: gatherer.statistics() for name, gatherer in gatherers.items()}
+
+
+class _LayerGatherer:
+    def __init__(self, name: str, weight: Array, bias: Array | None) -> None:
+        self._name, self._weight, self._bias = name, weight, bias
+        self._channel_max = np.zeros(len(weight), np.float32)
+        self._samples: list[Array] = []
+
+    def add(self, x: Array) -> None:
+        rows = x.reshape(-1, x.shape[-1])
+        self._channel_max = np.maximum(self._channel_max, np.abs(rows).max(axis=0))
+        self._samples.append(rows[_evenly(len(rows))])
+
+    def statistics(self) -> Statistics:
+        sample = np.concatenate(self._samples)
+        return LayerStatistics(self._name, self._weight, self._bias, self._channel_max, sample)
+
+
+class _TableGatherer:
+    def __init__(self, name: str, table: Array) -> None:
+        self._name, self._table = name, table
+        self._low: list[Array] = []
+        self._high: list[Array] = []
+        self._score_max: list[float] = []
+        self._samples: list[Array] = []
+
+    def add(self, x: Array) -> None:
+        (by_head,) = x  # [heads, sequence, head_size]
+        self._low.append(np.minimum(by_head.min(axis=(1, 2)), 0))
+        self._high.append(np.maximum(by_head.max(axis=(1, 2)), 0))
+        self._score_max.append(float(np.abs(by_head @ self._table.transpose(0, 2, 1)).max()))
+        self._samples.append(by_head.transpose(1, 0, 2)[_evenly(by_head.shape[1])])
+
+    def statistics(self) -> Statistics:
+        low, high, score_max = np.stack(self._low), np.stack(self._high), np.array(self._score_max, np.float32)
+        return TableStatistics(self._name, self._table, low, high, score_max, np.concatenate(self._samples))
+
+
+def _evenly(rows: int) -> Array:
+    """Indices of TOKENS_PER_ROW rows or all of fewer, the first and the last among them."""
+    return np.linspace(0, rows - 1, min(TOKENS_PER_ROW, rows)).astype(int)
 
 
 class _Observed(Precision):
-    """Float32, with the input of every linear layer made an output of the graph."""
+    """Float32, with the input of every linear layer and table of positions made an output of the graph."""
 
     def __init__(self) -> None:
-        self.layers: dict[str, LayerStatistics] = {}
+        self.gatherers: dict[str, _LayerGatherer | _TableGatherer] = {}
 
     def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
-        path, nothing = net.path(name), np.zeros(len(weight), np.float32)
-        self.layers[path] = LayerStatistics(path, weight, bias, nothing, nothing[None, :0])
+        path = net.path(name)
+        self.gatherers[path] = _LayerGatherer(path, weight, bias)
         net.observe(path, x)
         return super().linear(net, x, name, weight, bias)
+
+    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+        path = net.path(name)
+        self.gatherers[path] = _TableGatherer(path, table)
+        net.observe(path, x)
+        return super().table_products(net, x, name, table)

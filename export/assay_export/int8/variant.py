@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
-from .. import parity
+from assay.batching import group
+
+from .. import cpu_session, parity
 from ..checkpoint import Checkpoint
 from ..head import Head
 from ..net import Array
 from ..progress import Progress
 from ..reference import Feed
 from ..tokenizer_files import TokenizerFiles
-from . import damage, gate, graph, smoothing, statistics
+from . import damage, gate, graph, positions, smoothing, statistics
 from .gate import Limits
 from .linear import Recipe
 from .search import Ladder, search
+from .statistics import Statistics, TableStatistics
 
 # Of the calibration rows: statistics and search use the first third, at most this many; the gate is held on the rest.
 SEARCH_ROWS = 128
 STATISTICS_ROWS = 64
-DAMAGE_ROWS = 12
+# Ranking runs as often as there are layers: one batch of this many rows, cut to this many tokens.
+DAMAGE_ROWS, DAMAGE_TOKENS = 8, 32
+# PyTorch reads its weights once per call, which is most of what short rows cost it.
+TOKENS_PER_CALL = 512
 # One flip in 200 rows is the half per cent that the gate allows: fewer held-out rows could not tell.
 FEWEST_ROWS = 300
 
@@ -53,7 +59,7 @@ def write(
         for feed in parity.encode(tokens.tokenizer, rows, max_length)
     ]
     with progress.bar("Asking PyTorch about the calibration rows", len(feeds)) as advance:
-        expected = np.concatenate([_answer(loaded, feed, advance) for feed in feeds])
+        expected = _answers(loaded, feeds, advance)
     middle = min(SEARCH_ROWS, len(feeds) // 3)
     weights = loaded.reference.weights()
     scratch = Path(tempfile.mkdtemp(prefix="int8-", dir=path.parent))
@@ -66,7 +72,7 @@ def write(
         with progress.bar("Searching smoothing and remedies", len(layers)) as advance:
             ladders = {}
             for name, layer in layers.items():
-                ladders[name] = Ladder.of(smoothing.candidates(layer, name in absorbable))
+                ladders[name] = _ladder(layer, name in absorbable)
                 advance()
 
         def evaluate(part: slice) -> Callable[[Mapping[str, Recipe]], dict[str, Any]]:
@@ -79,38 +85,55 @@ def write(
         def rank_damage() -> Mapping[str, float]:
             recipes = {name: ladder.recipe for name, ladder in ladders.items()}
             with progress.bar("Ranking layers by the damage each does alone", len(ladders)) as advance:
-                sample = sorted(feeds[:middle], key=lambda feed: feed["input_ids"].size)[:: -(-middle // DAMAGE_ROWS)]
-                return damage.rank(architecture, settings, weights, recipes, sample, scratch, advance)
+                return damage.rank(architecture, settings, weights, recipes, _batch(feeds[:middle]), scratch, advance)
 
         with progress.step("Holding int8 to its gate"):
             report = search(ladders, evaluate(slice(middle)), evaluate(slice(middle, None)), rank_damage, limits)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    report |= {"summary": gate.describe(report), "worst_text": list(rows[middle + report["worst_row"]])}
+    kinds = Counter(ladder.recipe.kind for ladder in ladders.values())
+    mixture = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    report |= {
+        "summary": f"{gate.describe(report)}; layers: {mixture}",
+        "worst_text": list(rows[middle + report["worst_row"]]),
+    }
     return {"parity": report, "layers": [_entry(name, ladder) for name, ladder in ladders.items()]}
+
+
+def _batch(feeds: Sequence[Feed]) -> Array:
+    """The first tokens of some of the longer rows, [DAMAGE_ROWS, DAMAGE_TOKENS] or what the longest rows allow."""
+    longest = sorted((feed["input_ids"][0] for feed in feeds), key=len)[-4 * DAMAGE_ROWS :]
+    tokens = min(DAMAGE_TOKENS, len(longest[0]))
+    return np.stack([ids[:tokens] for ids in longest[:: -(-len(longest) // DAMAGE_ROWS)]])
+
+
+def _ladder(layer: Statistics, absorbable: bool) -> Ladder:
+    if isinstance(layer, TableStatistics):
+        return Ladder(positions.candidates(layer, absorbable))
+    return Ladder.of(smoothing.candidates(layer, absorbable))
 
 
 def _entry(name: str, ladder: Ladder) -> dict[str, Any]:
     """One layer in the manifest's table: what it got, and why."""
     recipe, (first, before), (_, after) = ladder.recipe, ladder.remedies[0], ladder.remedies[ladder.step]
-    how = recipe.kind
-    if recipe.smoothing is not None:
-        how += f", smoothed {'before it' if recipe.absorbed else 'by a division'} (alpha {recipe.alpha:g})"
-    if recipe.columns:
-        how += f", {len(recipe.columns)} input columns in fp32"
     why = f"relative output error {after:.4f}"
     if recipe is not first:
         why += f", {before:.4f} as {first.kind} at first, when it alone moved logits by {ladder.damage:.4f} in the mean"
-    return {"layer": name, "recipe": how, "why": why}
+    return {"layer": name, "recipe": recipe.describe(), "why": why}
 
 
-def _answer(loaded: Checkpoint, feed: Feed, advance: Callable[[], None]) -> Array:
-    logits = loaded.reference.logits(feed)
-    advance()
-    return logits
+def _answers(loaded: Checkpoint, feeds: Sequence[Feed], advance: Callable[[], None]) -> Array:
+    """PyTorch's logits [rows, labels]; rows of one length share a call."""
+    answers: dict[int, Array] = {}
+    for indices in group([feed["input_ids"].size for feed in feeds], TOKENS_PER_CALL):
+        together = {name: np.concatenate([feeds[index][name] for index in indices]) for name in feeds[0]}
+        for index, logits in zip(indices, loaded.reference.logits(together), strict=True):
+            answers[index] = logits
+            advance()
+    return np.stack([answers[index] for index in range(len(feeds))])
 
 
 def _run(path: Path, feeds: Sequence[Feed]) -> Array:
     """One row a call, as the runtime runs int8: the activations' scale is that of the row alone."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = cpu_session.load(path)
     return np.concatenate([session.run(["logits"], {"input_ids": feed["input_ids"]})[0] for feed in feeds])

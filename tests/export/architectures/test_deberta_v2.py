@@ -148,7 +148,7 @@ def test_keys_left_out_of_the_config_mean_what_transformers_takes_them_for(tmp_p
 def test_every_distance_has_the_table_row_of_make_log_bucket_position(buckets: int, longest: int) -> None:
     distance = torch.arange(-longest, longest + 1)
     transformers_bucket = make_log_bucket_position(distance, buckets, longest).to(torch.long)
-    expected = torch.clamp(transformers_bucket + buckets, 0, 2 * buckets - 1)
+    expected = torch.clamp(transformers_bucket + buckets, 0, 2 * buckets)
     np.testing.assert_array_equal(bucket_rows(Buckets(longest, buckets)), expected.numpy())
 
 

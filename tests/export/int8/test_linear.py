@@ -11,6 +11,8 @@ import pytest
 
 from assay_export.int8 import linear
 from assay_export.int8.linear import Recipe, quantise_columns, quantise_rows
+from assay_export.int8.smoothing import candidates, layer_error
+from assay_export.int8.statistics import LayerStatistics
 from assay_export.net import Array, Dialect, Net
 from assay_export.weights import WeightFile
 
@@ -68,13 +70,27 @@ def test_outlier_channels_ruin_the_plain_recipe_and_each_remedy_mends_it(tmp_pat
 
 
 def test_the_error_that_the_search_predicts_is_what_the_operator_makes(tmp_path: Path) -> None:
-    from assay_export.int8.smoothing import layer_error
-    from assay_export.int8.statistics import LayerStatistics
-
-    for name in ("plain", "smoothed", "columns"):
+    for name in ("plain", "smoothed", "columns", "blockwise"):
         sample = OUTLIERS.reshape(-1, 96)
         layer = LayerStatistics("layer", WEIGHT, None, np.abs(sample).max(axis=0), sample)
         assert layer_error(layer, RECIPES[name]) == pytest.approx(error(RECIPES[name], OUTLIERS, tmp_path), rel=0.05)
+
+
+def test_a_layer_in_parts_answers_as_the_whole_layer(tmp_path: Path) -> None:
+    for recipe in (RECIPES["plain"], RECIPES["smoothed"]):
+        with WeightFile(tmp_path / "weights") as weights:
+            net = Net("layer", Dialect.CPU, weights)
+            value = net.builder.input("x", ir.DataType.FLOAT, ["batch", "sequence", 96])
+            parts = linear.write_parts(net, value, "layer", WEIGHT, BIAS, 2, recipe)
+            ir.save(net.finish(net.op.Concat(*parts, axis=-1)), tmp_path / "parts.onnx")
+        session = onnxruntime.InferenceSession(tmp_path / "parts.onnx", providers=["CPUExecutionProvider"])
+        np.testing.assert_array_equal(session.run(None, {"x": CALM})[0], run(recipe, CALM, BIAS, tmp_path))
+
+
+def test_a_layer_of_few_columns_is_left_in_float32() -> None:
+    sample = CALM.reshape(-1, 96)
+    layer = LayerStatistics("classifier", WEIGHT[:, :5], BIAS[:5], np.abs(sample).max(axis=0), sample)
+    assert [recipe.kind for recipe, _ in candidates(layer, absorbable=False)] == ["fp32"]
 
 
 def test_columns_of_zeros_and_large_columns_quantise_alike() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 
 from assay_export.errors import ParityError
@@ -41,6 +42,21 @@ def test_the_worst_layer_is_mended_with_its_cheapest_remedy_and_the_others_are_l
     assert [name for name, ladder in steps.items() if ladder.recipe is not PLAIN] == ["layer7"]
 
 
+def test_far_from_the_gate_many_layers_are_mended_between_two_evaluations() -> None:
+    steps, seen = ladders(40), []
+
+    def evaluate(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+        left = {PLAIN: 1.0, COLUMNS: 0.3, FP32: 0.0}
+        seen.append(0.03 * float(np.mean([left[recipe] ** 2 for recipe in recipes.values()])) ** 0.5)
+        return report(seen[-1])
+
+    answer = search(steps, evaluate, evaluate, lambda: dict.fromkeys(steps, 1.0), Limits())
+    assert answer["mean_abs_delta"] <= Limits().max_drift
+    assert len(seen) < 10
+    assert seen == sorted(seen, reverse=True)
+    assert not all(ladder.is_exhausted for ladder in steps.values())
+
+
 def test_held_out_rows_decide_where_the_search_rows_are_content() -> None:
     steps = ladders(10)
 
@@ -72,13 +88,23 @@ def test_a_remedy_that_gains_little_is_left_out_of_the_ladder() -> None:
 
 
 def test_the_last_remedies_are_judged_by_the_held_out_rows_as_well() -> None:
-    steps = ladders(3)
+    steps = {name: Ladder([(PLAIN, 0.1), (COLUMNS, 0.03)]) for name in ("layer0", "layer1")}
 
     def held_out(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-        return report(0.001 if all(recipe is FP32 for recipe in recipes.values()) else 0.02)
+        return report(0.001 if all(recipe is COLUMNS for recipe in recipes.values()) else 0.02)
 
     answer = search(steps, lambda _: report(0.02), held_out, lambda: dict.fromkeys(steps, 1.0), Limits())
     assert answer["mean_abs_delta"] == 0.001
+
+
+def test_an_int8_graph_without_an_int8_layer_is_refused() -> None:
+    steps = ladders(3)
+
+    def only_exact(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+        return report(0.0 if all(recipe is FP32 for recipe in recipes.values()) else 0.02)
+
+    with pytest.raises(ParityError, match=r"best point reached: .*0\.0200.* resist most"):
+        search(steps, only_exact, only_exact, lambda: dict.fromkeys(steps, 1.0), Limits())
 
 
 def test_one_flip_among_few_search_rows_is_left_to_the_held_out_rows() -> None:

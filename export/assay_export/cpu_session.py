@@ -1,0 +1,25 @@
+"""ONNX Runtime sessions of the export stage: on the CPU, with the optimisations that the manifest will ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime
+
+from .net import Dialect
+
+# The authored cpu graph is the final word: beyond constants, ONNX Runtime's rewriting makes it slower (it fuses Add and
+# LayerNormalization to SkipLayerNormalization, docs/performance.md). Portable graphs are for whatever fuses on a GPU.
+GRAPH_OPTIMIZATION = {Dialect.CPU: "basic", Dialect.PORTABLE: "all"}
+
+_LEVELS = {
+    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+
+def load(path: Path, graph_optimization: str = GRAPH_OPTIMIZATION[Dialect.CPU]) -> onnxruntime.InferenceSession:
+    """The graph at `path`, loaded."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = _LEVELS[graph_optimization]
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
