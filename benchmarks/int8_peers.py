@@ -120,7 +120,7 @@ def int8_graph(bundle: Path, described: Manifest, given: Path | None) -> tuple[P
     """The graph to measure: `given`, or the bundle's int8 variant."""
     if given is not None:
         inputs = peers.require("onnx").load(str(given), load_external_data=False).graph.input
-        return given, Graph(given.name, (), tuple(value.name for value in inputs), "all", {})
+        return given, Graph(given.name, (), tuple(value.name for value in inputs), "basic", {})
     if "int8" not in described.variants:
         raise PeerError(f"{bundle} has no int8 variant: export it with --variants fp32,int8, or pass --int8 FILE")
     graph = described.variants["int8"]["cpu"]

@@ -1,0 +1,90 @@
+"""The int8 graph of a checkpoint with no remedy and no gate, for its speed and size.
+
+    python -m benchmarks.plain_int8 CHECKPOINT FOLDER
+
+What `assay export --variants fp32,int8` writes depends on the weights: random ones have no answers worth keeping, and
+the gate would turn layer after layer to float32. This is the graph of a model that passes at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.errors import AssayError
+from assay_export import checkpoint
+from assay_export.architectures import AUTHORED
+from assay_export.int8 import graph
+from assay_export.int8.linear import Recipe
+from assay_export.net import Array
+from benchmarks.peers import PeerError
+
+FILE = "model_int8.onnx"
+# Any reach is as fast as another.
+SCORE_REACH = 1.0
+
+
+class PlainRecipes(dict[str, Recipe]):
+    """The first recipe of every layer and table."""
+
+    def __missing__(self, name: str) -> Recipe:
+        if name == "head.classifier":
+            return Recipe("fp32")
+        return Recipe(score_reach=SCORE_REACH)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint, read: what a graph is written from."""
+
+    architecture: Any
+    settings: Any
+    weights: Mapping[str, Array]
+    labels: int
+
+
+def load(source: Path) -> Model:
+    """The checkpoint in the folder `source`.
+
+    Raises:
+        AssayError: it cannot be read, or no graph is authored for it.
+    """
+    loaded = checkpoint.load(checkpoint.locate(source), [])
+    kind = loaded.config_4["model_type"]
+    if kind not in AUTHORED:
+        raise PeerError(f"{source}: no graph is authored for {kind}, expected one of {', '.join(AUTHORED)}")
+    weights = loaded.reference.weights()
+    return Model(
+        AUTHORED[kind], AUTHORED[kind].read_config(loaded.config_4), weights, len(weights["classifier.weight"])
+    )
+
+
+def save(model: Model, recipes: PlainRecipes, folder: Path) -> Path:
+    """Writes the graph and its weights into `folder`, and returns the graph's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    graph.save(model.architecture, model.settings, model.weights, recipes, folder / FILE)
+    return folder / FILE
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code: 0, or 1 with one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plain_int8", description=__doc__.split("\n")[0])
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    options = parser.parse_args(arguments)
+    try:
+        path = save(load(options.checkpoint), PlainRecipes(), options.folder)
+    except AssayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    size = sum(file.stat().st_size for file in path.parent.glob(f"{FILE}*"))
+    print(f"{path}: {size / 1e6:.1f} MB with its weights, no gate")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
