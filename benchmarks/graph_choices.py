@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from unittest import mock
 
 import numpy as np
 
+from assay.errors import AssayError
 from assay.manifest import Graph
 from assay.threads import usable_cores
 from assay_export.architectures import local_attention, relative_positions
@@ -76,15 +78,26 @@ CHOICES = {
 }
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code: 0, or 1 with one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.graph_choices", description=__doc__.split("\n")[0])
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     parser.add_argument("--lengths", type=lengths, default="16,64,128,256,512")
     parser.add_argument("--rounds", type=rounds, default=5)
     options = parser.parse_args(arguments)
+    try:
+        measure(options.checkpoint, options.lengths, options.rounds)
+    except AssayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def measure(checkpoint: Path, token_counts: Sequence[int], turns_each: int) -> None:
+    """Prints the table of one checkpoint's choices. Raises AssayError where it cannot be read."""
     cores, random = usable_cores(), np.random.default_rng(0)
-    with tempfile.TemporaryDirectory(dir=options.checkpoint.parent) as work:
-        model = plain_int8.load(options.checkpoint)
+    with tempfile.TemporaryDirectory(dir=checkpoint.resolve().parent) as work:
+        model = plain_int8.load(checkpoint)
         graphs: dict[str, tuple[Path, Literal["all", "basic"]]] = {}
         for number, (name, choice) in enumerate(CHOICES[model.architecture.ARCHITECTURE].items()):
             with choice.made() as recipes:
@@ -96,13 +109,13 @@ def main(arguments: list[str] | None = None) -> None:
             for name, (path, level) in graphs.items():
                 call = peers.assay_int8(path, Graph(path.name, (), ("input_ids",), level, {}), model.labels, threads)
                 turns[name] = peers.one_at_a_time(call) if mode == ONE else peers.from_callers(call, cores)
-            for length in options.lengths:
-                first = turns[AS_EXPORTED]([random.integers(5, 30_000, (1, length))] * cores)
-                texts = [random.integers(5, 30_000, (1, length)) for _ in range(calls_per_turn(mode, first, cores))]
-                times = round_robin(turns, texts, options.rounds)
+            for length in token_counts:
+                first = turns[AS_EXPORTED]([random.integers(5, 1_000, (1, length))] * cores)
+                texts = [random.integers(5, 1_000, (1, length)) for _ in range(calls_per_turn(mode, first, cores))]
+                times = round_robin(turns, texts, turns_each)
                 others = [str(ratio(times[name], times[AS_EXPORTED])) for name in list(graphs)[1:]]
                 print(f"| {mode} | {length} | {np.median(times[AS_EXPORTED]):.1f} | {' | '.join(others)} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

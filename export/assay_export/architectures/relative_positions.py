@@ -14,8 +14,8 @@ import torch
 
 from ..net import Array, Dialect, Net
 
-# Rows of one block in the cpu dialect. Measured on attention alone, DeBERTa-v3-base shapes, against a single block:
-# 0.83 of the time at 128 tokens, 0.79 at 256, 0.95 at 512; blocks of 32 and 128 were slower (docs/performance.md).
+# Rows of one block in the cpu dialect. For int8, blocks of 64 and 256 rows are as fast within the noise, and one block
+# of all rows takes 1.1 of the time at 512 tokens (docs/performance.md).
 BLOCK_ROWS = 128
 
 
