@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Prints the line that follows, then runs it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
-.PHONY: help venv demo test lint types tests format lock clean
+.PHONY: help venv demo bench test lint types tests format lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -39,6 +39,16 @@ demo: $(STAMP) ## export the two stand-in checkpoints, print parity, predict and
 	@$(SHOW) assay predict bundles/pair-classifier --file examples/pairs.jsonl
 	@$(SHOW) assay score bundles/complexity --file examples/instructions.txt --scale 1 6
 
+# The peers that a tiny model tells anything about; torch-compile, for one, would compile for longer than all of it runs.
+BENCH_PEERS := torch-fp32,sentence-transformers,optimum-fp32,optimum-int8,openvino-fp32,openvino-int8,assay-fp32,assay-int8
+
+bench: $(STAMP) ## the benchmark suite on the two demo checkpoints: proves the suite, says nothing about real models
+	for model in pair-classifier complexity-adapter; do \
+	  rm -rf build/benchmarks/$$model; \
+	  $(BIN)/python -m benchmarks run tests/checkpoints/$$model --peers $(BENCH_PEERS) --lengths 16,64 --minutes 0.3 \
+	    --out build/benchmarks/$$model; \
+	done
+
 test: lint types tests ## lint, types and tests: what .ci/run runs
 
 lint: $(STAMP) ## ruff: rules and format
@@ -60,7 +70,7 @@ format: $(STAMP) ## rewrite the sources as ruff wants them
 lock: ## rewrite requirements.lock from pyproject.toml, in an environment of its own
 	rm -rf build/lock
 	"$(PYTHON)" -m venv build/lock
-	build/lock/bin/python -m pip install --quiet ".[cpu,export,dev]" torch==2.13.0 hatchling editables
+	build/lock/bin/python -m pip install --quiet ".[cpu,export,bench,dev]" torch==2.13.0 hatchling editables
 	{ grep '^#' requirements.lock; build/lock/bin/python -m pip freeze --all --exclude pip --exclude assay | sed 's/+cpu$$//'; } > build/lock/new
 	mv build/lock/new requirements.lock
 	rm -rf build/lock

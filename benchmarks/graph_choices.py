@@ -27,7 +27,8 @@ from assay_export.int8.graph import Int8
 from assay_export.int8.linear import Recipe
 from assay_export.net import Precision
 from benchmarks import peers, plain_int8
-from benchmarks.int8_peers import MANY, ONE, calls_per_turn, lengths, ratio, round_robin, rounds
+from benchmarks.int8_peers import MANY, ONE, calls_per_turn, lengths, round_robin, rounds
+from benchmarks.suite.statistics import ratio
 
 AS_EXPORTED = "as exported"
 

@@ -24,7 +24,7 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from assay.threads import usable_cores
 from assay.tokenization import BundleTokenizer
 from benchmarks import peers
 from benchmarks.peers import Ids, PeerError, Turn
+from benchmarks.suite.statistics import ratio
 
 ASSAY, OPENVINO, FLOOR, TORCH = "assay int8", "OpenVINO int8", "bare int8 products", "torch fp32"
 ONE, MANY = "one sequence at a time, all cores", "many sequences, one core each"
@@ -45,27 +46,6 @@ TURN_SECONDS = {ONE: 0.25, MANY: 0.5}  # aimed at for the int8 graph's turn, wit
 FEWEST_CALLS, MOST_CALLS = 4, 32
 
 Samples = dict[str, dict[int, dict[str, list[float]]]]  # mode, length, peer: milliseconds per sequence by round
-
-
-class Ratio(NamedTuple):
-    """The median over rounds of one peer's time over another's, and its least and greatest."""
-
-    median: float
-    least: float
-    greatest: float
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.least:.2f}..{self.greatest:.2f})"
-
-
-def ratio(times: Sequence[float], against: Sequence[float]) -> Ratio:
-    """Of two peers' times by round, those of one round being divided by each other.
-
-    Raises:
-        ValueError: the numbers of rounds differ, or there are none.
-    """
-    by_round = [ours / theirs for ours, theirs in zip(times, against, strict=True)]
-    return Ratio(statistics.median(by_round), min(by_round), max(by_round))
 
 
 def round_robin(turns: Mapping[str, Turn], texts: Sequence[Ids], rounds: int) -> dict[str, list[float]]:

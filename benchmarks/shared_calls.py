@@ -16,7 +16,8 @@ import numpy as np
 from assay.manifest import Graph
 from assay.threads import usable_cores
 from benchmarks import peers
-from benchmarks.int8_peers import ratio, round_robin
+from benchmarks.int8_peers import round_robin
+from benchmarks.suite.statistics import ratio
 
 ROWS = 8
 LENGTHS = (16, 32, 64, 128, 256)

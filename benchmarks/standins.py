@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
+from benchmarks.materials import materials
 from benchmarks.random_weights import StandinError, random_adapter, random_classifier
 
 # Which folder of the materials' configs/ and tokenizers/ each stand-in takes its shape and vocabulary from.
@@ -45,11 +46,6 @@ README = """# Stand-in with random weights
 Made by `python -m benchmarks.standins {kind}` with seed {seed}. Its shape is that of a published model and its
 weights are random: it shows speed and memory, its answers mean nothing.
 """
-
-
-def materials() -> Path:
-    """The folder with configs/ and tokenizers/: ASSAY_MATERIALS, else `shared` beside the repository; may be absent."""
-    return Path(os.environ.get("ASSAY_MATERIALS", Path(__file__).resolve().parents[2] / "shared"))
 
 
 def find_file(given: Path | None, default: Path, option: str) -> Path:

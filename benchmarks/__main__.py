@@ -1,0 +1,51 @@
+"""`python -m benchmarks`: its commands, each a module of HELP, add_arguments and run.
+
+The single-question scripts beside this file have command lines of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from assay.errors import AssayError
+
+COMMANDS = {"run": "benchmarks.suite.command", "quality": "benchmarks.quality", "readme": "benchmarks.suite.readme"}
+FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The exit code of the command line `words`: 0 done, 1 failed with one line on stderr, 2 usage, 130 interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure models and what they are run with."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        command = importlib.import_module(module)
+        added = commands.add_parser(
+            name, help=command.HELP, description=f"{command.HELP[0].upper()}{command.HELP[1:]}."
+        )
+        command.add_arguments(added)
+        added.set_defaults(run=command.run)
+    options = parser.parse_args(words)
+    # A terminated run ends its peers like an interrupted one; Python's default for SIGTERM runs no cleanup.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(options.run(options))
+    except AssayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output went away; the interpreter's own flush at exit must not say so again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""The logits of PyTorch and of a bundle's variants on the same rows, truncated in the same way.
+
+PyTorch is the checkpoint as `assay export` reads it (transformers; an adapter merged in float32), in float32 on the
+CPU. Its token ids come from the bundle's own tokenizer, which the runtime's tests hold against transformers': what is
+compared is what the graphs make of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import assay
+from assay.batching import TOKENS_PER_CALL, group
+from assay.bundle import Bundle
+from assay.errors import AssayError, InputError, NumericalError
+from assay.model import Float32
+from assay.tokenization import BundleTokenizer, Tokens
+from assay.validation import Row
+from assay_export import checkpoint, real_text
+from assay_export.reference import Feed
+from assay_export.source import Source
+
+__all__ = ["Answers", "answer", "torch_logits", "truncated", "variant_logits"]
+
+ROWS_PER_CHUNK = 256  # asked and reported at once
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one implementation answered: logits [rows, labels], or why there are none."""
+
+    name: str
+    logits: Float32 | None
+    failure: str | None = None
+
+
+def truncated(bundle: Bundle, rows: Sequence[Row]) -> list[int]:
+    """The indices of the rows that have more tokens than the model reads."""
+    whole = _tokenizer(bundle, sys.maxsize)
+    long = []
+    for start, chunk in _chunks(rows):
+        lengths = [len(row.ids) for row in whole.encode(chunk, False, start)]
+        long += [start + index for index, length in enumerate(lengths) if length > bundle.manifest.max_length]
+    return long
+
+
+def torch_logits(
+    source: Source, base: str | None, bundle: Bundle, rows: Sequence[Row], advance: Callable[[], None]
+) -> Float32:
+    """PyTorch's logits, float32 [rows, labels]; `advance` is called after each row.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be loaded.
+        InputError: it is not the one that the bundle was exported from.
+        NumericalError: an answer is NaN or infinite; `row` is its index.
+    """
+    tokenizer = _tokenizer(bundle, bundle.manifest.max_length)
+    names = {"attention_mask"}.union(*(choice.graph.inputs for choice in bundle.choices()))
+    texts: list[Row] = list(real_text.TEXTS)
+    if bundle.manifest.input == "pair":
+        texts = [(text, text) for text in real_text.TEXTS]
+    probes = [_feed([row], names) for row in tokenizer.encode(texts, True, 0)]
+    loaded = checkpoint.load(checkpoint.locate(source.folder, base), probes)
+    recorded = bundle.manifest.source.get("weights_sha256")
+    if loaded.weights_sha256 != recorded:
+        raise InputError(
+            f"{source.id}: its weights have the sha256 {loaded.weights_sha256[:12]}..., and {bundle.folder} was "
+            f"exported from {str(recorded)[:12]}...: name the checkpoint that the bundle was made of"
+        )
+    logits = np.empty((len(rows), len(bundle.manifest.labels)), np.float32)
+    for start, chunk in _chunks(rows):
+        tokens = tokenizer.encode(chunk, True, start)
+        for indices in group([len(row.ids) for row in tokens], TOKENS_PER_CALL):
+            together = _feed([tokens[index] for index in indices], names)
+            logits[start + np.array(indices)] = loaded.reference.logits(together)
+            for _ in indices:
+                advance()
+    finite = np.isfinite(logits).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise NumericalError(
+            f"PyTorch itself answers {logits[row].tolist()}: the checkpoint's weights are damaged", row=row
+        )
+    return logits
+
+
+def variant_logits(
+    bundle: Bundle, variant: str, device: str, rows: Sequence[Row], advance: Callable[[], None]
+) -> Float32:
+    """The logits of a bundle's variant, float32 [rows, labels]. Raises what assay.load and Model.logits raise."""
+    with assay.load(bundle.folder, device=device, variant=variant) as model:
+        logits = np.empty((len(rows), len(model.labels)), np.float32)
+        for start, chunk in _chunks(rows):
+            try:
+                logits[start : start + len(chunk)] = model.logits(chunk, truncate=True)
+            except NumericalError as error:
+                row = None if error.row is None else start + error.row
+                raise NumericalError(str(error), row=row) from error
+            for _ in chunk:
+                advance()
+    return logits
+
+
+def answer(name: str, ask: Callable[[], Float32], lines: Sequence[int]) -> Answers:
+    """What `ask` gives, or the error that it raises, with the line of the row that it is about."""
+    try:
+        return Answers(name, ask())
+    except AssayError as error:
+        row = error.row if isinstance(error, NumericalError | InputError) else None
+        where = "" if row is None else f"line {lines[row]}: "
+        return Answers(name, None, where + " ".join(str(error).split()))
+
+
+def _tokenizer(bundle: Bundle, max_length: int) -> BundleTokenizer:
+    manifest = bundle.manifest
+    data = bundle.tokenizer_json(verify=True)
+    return BundleTokenizer(data, manifest.input, max_length, manifest.truncation)
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
+    for start in range(0, len(rows), ROWS_PER_CHUNK):
+        yield start, rows[start : start + ROWS_PER_CHUNK]
+
+
+def _feed(tokens: Sequence[Tokens], names: set[str]) -> Feed:
+    """Rows of one length as a batch, int64 [rows, sequence] each."""
+    ids = np.stack([row.ids for row in tokens])
+    type_ids = np.stack([row.type_ids for row in tokens])
+    feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": type_ids}
+    return {name: feed[name] for name in feed if name in names}

@@ -1,0 +1,97 @@
+"""Every sample, on disk as soon as it is taken: a JSON object a line, so that a killed run loses its last line at most.
+
+A run's folder holds plan.json (what is measured: it must be the same to resume), rows.json (the texts), reference.json
+(PyTorch's answers), samples.jsonl (this file's), and at the end results.json, report.md, report.html and plots/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import PeerError
+
+PLAN, ROWS, REFERENCE, SAMPLES, RESULTS = "plan.json", "rows.json", "reference.json", "samples.jsonl", "results.json"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in `path`.
+
+    Raises:
+        PeerError: there is no such file, or it holds no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PeerError(f"{path}: cannot be read ({error}); name the folder of a benchmark run") from error
+
+
+class Samples:
+    """samples.jsonl, open for appending."""
+
+    def __init__(self, path: Path) -> None:
+        """Cuts off the torn line that a kill can leave."""
+        self.records: list[dict[str, Any]] = []
+        whole = 0
+        if path.exists():
+            for line in path.read_bytes().splitlines(keepends=True):
+                if not line.endswith(b"\n"):
+                    break
+                self.records.append(json.loads(line))
+                whole += len(line)
+            os.truncate(path, whole)
+        self._file = path.open("a", encoding="utf-8")
+
+    def add(self, kind: str, **values: object) -> None:
+        """Append a record of this kind."""
+        record = {"kind": kind, **values}
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+        self.records.append(record)
+
+    def of(self, kind: str, **values: object) -> Iterator[dict[str, Any]]:
+        """The records of this kind with these values."""
+        return (
+            record
+            for record in self.records
+            if record["kind"] == kind and all(record.get(key) == value for key, value in values.items())
+        )
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def begin(folder: Path, plan: Mapping[str, Any], resume: bool) -> Samples:
+    """Open a run's folder: a new one, or with `resume` one that an interrupted run of the same plan left.
+
+    Raises:
+        PeerError: the folder holds a run and `resume` is false, or the plans differ.
+    """
+    path = folder / PLAN
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise PeerError(f"{folder} has files and is no benchmark run: name another folder with --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, plan)
+    elif not resume:
+        raise PeerError(f"{folder} holds a run already: continue it with --resume, or name another folder with --out")
+    else:
+        before = read_json(path)
+        differing = sorted(key for key in {*before, *plan} if before.get(key) != plan.get(key))
+        if differing:
+            key = differing[0]
+            raise PeerError(
+                f"{folder} cannot be resumed: its {key} was {before.get(key)!r} and is now {plan.get(key)!r}; "
+                "ask for the same as then, or name another folder with --out"
+            )
+    return Samples(folder / SAMPLES)

@@ -1,0 +1,37 @@
+"""A scratch bundle whose int8 graph passed no gate, for the speed of stand-ins. Its manifest says so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from assay.manifest import MANIFEST_NAME, seal
+from assay_export.cpu_session import GRAPH_OPTIMIZATION
+from assay_export.net import Dialect
+from benchmarks import plain_int8, standins
+
+INT8 = "onnx/model_int8.onnx"
+
+
+def bundle(checkpoint: Path, fp32: Path, folder: Path) -> None:
+    """Copies the bundle `fp32` to `folder` and adds the int8 graph of benchmarks.plain_int8."""
+    with standins.new_folder(folder) as partial:
+        shutil.copytree(fp32, partial, dirs_exist_ok=True)
+        plain_int8.save(plain_int8.load(checkpoint), plain_int8.PlainRecipes(), partial / "onnx")
+        document = json.loads((partial / MANIFEST_NAME).read_text(encoding="utf-8"))
+        data = f"{INT8}_data"
+        document["variants"]["int8"] = {
+            "cpu": {
+                "file": INT8,
+                "data": [data],
+                "inputs": ["input_ids"],
+                "graph_optimization": GRAPH_OPTIMIZATION[Dialect.CPU],
+                "parity": {"gate": "none: random weights, for speed only"},
+            }
+        }
+        for name in (INT8, data):
+            content = (partial / name).read_bytes()
+            document["files"][name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        (partial / MANIFEST_NAME).write_bytes(seal(document))
