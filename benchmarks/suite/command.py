@@ -16,7 +16,7 @@ from assay.tokenization import BundleTokenizer
 from benchmarks.peers import PeerError
 from benchmarks.suite import machine, peers, report, texts
 from benchmarks.suite.run import Run, child, say
-from benchmarks.suite.samples import REFERENCE, RESULTS, ROWS, begin, read_json, write_json
+from benchmarks.suite.samples import REFERENCE, RESULTS, ROWS, begin, read_json, refuse_taken, write_json
 from benchmarks.suite.setup import Mode, Prepared, Setup, described
 
 HELP = "measure speed, parity and limits of a model's peers"
@@ -44,10 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     _check(options)
-    out = (
-        options.out
-        or Path("build/benchmarks") / f"{options.model.replace(':', '-').replace('/', '-')}-{options.device}"
-    )
+    name = options.model.replace(":", "-").replace("/", "-").strip("-.")
+    out = options.out or Path("build/benchmarks") / f"{name}-{options.device}"
+    refuse_taken(out, options.resume)
     options.work.mkdir(parents=True, exist_ok=True)
     prepared = _model(options)
     setup = _setup(options, prepared)

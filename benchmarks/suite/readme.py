@@ -42,10 +42,9 @@ def replace(text: str, tables: str) -> str:
     Raises:
         PeerError: the markers are not there once each, in order.
     """
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end or BEGIN in tail or END in tail:
-        raise PeerError(f"README.md lacks the lines {BEGIN} and {END}: put each in once")
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise PeerError(f"README.md lacks the lines {BEGIN} and {END}: put each in once, in this order")
+    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
     return f"{head}{BEGIN}\n\n{tables}\n\n{END}{tail}"
 
 

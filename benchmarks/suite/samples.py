@@ -71,20 +71,32 @@ class Samples:
         self._file.close()
 
 
+def refuse_taken(folder: Path, resume: bool) -> None:
+    """Before anything is prepared.
+
+    Raises:
+        PeerError: the folder holds other files, or a run that is not to be resumed.
+    """
+    if (folder / PLAN).exists():
+        if not resume:
+            raise PeerError(
+                f"{folder} holds a run already: continue it with --resume, or name another folder with --out"
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise PeerError(f"{folder} has files and is no benchmark run: name another folder with --out")
+
+
 def begin(folder: Path, plan: Mapping[str, Any], resume: bool) -> Samples:
     """Open a run's folder: a new one, or with `resume` one that an interrupted run of the same plan left.
 
     Raises:
-        PeerError: the folder holds a run and `resume` is false, or the plans differ.
+        PeerError: as `refuse_taken`, or the plans differ.
     """
+    refuse_taken(folder, resume)
     path = folder / PLAN
     if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise PeerError(f"{folder} has files and is no benchmark run: name another folder with --out")
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, plan)
-    elif not resume:
-        raise PeerError(f"{folder} holds a run already: continue it with --resume, or name another folder with --out")
     else:
         before = read_json(path)
         differing = sorted(key for key in {*before, *plan} if before.get(key) != plan.get(key))

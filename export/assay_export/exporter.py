@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from assay.manifest import MANIFEST_NAME, Manifest, read, seal
 
-from . import bundle_files, cpu_session, optimum_road, parity, real_text, tokenizer_files
+from . import bundle_files, cpu_session, optimum_road, parity, real_text, tensorrt_lint, tokenizer_files
 from . import checkpoint as checkpoints
 from .architectures import AUTHORED
 from .checkpoint import Checkpoint
@@ -106,6 +106,11 @@ def export(
                 graphs = {"portable": _entry(Dialect.PORTABLE, GRAPH_FILES[Dialect.PORTABLE], [], inputs)}
             uses_token_types = "token_type_ids" in inputs
             tokens = tokenizer_files.read(location.folders, config, max_length, uses_token_types)
+        with progress.step("Looking for what TensorRT does not take"):
+            portable = GRAPH_FILES[Dialect.PORTABLE]
+            graphs["portable"]["tensorrt_findings"] = tensorrt_lint.check(
+                folder / portable, portable, max_length, refuse=architecture is not None
+            )
         _gate(graphs, loaded, tokens, head, max_length, config, folder, progress)
         written: dict[str, Any] = {"fp32": graphs}
         if "int8" in variants:

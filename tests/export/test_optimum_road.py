@@ -34,15 +34,21 @@ def make(folder: Path, config: dict[str, Any], write_tokenizer: Write) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("config", "inputs", "max_length"),
+    ("config", "inputs", "max_length", "findings"),
     [
-        (BERT, ("input_ids", "attention_mask", "token_type_ids"), 66),
-        (ROBERTA, ("input_ids", "attention_mask"), 64),
+        (BERT, ("input_ids", "attention_mask", "token_type_ids"), 66, []),
+        # Its positions are counted from the ids: CumSum of int32, and arithmetic on what it gives.
+        (ROBERTA, ("input_ids", "attention_mask"), 64, ["CumSum", "Gather"]),
     ],
     ids=["bert", "roberta"],
 )
 def test_an_architecture_that_is_not_authored_goes_through_optimum(
-    config: dict[str, Any], inputs: tuple[str, ...], max_length: int, write_tokenizer: Write, tmp_path: Path
+    config: dict[str, Any],
+    inputs: tuple[str, ...],
+    max_length: int,
+    findings: list[str],
+    write_tokenizer: Write,
+    tmp_path: Path,
 ) -> None:
     manifest = exporter.export(
         str(make(tmp_path / "checkpoint", config, write_tokenizer)), tmp_path / "bundle", row="pair"
@@ -54,6 +60,8 @@ def test_an_architecture_that_is_not_authored_goes_through_optimum(
     graph = manifest.variants["fp32"]["portable"]
     assert set(graph.inputs) == set(inputs)
     assert graph.parity["max_abs_delta"] < FP32_MAX_DELTA
+    recorded = manifest.document["variants"]["fp32"]["portable"]["tensorrt_findings"]
+    assert [finding.split()[0] for finding in recorded] == findings
     assert {name for name in manifest.files if name.startswith("onnx/")} == set(graph.files)
     session = onnxruntime.InferenceSession(tmp_path / "bundle" / graph.file, providers=["CPUExecutionProvider"])
     assert tuple(node.name for node in session.get_inputs()) == graph.inputs

@@ -79,7 +79,6 @@ class Distances:
         op = net.op
         self.net, self.buckets, self.length = net, buckets, length
         with net.scope("distances"):
-            self._rows = net.parameter("rows", bucket_rows(buckets))
             if net.dialect is Dialect.CPU:
                 blocks = op.Div(op.Add(length, BLOCK_ROWS - 1), BLOCK_ROWS)
                 block = op.Div(op.Add(length, op.Sub(blocks, 1)), blocks)
@@ -90,11 +89,10 @@ class Distances:
             self._first, self._last = op.Sub(block, 1), op.Add(length, op.Sub(block, 1))
             self._flat_end = op.Mul(block, self._last)
             self._join_rows = net.shape(0, 0, -1, length)
-            # In block n, column c is at distance r = n b + b - 1 - c.
-            highest = op.Sub(op.Mul(op.Add(op.Range(0, op.Squeeze(blocks), 1), 1), block), 1)
-            column = op.Range(0, op.Squeeze(op.Add(self._last, 1)), 1)
-            self._windows = self._table_rows(op.Sub(op.Unsqueeze(highest, [1]), op.Unsqueeze(column, [0])))
-            self._from_first_token = self._table_rows(op.Range(0, op.Neg(op.Squeeze(length)), -1))
+            if net.dialect is Dialect.CPU:
+                self._windows, self._from_first_token = self._computed_rows(blocks, block)
+            else:
+                self._windows, self._from_first_token = self._sliced_rows()
 
     def scores(self, x: ir.Value, table: Array, *, of_queries: bool, of_keys: bool) -> ir.Value:
         """The position terms of rows x = queries, keys or both along the heads, and their `stacked_table`.
@@ -128,7 +126,29 @@ class Distances:
         end = self.net.shape(end_head, self.length)
         return self.net.op.Slice(scores, [first_head, 0], end, [1, 2])
 
-    def _table_rows(self, distances: ir.Value) -> ir.Value:
+    def _computed_rows(self, blocks: ir.Value, block: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """Table rows of the distances that each block reaches [blocks, W], and of r = 0 .. -(L-1) [L]."""
         op, farthest = self.net.op, self.buckets.max_distance
-        clipped = op.Max(op.Min(distances, farthest), -farthest)
-        return op.Gather(self._rows, op.Add(clipped, farthest))
+        rows = self.net.parameter("rows", bucket_rows(self.buckets))
+
+        def of(distances: ir.Value) -> ir.Value:
+            return op.Gather(rows, op.Add(op.Max(op.Min(distances, farthest), -farthest), farthest))
+
+        # In block n, column c is at distance r = n b + b - 1 - c.
+        highest = op.Sub(op.Mul(op.Add(op.Range(0, op.Squeeze(blocks), 1), 1), block), 1)
+        column = op.Range(0, op.Squeeze(op.Add(self._last, 1)), 1)
+        windows = of(op.Sub(op.Unsqueeze(highest, [1]), op.Unsqueeze(column, [0])))
+        return windows, of(op.Range(0, op.Neg(op.Squeeze(self.length)), -1))
+
+    def _sliced_rows(self) -> tuple[ir.Value, ir.Value]:
+        """What `_computed_rows` gives for one block of all rows, r = L-1 .. -L [1, 2 L], as slices of a constant.
+
+        In the order of falling distance, r has its table row at farthest - r; what is farther repeats the end rows.
+        Only bounds are computed, since TensorRT gets no integer arithmetic but for shapes (tensorrt_lint).
+        """
+        op, farthest = self.net.op, self.buckets.max_distance
+        rows = self.net.parameter("falling_rows", bucket_rows(self.buckets)[::-1])
+        begin, end = op.Max(op.Sub(farthest, self._first), 0), op.Add(self.length, farthest + 1)
+        repeated = op.Max(op.Sub(op.Concat(self._first, self.length, axis=0), farthest), 0)
+        windows = op.Pad(op.Slice(rows, begin, end, [0]), repeated, mode="edge")
+        return op.Unsqueeze(windows, [0]), op.Slice(windows, self._first, self._last, [0])

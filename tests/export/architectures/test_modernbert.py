@@ -8,6 +8,7 @@ import onnx
 import pytest
 import torch
 
+from assay_export import tensorrt_lint
 from assay_export.architectures import modernbert
 from assay_export.config_dialects import to_transformers_4
 from assay_export.errors import UnsupportedConfigError
@@ -226,6 +227,10 @@ def test_the_portable_graph_is_standard_onnx_of_opset_20(graphs: tiny.Graphs) ->
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 20)]
     assert {node.domain for node in model.graph.node} == {""}
     assert list(model.functions) == []
+
+
+def test_the_portable_graph_has_nothing_that_tensorrt_does_not_take(graphs: tiny.Graphs) -> None:
+    assert tensorrt_lint.lint(graphs.paths[Dialect.PORTABLE], graphs.config["max_position_embeddings"]) == []
 
 
 @pytest.mark.parametrize(
