@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .architectures import AUTHORED
 from .checkpoint import Checkpoint, Location
+from .cpu_session import GRAPH_OPTIMIZATION
 from .head import Head
+from .net import Dialect
 from .source import Source
 from .tokenizer_files import TokenizerFiles, dump
 
@@ -26,6 +28,20 @@ TOOLS = (
     "tokenizers",
     "numpy",
 )
+
+GRAPH_INPUTS = {Dialect.PORTABLE: ("input_ids", "attention_mask"), Dialect.CPU: ("input_ids",)}
+
+
+def graph_entry(
+    dialect: Dialect, file: str, data: Iterable[str], inputs: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """A graph in the manifest, but for its report; `inputs` are those of an authored graph, where not given."""
+    return {
+        "file": file,
+        "data": list(data),
+        "inputs": list(GRAPH_INPUTS[dialect] if inputs is None else inputs),
+        "graph_optimization": GRAPH_OPTIMIZATION[dialect],
+    }
 
 
 def write_metadata(folder: Path, loaded: Checkpoint, tokens: TokenizerFiles, head: Head) -> None:

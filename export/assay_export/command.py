@@ -21,9 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", choices=["pair", "text"], help="what one row is (default: pair for DeBERTa classifiers)"
     )
     parser.add_argument("--labels", metavar="A,B,...", help="label names in logit order, where config.json has none")
-    parser.add_argument("--variants", metavar="V,V", default="fp32", help="fp32 (the default) or fp32,int8")
     parser.add_argument(
-        "--calibration", metavar="FILE", type=Path, help="int8: rows to fit and gate on (.jsonl, .csv, .txt)"
+        "--variants", metavar="V,V", default="fp32", help="fp32 (the default), with int8 and fp16 as wanted"
+    )
+    parser.add_argument(
+        "--calibration", metavar="FILE", type=Path, help="int8, fp16: rows to fit and gate on (.jsonl, .csv, .txt)"
     )
     parser.add_argument("--max-flips", metavar="SHARE", type=float, help="int8: labels that may flip (default 0.005)")
     parser.add_argument("--max-drift", metavar="MEAN", type=float, help="int8: mean |delta| allowed (default 0.005)")

@@ -18,8 +18,14 @@ _LEVELS = {
 }
 
 
-def load(path: Path, graph_optimization: str = GRAPH_OPTIMIZATION[Dialect.CPU]) -> onnxruntime.InferenceSession:
-    """The graph at `path`, loaded."""
+def load(
+    path: Path, graph_optimization: str = GRAPH_OPTIMIZATION[Dialect.CPU], *, keep_memory: bool = True
+) -> onnxruntime.InferenceSession:
+    """The graph at `path`, loaded; without `keep_memory` each tensor is freed when it has been read for the last time.
+
+    ONNX Runtime's arena keeps what it has allocated, for the next run: at 8,192 tokens that is gigabytes.
+    """
     options = onnxruntime.SessionOptions()
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = keep_memory
     options.graph_optimization_level = _LEVELS[graph_optimization]
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

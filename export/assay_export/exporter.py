@@ -14,27 +14,25 @@ from assay.manifest import MANIFEST_NAME, Manifest, read, seal
 from . import bundle_files, cpu_session, optimum_road, parity, real_text, tensorrt_lint, tokenizer_files
 from . import checkpoint as checkpoints
 from .architectures import AUTHORED
+from .bundle_files import graph_entry
 from .checkpoint import Checkpoint
 from .config_dialects import to_transformers_4
-from .cpu_session import GRAPH_OPTIMIZATION
 from .errors import ExportError
 from .head import Head
-from .int8 import variant as int8
 from .int8.calibration import calibration_rows
 from .int8.gate import Limits
+from .material import Material
 from .net import Dialect, Net
 from .progress import Progress, Silent
 from .reference import Feed
 from .source import resolve
 from .staging import check_target, staged
 from .tokenizer_files import TokenizerFiles
+from .variants import BESIDE_FP32
 from .weights import WeightFile
 
 GRAPH_FILES = {Dialect.PORTABLE: "onnx/model.onnx", Dialect.CPU: "onnx/model_cpu.onnx"}
 WEIGHTS_FILE = "onnx/model.onnx_data"
-INT8_FILE = "onnx/model_int8.onnx"
-VARIANTS = ("fp32", "int8")
-GRAPH_INPUTS = {Dialect.PORTABLE: ("input_ids", "attention_mask"), Dialect.CPU: ("input_ids",)}
 
 
 def export(
@@ -60,28 +58,28 @@ def export(
         base: overrides the base model that an adapter names.
         row: "pair" or "text", what the model judges; by default a pair for a DeBERTa classifier, else a text.
         labels: names in logit order, for a checkpoint whose config.json has none.
-        variants: "fp32", which every bundle has, and "int8".
-        calibration: a file of rows that int8 is fitted to and gated on (see assay.rows for its forms); by default the
-            general English text that lies beside the int8 code.
+        variants: "fp32", which every bundle has, and names of `variants.BESIDE_FP32`.
+        calibration: a file of rows that the other variants are fitted to and gated on (see assay.rows for its forms);
+            by default the general English text that lies beside the int8 code.
         limits: what the int8 gate allows.
 
     Raises:
         ExportError: with what was wrong and what to do; nothing is left at `target`.
     """
     progress = progress or Silent()
-    variants = _known(variants)
-    if calibration is not None and "int8" not in variants:
-        raise ExportError("calibration text was given, but only int8 uses it: add --variants fp32,int8")
+    beside_fp32 = _beside_fp32(variants)
+    if calibration is not None and not beside_fp32:
+        raise ExportError("calibration text was given, but fp32 does not use it: add --variants fp32,int8")
     check_target(target, force)
     with progress.step("Finding the checkpoint"):
         found = resolve(source, revision)
         location = checkpoints.locate(found.folder, base)
         config = to_transformers_4(checkpoints.read_config(location))
         architecture = AUTHORED.get(checkpoints.known_model_type((location.base or found).folder, config))
-        if "int8" in variants and architecture is None:
+        if beside_fp32 and architecture is None:
             raise ExportError(
-                f"int8 needs an authored graph, and there is none for model_type = {config['model_type']!r} "
-                f"(there is for {', '.join(AUTHORED)}): export --variants fp32"
+                f"{' and '.join(beside_fp32)}: needs an authored graph, and there is none for model_type = "
+                f"{config['model_type']!r} (there is for {', '.join(AUTHORED)}); export --variants fp32"
             )
         settings = architecture.read_config(config) if architecture else None
         max_length = settings.max_length if settings else optimum_road.max_length(config)
@@ -91,7 +89,7 @@ def export(
         probes = [{name: array for name, array in feed.items() if name != "token_type_ids"} for feed in probes]
         loaded = checkpoints.load(location, probes)
     head = Head.of(loaded, found, row, tuple(labels) if labels is not None else None)
-    rows = calibration_rows("pair" if head.row == "pair" else "text", calibration) if "int8" in variants else []
+    rows = calibration_rows("pair" if head.row == "pair" else "text", calibration) if beside_fp32 else []
 
     with staged(target, force) as folder:
         (folder / "onnx").mkdir()
@@ -103,24 +101,28 @@ def export(
                 inputs = optimum_road.export(
                     loaded.reference, config["model_type"], folder / GRAPH_FILES[Dialect.PORTABLE]
                 )
-                graphs = {"portable": _entry(Dialect.PORTABLE, GRAPH_FILES[Dialect.PORTABLE], [], inputs)}
+                graphs = {"portable": graph_entry(Dialect.PORTABLE, GRAPH_FILES[Dialect.PORTABLE], [], inputs)}
             uses_token_types = "token_type_ids" in inputs
             tokens = tokenizer_files.read(location.folders, config, max_length, uses_token_types)
-        with progress.step("Looking for what TensorRT does not take"):
-            portable = GRAPH_FILES[Dialect.PORTABLE]
-            graphs["portable"]["tensorrt_findings"] = tensorrt_lint.check(
-                folder / portable, portable, max_length, refuse=architecture is not None
-            )
-        _gate(graphs, loaded, tokens, head, max_length, config, folder, progress)
+        _lint(graphs, folder, max_length, progress, refuse=architecture is not None)
+        cases = _gate(graphs, loaded, tokens, head, max_length, config, folder, progress)
         written: dict[str, Any] = {"fp32": graphs}
-        if "int8" in variants:
-            path = folder / INT8_FILE
-            fitted = int8.write(
-                architecture, settings, loaded, tokens, head, rows, max_length, limits or Limits(), path, progress
-            )
-            written["int8"] = {
-                "cpu": _entry(Dialect.CPU, INT8_FILE, [f"{INT8_FILE}_data"], GRAPH_INPUTS[Dialect.CPU]) | fitted
-            }
+        material = Material(
+            architecture=architecture,
+            settings=settings,
+            loaded=loaded,
+            tokens=tokens,
+            head=head,
+            cases=cases,
+            rows=rows,
+            max_length=max_length,
+            limits=limits or Limits(),
+            folder=folder,
+            progress=progress,
+        )
+        for name in beside_fp32:
+            written[name] = BESIDE_FP32[name](material)
+            _lint(written[name], folder, max_length, progress)
         with progress.step("Writing the manifest"):
             bundle_files.write_metadata(folder, loaded, tokens, head)
             pooling = settings.pooling if settings else None
@@ -132,18 +134,16 @@ def export(
     return result
 
 
-def _known(variants: Iterable[str]) -> list[str]:
-    chosen = list(dict.fromkeys(variants))
-    unknown = [variant for variant in chosen if variant not in VARIANTS]
-    if unknown or "fp32" not in chosen:
-        found = ", ".join(chosen) or "none"
-        raise ExportError(f"the variants asked for are {found}, expected fp32 (every bundle has it), or fp32,int8")
-    return chosen
-
-
-def _entry(dialect: Dialect, file: str, data: list[str], inputs: Iterable[str]) -> dict[str, Any]:
-    """A graph in the manifest, but for its report."""
-    return {"file": file, "data": data, "inputs": list(inputs), "graph_optimization": GRAPH_OPTIMIZATION[dialect]}
+def _beside_fp32(variants: Iterable[str]) -> list[str]:
+    """The variants asked for but for fp32, which has to be one of them."""
+    chosen = set(variants)
+    if "fp32" not in chosen or not chosen <= {"fp32", *BESIDE_FP32}:
+        found = ", ".join(sorted(chosen)) or "none"
+        raise ExportError(
+            f"the variants asked for are {found}, expected fp32 (every bundle has it), alone or with any of "
+            f"{', '.join(BESIDE_FP32)}"
+        )
+    return [name for name in BESIDE_FP32 if name in chosen]
 
 
 def _author(architecture: Any, settings: Any, loaded: Checkpoint, folder: Path) -> dict[str, dict[str, Any]]:
@@ -153,10 +153,18 @@ def _author(architecture: Any, settings: Any, loaded: Checkpoint, folder: Path) 
         for dialect, file in GRAPH_FILES.items():
             net = Net(architecture.ARCHITECTURE, dialect, weight_file)
             ir.save(architecture.author(net, settings, weights), folder / file)
-    return {
-        dialect.value: _entry(dialect, file, [WEIGHTS_FILE], GRAPH_INPUTS[dialect])
-        for dialect, file in GRAPH_FILES.items()
-    }
+    return {dialect.value: graph_entry(dialect, file, [WEIGHTS_FILE]) for dialect, file in GRAPH_FILES.items()}
+
+
+def _lint(
+    graphs: dict[str, dict[str, Any]], folder: Path, max_length: int, progress: Progress, *, refuse: bool = True
+) -> None:
+    """Looks for what TensorRT would not take in a portable graph, and puts the findings beside it."""
+    if graph := graphs.get(Dialect.PORTABLE.value):
+        with progress.step(f"Looking for what TensorRT does not take in {graph['file']}"):
+            graph["tensorrt_findings"] = tensorrt_lint.check(
+                folder / graph["file"], graph["file"], max_length, refuse=refuse
+            )
 
 
 def _gate(
@@ -168,8 +176,11 @@ def _gate(
     config: Mapping[str, Any],
     folder: Path,
     progress: Progress,
-) -> None:
-    """Compares every graph with PyTorch and puts the report beside it; cpu graphs take the unpadded cases."""
+) -> list[parity.Case]:
+    """Compares every graph with PyTorch and puts the report beside it; cpu graphs take the unpadded cases.
+
+    Returns the cases with PyTorch's answers, for the gates of other variants.
+    """
     rows = real_text.rows(head.row)
     names = sorted({"attention_mask"}.union(*(graph["inputs"] for graph in graphs.values())))
     with progress.bar("Asking PyTorch", parity.count(rows, max_length)) as advance:
@@ -183,6 +194,7 @@ def _gate(
             run = _runner(folder, graph, advance)
             graph["parity"] = parity.compare(run, cases, len(head.labels), parity.FP32_MAX_DELTA, graph["file"])
         graph["data"] = graph["data"] or _data_files(folder, graph["file"])
+    return expected
 
 
 def _data_files(folder: Path, graph: str) -> list[str]:

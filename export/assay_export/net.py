@@ -86,8 +86,12 @@ class Net:
         return self.builder.initializer(self._weights.tensor(name, array), name=name)
 
     def table(self, name: str, array: Array) -> ir.Value:
-        """A constant [.., rows, columns] that is no layer's weight, float32 once the graph is loaded."""
+        """A constant [.., rows, columns] that is no layer's weight, added to or multiplied with activations."""
         return self._precision.table(self, name, array)
+
+    def factor(self, name: str, array: Array) -> ir.Value:
+        """A small constant that activations are multiplied with element by element: sines, for instance."""
+        return self._precision.factor(self, name, array)
 
     def table_products(self, x: ir.Value, name: str, table: Array) -> TableProducts:
         """Prepares products of x [batch, heads, rows, size] with rows of a table [heads, table rows, size]."""
@@ -95,6 +99,7 @@ class Net:
 
     def product_with_transposed(self, x: ir.Value, y: ir.Value) -> ir.Value:
         """x [.., rows, size] @ y [.., columns, size] transposed: [.., rows, columns]."""
+        x, y = self.common(x, y)
         if self.dialect is Dialect.CPU:
             return self.microsoft(
                 "FusedMatMul", x, y, like=x, last=y.shape[-2] if y.shape is not None else None, transB=1
@@ -106,6 +111,27 @@ class Net:
         assert x.shape is not None
         *leading, rows, columns = range(len(x.shape))
         return self.op.Transpose(x, perm=[*leading, columns, rows])
+
+    def cast(self, x: ir.Value, to: ir.DataType) -> ir.Value:
+        """x in the type `to`, with a Cast where it has another. What has no type yet is float32 (`microsoft`)."""
+        return x if (x.dtype or ir.DataType.FLOAT) is to else self.op.Cast(x, to=to)
+
+    def float32(self, x: ir.Value) -> ir.Value:
+        """x in float32: for residual sums, norms, softmax and whatever else no variant computes in less."""
+        return self.cast(x, ir.DataType.FLOAT)
+
+    def like(self, x: ir.Value, other: ir.Value) -> ir.Value:
+        """x in the type of `other`."""
+        return self.cast(x, other.dtype or ir.DataType.FLOAT)
+
+    def common(self, *values: ir.Value) -> Sequence[ir.Value]:
+        """Values for one operator: as they are where they have one type, else all in float32."""
+        return values if len({value.dtype for value in values}) == 1 else [self.float32(value) for value in values]
+
+    @property
+    def masked(self) -> float:
+        """Added to the score of a key that must not be seen."""
+        return self._precision.masked
 
     def linear(self, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         """x [..., in] @ weight [in, out] + bias [out]."""
@@ -153,9 +179,9 @@ class Net:
         return self.op.Concat(*parts, axis=0)
 
     def key_mask_bias(self, attention_mask: ir.Value) -> ir.Value:
-        """0 where a key is a real token and MASKED where it is padding, float32 [batch, 1, 1, key]."""
+        """0 where a key is a real token and `masked` where it is padding, float32 [batch, 1, 1, key]."""
         is_real = self.op.Cast(attention_mask, to=ir.DataType.BOOL)
-        bias = self.op.Where(is_real, 0.0, MASKED)
+        bias = self.op.Where(is_real, 0.0, self.masked)
         return self.op.Unsqueeze(bias, [1, 2])
 
     def observe(self, name: str, value: ir.Value) -> None:
@@ -179,7 +205,7 @@ class TableProducts:
     """x [batch, heads, rows, size] and a table [heads, table rows, size], ready to be multiplied in float32.
 
     `x` may be padded and reshaped, `table` gathered from, before they are multiplied; the products may be copied about
-    before they are made float32.
+    before they are summed.
     """
 
     def __init__(self, net: Net, x: ir.Value, name: str, table: Array) -> None:
@@ -191,12 +217,17 @@ class TableProducts:
         return self.net.product_with_transposed(x, table)
 
     def sum(self, products: Sequence[ir.Value]) -> ir.Value:
-        """The sum of products of one shape, float32."""
+        """The sum of products of one shape, in the type of activations."""
         return functools.reduce(self.net.op.Add, products)
 
 
 class Precision:
-    """The seam through which weights enter a graph: float32 here, and what another variant overrides."""
+    """The seam through which weights enter a graph: float32 here, and what another variant overrides.
+
+    Residual sums, norms and softmax are float32 in every variant (`Net.float32`), and embeddings come out of here so.
+    """
+
+    masked = MASKED
 
     def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         """x [.., in] @ weight [in, out] + bias [out] or None."""
@@ -216,7 +247,11 @@ class Precision:
         return net.op.Gather(net.parameter(name, table), token_ids)
 
     def table(self, net: Net, name: str, array: Array) -> ir.Value:
-        """A constant [.., rows, columns] that is added or multiplied with in float32."""
+        """A constant [.., rows, columns] that is added to or multiplied with activations."""
+        return net.parameter(name, array)
+
+    def factor(self, net: Net, name: str, array: Array) -> ir.Value:
+        """A small constant that activations are multiplied with element by element."""
         return net.parameter(name, array)
 
     def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:

@@ -234,7 +234,8 @@ class _Layer:
             if of_queries or of_keys:
                 x = query_key if of_queries and of_keys else query if of_queries else key
                 table = stacked_table(self.config.buckets, self.position_keys, self.position_queries)
-                scores = op.Add(scores, self.distances.scores(x, table, of_queries=of_queries, of_keys=of_keys))
+                by_position = self.distances.scores(x, table, of_queries=of_queries, of_keys=of_keys)
+                scores = op.Add(*net.common(scores, by_position))
             return self._after_scores(scores, value, hidden)
 
     def first_token(self, hidden: ir.Value) -> ir.Value:
@@ -251,25 +252,27 @@ class _Layer:
             reached = key
             if self.position_keys is not None:
                 table = net.table("position_keys", self.position_keys)
-                reached = op.Add(key, self.distances.seen_from_first_token(table))
+                reached = op.Add(*net.common(key, self.distances.seen_from_first_token(table)))
             scores = net.product_with_transposed(query, reached)
             if self.position_queries is not None:
                 table = net.table("position_queries", self.position_queries)
-                products = op.Mul(key, self.distances.seen_from_first_token(table))
-                scores = op.Add(scores, op.Unsqueeze(op.ReduceSum(products, [-1], keepdims=0), [2]))
+                products = op.Mul(*net.common(key, self.distances.seen_from_first_token(table)))
+                of_key = op.ReduceSum(net.float32(products), [-1], keepdims=0)
+                scores = op.Add(net.float32(scores), op.Unsqueeze(of_key, [2]))
             return self._after_scores(scores, value, first)
 
     def _after_scores(self, scores: ir.Value, value: ir.Value, residual: ir.Value) -> ir.Value:
         """Softmax, output projection and feed-forward, with a post-norm after each residual sum."""
         net, op = self.net, self.net.op
+        scores = net.float32(scores)
         if self.mask_bias is not None:
             scores = op.Add(scores, self.mask_bias)
-        context = op.MatMul(op.Softmax(scores, axis=-1), value)
+        context = op.MatMul(net.like(op.Softmax(scores, axis=-1), value), value)
         context = op.Reshape(op.Transpose(context, perm=[0, 2, 1, 3]), [0, 0, -1])
-        attended = op.Add(_dense(net, context, self.weights, "attention.output.dense"), residual)
+        attended = op.Add(net.float32(_dense(net, context, self.weights, "attention.output.dense")), residual)
         attended = _layer_norm(net, attended, self.config, self.weights, "attention.output.LayerNorm")
         inner = net.activation(_dense(net, attended, self.weights, "intermediate.dense"), self.config.activation)
-        output = op.Add(_dense(net, inner, self.weights, "output.dense"), attended)
+        output = op.Add(net.float32(_dense(net, inner, self.weights, "output.dense")), attended)
         return _layer_norm(net, output, self.config, self.weights, "output.LayerNorm")
 
     def _position_table(self, projection: str, table: Array, scale: float) -> Array:

@@ -19,7 +19,7 @@ import onnx_ir as ir
 import torch
 
 from ..errors import UnsupportedConfigError
-from ..net import ACTIVATIONS, MASKED, Array, Dialect, Net, expect, positive_number, whole_number
+from ..net import ACTIVATIONS, Array, Dialect, Net, expect, positive_number, whole_number
 from .local_attention import LocalBlocks
 
 ARCHITECTURE = "modernbert"
@@ -177,7 +177,7 @@ class _Positions:
                     self.rotary[is_global] = [op.Cos(angle), op.Sin(angle)]
                 else:
                     cos, sin = rotary_tables(config, theta)
-                    tables = net.parameter(f"{kind}_cos", cos), net.parameter(f"{kind}_sin", sin)
+                    tables = net.factor(f"{kind}_cos", cos), net.factor(f"{kind}_sin", sin)
                     self.rotary[is_global] = [op.Slice(table, [0], length, [0]) for table in tables]
             self.first_position = op.Constant(value_ints=[0])
 
@@ -193,8 +193,8 @@ class _Positions:
                 else:
                     is_real = op.Unsqueeze(op.Cast(attention_mask, to=ir.DataType.BOOL), [1, 2])
                     in_window, from_first = op.And(is_real, in_window), op.And(is_real, from_first)
-                    self.local_bias = op.Where(in_window, 0.0, MASKED)
-                self.first_row_local_bias = op.Where(from_first, 0.0, MASKED)
+                    self.local_bias = op.Where(in_window, 0.0, net.masked)
+                self.first_row_local_bias = op.Where(from_first, 0.0, net.masked)
 
 
 class _Layer:
@@ -281,17 +281,18 @@ class _Layer:
 
     def _softmax_attention(self, query: ir.Value, key: ir.Value, value: ir.Value, bias: ir.Value | None) -> ir.Value:
         """[batch, heads, query, head_size] and [batch, heads, key, head_size] to [batch, query, hidden]."""
-        op = self.net.op
-        scores = self.net.product_with_transposed(query, key)
+        net, op = self.net, self.net.op
+        scores = net.float32(net.product_with_transposed(query, key))
         if bias is not None:
             scores = op.Add(scores, bias)
-        context = op.MatMul(op.Softmax(scores, axis=-1), value)
+        context = op.MatMul(net.like(op.Softmax(scores, axis=-1), value), value)
         return op.Reshape(op.Transpose(context, perm=[0, 2, 1, 3]), [0, 0, -1])
 
     def _rotate(self, x: ir.Value, cos: ir.Value, sin: ir.Value) -> ir.Value:
         """RoPE (arXiv 2104.09864) in halves: x [.., sequence, head_size], cos and sin [sequence, head_size / 2]."""
         op = self.net.op
         left, right = op.Split(x, axis=-1, num_outputs=2, _outputs=2)
+        left, right, cos, sin = self.net.common(left, right, cos, sin)
         return op.Concat(
             op.Sub(op.Mul(left, cos), op.Mul(right, sin)), op.Add(op.Mul(right, cos), op.Mul(left, sin)), axis=-1
         )
@@ -304,12 +305,12 @@ class _Layer:
     def _after_attention(self, context: ir.Value, residual: ir.Value) -> ir.Value:
         """Output projection and gated feed-forward, each added to the residual stream."""
         net, op = self.net, self.net.op
-        hidden = op.Add(residual, _dense(net, context, self.weights, "attn.Wo"))
+        hidden = op.Add(residual, net.float32(_dense(net, context, self.weights, "attn.Wo")))
         normed = _layer_norm(net, hidden, self.config, self.weights, "mlp_norm")
         weight, bias = self.weights["mlp.Wi.weight"].T, self.weights.get("mlp.Wi.bias")
         activated, gate = net.linear_parts(normed, "mlp.Wi", weight, bias, 2)
         gated = op.Mul(net.activation(activated, self.config.activation), gate)
-        return op.Add(hidden, _dense(net, gated, self.weights, "mlp.Wo"))
+        return op.Add(hidden, net.float32(_dense(net, gated, self.weights, "mlp.Wo")))
 
 
 def rotary_frequencies(config: ModernBertConfig, theta: float) -> Array:

@@ -97,7 +97,7 @@ class Distances:
     def scores(self, x: ir.Value, table: Array, *, of_queries: bool, of_keys: bool) -> ir.Value:
         """The position terms of rows x = queries, keys or both along the heads, and their `stacked_table`.
 
-        x is [batch, heads or 2 * heads, L, head_size]; the sum of the terms is float32 [batch, heads, query, key].
+        x is [batch, heads or 2 * heads, L, head_size]; the sum of the terms is [batch, heads, query, key].
         """
         net, op = self.net, self.net.op
         products = net.table_products(x, "positions", table)

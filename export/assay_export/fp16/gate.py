@@ -1,0 +1,99 @@
+"""The fp16 gate: answers against float32 PyTorch's, by the file itself and with every float16 value rounded.
+
+ONNX Runtime's CPU provider rounds few float16 activations (float32_twin.py says why): the file itself is run to prove
+what was written, its rounded twin to prove what a GPU will store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import cpu_session, parity
+from ..cpu_session import GRAPH_OPTIMIZATION
+from ..errors import ParityError
+from ..net import Array, Dialect
+from ..parity import Case, Logits
+from ..reference import Feed
+from . import float32_twin
+
+MAX_DELTA = 2e-2
+CURE = "nothing was written. This checkpoint does not fit float16: export it without fp16"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Cases of real text whose labels must not flip, each with the row that it came from."""
+
+    cases: Sequence[Case]
+    rows: Sequence[tuple[str, ...]]
+
+
+def hold(
+    path: Path,
+    file: str,
+    cases: Sequence[Case],
+    texts: Texts,
+    labels: int,
+    activation: str,
+    advance: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Holds the fp16 graph at `path`, and its rounded twin, to the gate.
+
+    Args:
+        file: the graph's name in the bundle, for messages.
+        cases: shapes, whose labels mean nothing.
+        advance: called after each case, len(cases) + len(texts.cases) times for each of the two.
+
+    Returns:
+        The report of the rounded twin as the manifest stores it, with what the file itself gave in `as_it_is`.
+
+    Raises:
+        ParityError: some |delta logit| is above MAX_DELTA or not a number, or a label flips.
+    """
+    every = [*cases, *texts.cases]
+
+    def report(graph: Path, graph_optimization: str, name: str) -> dict[str, Any]:
+        session = cpu_session.load(graph, graph_optimization, keep_memory=False)
+        logits: list[Logits] = []
+
+        def answer(feed: Feed) -> Logits:
+            answered = session.run(["logits"], feed)[0]
+            if not np.isfinite(answered).all():
+                raise ParityError(f"{name} answers NaN or infinity at {every[len(logits)].shape}; {CURE}")
+            logits.append(answered)
+            advance()
+            return answered
+
+        result = parity.compare(answer, every, labels, MAX_DELTA, name, CURE)
+        _refuse_flips(np.concatenate(logits[len(cases) :]), texts, activation, name)
+        return result
+
+    as_it_is = report(path, GRAPH_OPTIMIZATION[Dialect.PORTABLE], file)
+    twin = path.with_name(f"{path.stem}.rounded.onnx")
+    try:
+        float32_twin.write(path, twin, rounded=True)
+        result = report(twin, "basic", f"{file} with every float16 value rounded")
+    finally:
+        twin.unlink(missing_ok=True)
+    return result | {"texts": len(texts.rows), "flips": 0, "as_it_is": {"max_abs_delta": as_it_is["max_abs_delta"]}}
+
+
+def _refuse_flips(logits: Array, texts: Texts, activation: str, name: str) -> None:
+    expected = np.concatenate([case.expected for case in texts.cases])
+    if activation == "identity":
+        return
+    if activation == "softmax":
+        flipped = logits.argmax(-1) != expected.argmax(-1)
+    else:
+        flipped = ((logits > 0) != (expected > 0)).any(axis=-1)
+    if flipped.any():
+        row = int(flipped.argmax())
+        raise ParityError(
+            f"{name} gives {int(flipped.sum())} of {len(flipped)} texts another label than PyTorch, the first "
+            f"{texts.rows[row]!r:.200} ({logits[row].tolist()} instead of {expected[row].tolist()}); {CURE}"
+        )
