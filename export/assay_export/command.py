@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--labels", metavar="A,B,...", help="label names in logit order, where config.json has none")
     parser.add_argument(
-        "--variants", metavar="V,V", default="fp32", help="fp32 (the default), with int8 and fp16 as wanted"
+        "--variants", metavar="V,V", default="fp32", help="fp32 (the default), with int8, fp16 and int8_qdq as wanted"
     )
     parser.add_argument(
         "--calibration", metavar="FILE", type=Path, help="int8, fp16: rows to fit and gate on (.jsonl, .csv, .txt)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from .checkpoint import Checkpoint
 from .head import Head
 from .int8.gate import Limits
+from .int8.variant import Calibration, calibrate
 from .parity import Case
 from .progress import Progress
 from .tokenizer_files import TokenizerFiles
@@ -30,3 +32,17 @@ class Material:
     limits: Limits
     folder: Path  # the bundle's, while it is staged
     progress: Progress
+
+    @functools.cached_property
+    def calibration(self) -> Calibration:
+        """What the int8 variants are fitted to and gated on, found out when the first of them asks."""
+        return calibrate(
+            self.architecture,
+            self.settings,
+            self.loaded,
+            self.tokens,
+            self.rows,
+            self.max_length,
+            self.folder / "onnx",
+            self.progress,
+        )

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .bundle_files import graph_entry
 from .fp16 import variant as fp16
 from .int8 import variant as int8
+from .int8.schemes import GRAPH_OPTIMIZATION, SCHEMES, Scheme
 from .material import Material
-from .net import Dialect
 
 
-def _int8(material: Material) -> dict[str, Any]:
-    file = "onnx/model_int8.onnx"
+def _int8(scheme: Scheme, material: Material) -> dict[str, Any]:
+    file = f"onnx/model_{scheme.variant}.onnx"
     fitted = int8.write(
+        scheme,
+        material.calibration,
         material.architecture,
         material.settings,
-        material.loaded,
-        material.tokens,
+        material.loaded.reference.weights(),
         material.head,
-        material.rows,
-        material.max_length,
         material.limits,
         material.folder / file,
         material.progress,
     )
-    return {"cpu": graph_entry(Dialect.CPU, file, [f"{file}_data"]) | fitted}
+    entry = graph_entry(scheme.dialect, file, [f"{file}_data"])
+    return {scheme.dialect.value: entry | {"graph_optimization": GRAPH_OPTIMIZATION} | fitted}
 
 
 #: By name: from the material to the manifest's graphs by dialect. Raises ParityError where the gate does not hold.
-BESIDE_FP32: Mapping[str, Callable[[Material], dict[str, Any]]] = {"int8": _int8, "fp16": fp16.write}
+BESIDE_FP32: Mapping[str, Callable[[Material], dict[str, Any]]] = {
+    **{scheme.variant: functools.partial(_int8, scheme) for scheme in SCHEMES},
+    "fp16": fp16.write,
+}

@@ -29,7 +29,7 @@ class WeightFile:
 
     def tensor(self, name: str, array: npt.NDArray[np.generic]) -> ir.TensorProtocol:
         """The ONNX tensor for `array`: inline when small, otherwise a reference into this file."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")  # ascontiguousarray would make a vector of a scalar
         if array.nbytes <= INLINE_BYTES:
             return ir.tensor(array.copy(), name=name)
         data = array.reshape(-1).view(np.uint8).data

@@ -25,7 +25,7 @@ MANIFEST_NAME = "assay.json"
 SCHEMA_VERSION = 1
 TOKENIZER_NAME = "tokenizer.json"
 
-VARIANTS = ("fp32", "fp16", "int8")
+VARIANTS = ("fp32", "fp16", "int8", "int8_qdq")
 DIALECTS = ("portable", "cpu")
 GRAPH_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 

@@ -1,1 +1,1 @@
-"""The int8 variant for ONNX Runtime's CPU provider: fitted to calibration text, gated on held-out rows of it."""
+"""The int8 variants, for ONNX Runtime's CPU provider and for TensorRT: fitted to text and gated on other text."""

@@ -21,6 +21,9 @@ from . import linear
 from .linear import Recipe
 from .positions import SimulatedTableProducts
 
+# How a layer is written by its recipe: linear.write, or what another variant has in its place.
+Write = Callable[[Net, ir.Value, str, Array, Array | None, Recipe], ir.Value]
+
 
 def rank(
     architecture: Any,
@@ -30,6 +33,7 @@ def rank(
     input_ids: Array,
     folder: Path,
     advance: Callable[[], None] = lambda: None,
+    write: Write = linear.write,
 ) -> dict[str, float]:
     """Mean |delta logit| over `input_ids` [batch, sequence], one layer at a time by its recipe, all others float32.
 
@@ -41,7 +45,7 @@ def rank(
 
     path = folder / "damage.onnx"
     with WeightFile(path.with_name(f"{path.name}_data")) as weight_file:
-        both = _Both(recipes)
+        both = _Both(recipes, write)
         net = Net("damage", Dialect.CPU, weight_file, both)
         both.switch = net.builder.input("quantised", ir.DataType.BOOL, [len(names)])
         ir.save(architecture.author(net, settings, weights), path)
@@ -64,20 +68,24 @@ class _Both(Precision):
 
     switch: ir.Value
 
-    def __init__(self, recipes: Mapping[str, Recipe]) -> None:
+    def __init__(self, recipes: Mapping[str, Recipe], write: Write) -> None:
         self._recipes = recipes
+        self._write = write
         self._names = list(recipes)
 
     def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         path = net.path(name)
         recipe = replace(self._recipes[path], absorbed=False)
         exact = super().linear(net, x, f"{name}.exact", weight, bias)
-        quantised = linear.write(net, x, name, weight, bias, recipe)
+        quantised = self._write(net, x, name, weight, bias, recipe)
         return net.op.Where(self._chosen(net, path), quantised, exact)
 
     def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
         path = net.path(name)
-        return SimulatedTableProducts(net, x, name, table, self._recipes[path].score_reach, self._chosen(net, path))
+        recipe = self._recipes[path]
+        if recipe.kind == "fp32":
+            return super().table_products(net, x, name, table)
+        return SimulatedTableProducts(net, x, name, table, recipe.score_reach, self._chosen(net, path))
 
     def _chosen(self, net: Net, path: str) -> ir.Value:
         return net.op.Gather(self.switch, net.op.Constant(value_int=self._names.index(path)))

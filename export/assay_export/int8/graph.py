@@ -1,8 +1,11 @@
-"""Writes the int8 graph of an architecture: the cpu dialect, with every layer's recipe and an int8 embedding table."""
+"""Writes an int8 graph of an architecture, each layer by its recipe.
+
+Int8 is the precision of the variant int8, in the cpu dialect; qdq.py has that of int8_qdq.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,18 @@ def save(
     weights: Mapping[str, Array],
     recipes: Mapping[str, Recipe],
     path: Path,
+    dialect: Dialect = Dialect.CPU,
+    precision: Callable[[Mapping[str, Recipe]], Precision] | None = None,
 ) -> None:
-    """Writes `path` and its external weights; `recipes` has one entry for every linear layer and table of positions."""
+    """Writes `path` and its external weights; `recipes` has one entry for every linear layer and table of positions.
+
+    `precision` makes, of the recipes, the one that the graph is written with; by default Int8.
+    """
     absorbed = {name: r.smoothing for name, r in recipes.items() if r.absorbed and r.smoothing is not None}
     weights = architecture.absorb(settings, weights, absorbed)
 
     with WeightFile(path.with_name(f"{path.name}_data")) as weight_file:
-        net = Net(architecture.ARCHITECTURE, Dialect.CPU, weight_file, Int8(recipes))
+        net = Net(architecture.ARCHITECTURE, dialect, weight_file, (precision or Int8)(recipes))
         ir.save(architecture.author(net, settings, weights), path)
 
 

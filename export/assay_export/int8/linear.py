@@ -33,6 +33,8 @@ class Recipe:
         arXiv 2211.10438). Of a table of positions: divides queries and keys, float32 [2].
     absorbed: the division was folded into the weights that produce the input, so the graph does not show it.
     score_reach: of a table of positions, see int8/positions.py.
+    activation_max: where the scale of the activations is fixed at export (int8/qdq.py), the largest |x| after smoothing
+        that does not saturate.
     """
 
     kind: str = "int8"
@@ -41,6 +43,7 @@ class Recipe:
     columns: tuple[int, ...] = ()
     alpha: float | None = None
     score_reach: float = 0.0
+    activation_max: float | None = None
 
     def escalated(self, kind: str, columns: tuple[int, ...] = ()) -> Recipe:
         return replace(self, kind=kind, columns=columns)
@@ -54,6 +57,8 @@ class Recipe:
             how += f" (alpha {self.alpha:g})"
         if self.columns:
             how += f", {len(self.columns)} input columns in fp32"
+        if self.activation_max is not None:
+            how += f", |x| up to {self.activation_max:.3g}"
         return how
 
 
@@ -86,22 +91,17 @@ def quantise_blocks(rows: Array) -> tuple[Array, Array]:
 def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
     """x [.., in] @ weight [in, out] + bias as `recipe` says."""
     op = net.op
-    x, weight = _smoothed(net, x, name, weight, recipe)
+    x, weight = smoothed(net, x, name, weight, recipe)
     if recipe.kind == "fp32":
         return Precision().linear(net, x, name, weight, bias)
     if recipe.kind == "blockwise":
         return _blockwise(net, x, name, weight, bias)
     if recipe.kind != "columns":
         return _int8(net, x, name, weight, bias)
-    columns = np.array(recipe.columns, np.int64)
     kept = np.ones(len(weight), np.float32)
-    kept[columns] = 0
-    beside = op.MatMul(
-        op.Gather(x, net.parameter(f"{name}.columns", columns), axis=-1),
-        net.parameter(f"{name}.columns.weight", weight[columns]),
-    )
+    kept[list(recipe.columns)] = 0
     rest = _int8(net, op.Mul(x, net.parameter(f"{name}.kept", kept)), name, weight * kept[:, None], bias)
-    return op.Add(rest, beside)
+    return op.Add(rest, product_of_columns(net, x, name, weight, recipe.columns))
 
 
 def write_parts(
@@ -111,7 +111,7 @@ def write_parts(
 
     Quantising x again is less than Split's copy of all columns, on one thread: docs/performance.md.
     """
-    x, weight = _smoothed(net, x, name, weight, recipe)
+    x, weight = smoothed(net, x, name, weight, recipe)
     biases = [None] * parts if bias is None else np.split(bias, parts)
     columns = np.split(weight, parts, axis=1)
     return [
@@ -120,12 +120,22 @@ def write_parts(
     ]
 
 
-def _smoothed(net: Net, x: ir.Value, name: str, weight: Array, recipe: Recipe) -> tuple[ir.Value, Array]:
+def smoothed(net: Net, x: ir.Value, name: str, weight: Array, recipe: Recipe) -> tuple[ir.Value, Array]:
+    """x and weight as `recipe` smooths them; x is divided here unless something before it was."""
     if recipe.smoothing is None:
         return x, weight
     if not recipe.absorbed:
         x = net.op.Mul(x, net.parameter(f"{name}.smoothing", 1 / recipe.smoothing))
     return x, weight * recipe.smoothing[:, None]
+
+
+def product_of_columns(net: Net, x: ir.Value, name: str, weight: Array, columns: Sequence[int]) -> ir.Value:
+    """Some input columns' part of x @ weight, in float32."""
+    chosen = np.array(columns, np.int64)
+    return net.op.MatMul(
+        net.op.Gather(x, net.parameter(f"{name}.columns", chosen), axis=-1),
+        net.parameter(f"{name}.columns.weight", weight[chosen]),
+    )
 
 
 def _int8(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:

@@ -66,6 +66,7 @@ def search(
     on_held_out_rows: Evaluate,
     rank_damage: Callable[[], Mapping[str, float]],
     limits: Limits,
+    variant: str = "int8",
 ) -> dict[str, Any]:
     """Moves the ladders until the gate holds on the held-out rows, and returns the report on these.
 
@@ -101,7 +102,7 @@ def search(
             ranked = True
         if not open_ladders:
             best = min(points, key=lambda point: point[0])[1] if points else report
-            raise _resists(ladders, best)
+            raise _resists(ladders, best, variant)
         _mend(open_ladders, min(max(math.sqrt(target / past), FASTEST), SLOWEST))
 
 
@@ -123,10 +124,10 @@ def _expected_damage(ladders: Sequence[Ladder]) -> float:
     return math.hypot(*(ladder.remaining_damage for ladder in ladders))
 
 
-def _resists(ladders: Mapping[str, Ladder], report: dict[str, Any]) -> ParityError:
+def _resists(ladders: Mapping[str, Ladder], report: dict[str, Any], variant: str) -> ParityError:
     worst = sorted(ladders, key=lambda name: -ladders[name].damage)[:3]
     return ParityError(
-        f"no int8 graph passes the gate; best point reached: {gate.describe(report)}. The layers that resist most are "
-        f"{', '.join(worst)}. Nothing was written: export --variants fp32, or allow more with --max-drift and "
-        "--max-flips"
+        f"no {variant} graph passes the gate; best point reached: {gate.describe(report)}. The layers that resist most "
+        f"are {', '.join(worst)}. Nothing was written: leave {variant} out (--variants fp32), or allow more with "
+        "--max-drift and --max-flips"
     )

@@ -30,7 +30,8 @@ class LayerStatistics:
     weight: Array
     bias: Array | None
     channel_max: Array  # max |x| per input channel over every token, float32 [in]
-    sample: Array  # some rows of x, float32 [rows, in]
+    sample: Array  # some tokens' x, float32 [tokens, in]
+    peaks: Array  # of each calibration row, the token with the largest |x|, float32 [rows, in]
 
 
 @dataclass
@@ -77,15 +78,18 @@ class _LayerGatherer:
         self._name, self._weight, self._bias = name, weight, bias
         self._channel_max = np.zeros(len(weight), np.float32)
         self._samples: list[Array] = []
+        self._peaks: list[Array] = []
 
     def add(self, x: Array) -> None:
         rows = x.reshape(-1, x.shape[-1])
-        self._channel_max = np.maximum(self._channel_max, np.abs(rows).max(axis=0))
+        size = np.abs(rows)
+        self._channel_max = np.maximum(self._channel_max, size.max(axis=0))
         self._samples.append(rows[_evenly(len(rows))])
+        self._peaks.append(rows[size.max(axis=1).argmax()])
 
     def statistics(self) -> Statistics:
-        sample = np.concatenate(self._samples)
-        return LayerStatistics(self._name, self._weight, self._bias, self._channel_max, sample)
+        sample, peaks = np.concatenate(self._samples), np.stack(self._peaks)
+        return LayerStatistics(self._name, self._weight, self._bias, self._channel_max, sample, peaks)
 
 
 class _TableGatherer:

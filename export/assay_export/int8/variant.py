@@ -1,11 +1,13 @@
-"""The int8 variant of a bundle, from calibration rows to the manifest's entry."""
+"""An int8 variant of a bundle, from calibration rows to the manifest's entry; schemes.py says which there are."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,19 @@ import numpy as np
 
 from assay.batching import group
 
-from .. import cpu_session, parity
+from .. import parity
 from ..checkpoint import Checkpoint
 from ..head import Head
 from ..net import Array
 from ..progress import Progress
 from ..reference import Feed
 from ..tokenizer_files import TokenizerFiles
-from . import damage, gate, graph, positions, smoothing, statistics
+from . import damage, gate, graph, statistics
 from .gate import Limits
 from .linear import Recipe
+from .schemes import Scheme
 from .search import Ladder, search
-from .statistics import Statistics, TableStatistics
+from .statistics import Statistics
 
 # Of the calibration rows: statistics and search use the first third, at most this many; the gate is held on the rest.
 SEARCH_ROWS = 128
@@ -37,14 +40,49 @@ TOKENS_PER_CALL = 512
 FEWEST_ROWS = 300
 
 
-def write(
+@dataclass(frozen=True)
+class Calibration:
+    """The rows that all int8 variants of an export are fitted to and gated on, and what is known of them."""
+
+    rows: Sequence[tuple[str, ...]]
+    feeds: Sequence[Feed]  # one row each
+    expected: Array  # PyTorch's logits, float32 [rows, labels]
+    layers: Mapping[str, Statistics]
+    searched: int  # how many of the rows the search sees; the gate is held on the others
+
+
+def calibrate(
     architecture: Any,
     settings: Any,
     loaded: Checkpoint,
     tokens: TokenizerFiles,
-    head: Head,
     rows: Sequence[tuple[str, ...]],
     max_length: int,
+    folder: Path,
+    progress: Progress,
+) -> Calibration:
+    """Asks PyTorch about `rows` and records what reaches the layers; `folder` is for files that are gone at the end."""
+    feeds = [
+        {name: feed[name] for name in ("input_ids", "attention_mask")}
+        for feed in parity.encode(tokens.tokenizer, rows, max_length)
+    ]
+    with progress.bar("Asking PyTorch about the calibration rows", len(feeds)) as advance:
+        expected = _answers(loaded, feeds, advance)
+    searched = min(SEARCH_ROWS, len(feeds) // 3)
+    recorded = min(STATISTICS_ROWS, searched)
+    with _scratch(folder) as scratch, progress.bar("Recording activations", recorded) as advance:
+        weights = loaded.reference.weights()
+        layers = statistics.collect(architecture, settings, weights, feeds[:recorded], scratch, advance)
+    return Calibration(rows, feeds, expected, layers, searched)
+
+
+def write(
+    scheme: Scheme,
+    calibration: Calibration,
+    architecture: Any,
+    settings: Any,
+    weights: Mapping[str, Array],
+    head: Head,
     limits: Limits,
     path: Path,
     progress: Progress,
@@ -54,50 +92,51 @@ def write(
     Raises:
         ParityError: no mixture of remedies passes the gate.
     """
-    feeds = [
-        {name: feed[name] for name in ("input_ids", "attention_mask")}
-        for feed in parity.encode(tokens.tokenizer, rows, max_length)
-    ]
-    with progress.bar("Asking PyTorch about the calibration rows", len(feeds)) as advance:
-        expected = _answers(loaded, feeds, advance)
-    middle = min(SEARCH_ROWS, len(feeds) // 3)
-    weights = loaded.reference.weights()
-    scratch = Path(tempfile.mkdtemp(prefix="int8-", dir=path.parent))
-    try:
-        with progress.bar("Recording activations", min(STATISTICS_ROWS, middle)) as advance:
-            layers = statistics.collect(
-                architecture, settings, weights, feeds[: min(STATISTICS_ROWS, middle)], scratch, advance
-            )
-        absorbable = architecture.absorbable(settings)
-        with progress.bar("Searching smoothing and remedies", len(layers)) as advance:
-            ladders = {}
-            for name, layer in layers.items():
-                ladders[name] = _ladder(layer, name in absorbable)
-                advance()
+    feeds, expected, middle = calibration.feeds, calibration.expected, calibration.searched
+    absorbable = architecture.absorbable(settings)
+    with progress.bar(f"Searching smoothing and remedies of {scheme.variant}", len(calibration.layers)) as advance:
+        ladders = {}
+        for name, layer in calibration.layers.items():
+            ladders[name] = scheme.ladder(layer, name in absorbable)
+            advance()
 
-        def evaluate(part: slice) -> Callable[[Mapping[str, Recipe]], dict[str, Any]]:
-            def run(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-                graph.save(architecture, settings, weights, recipes, path)
-                return gate.measure(_run(path, feeds[part]), expected[part], head.activation)
+    def evaluate(part: slice) -> Callable[[Mapping[str, Recipe]], dict[str, Any]]:
+        def run(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+            graph.save(architecture, settings, weights, recipes, path, scheme.dialect, scheme.precision)
+            return gate.measure(scheme.run(path, feeds[part]), expected[part], head.activation)
 
-            return run
+        return run
 
-        def rank_damage() -> Mapping[str, float]:
-            recipes = {name: ladder.recipe for name, ladder in ladders.items()}
-            with progress.bar("Ranking layers by the damage each does alone", len(ladders)) as advance:
-                return damage.rank(architecture, settings, weights, recipes, _batch(feeds[:middle]), scratch, advance)
+    def rank_damage() -> Mapping[str, float]:
+        recipes = {name: ladder.recipe for name, ladder in ladders.items()}
+        batch = _batch(feeds[:middle])
+        with (
+            _scratch(path.parent) as scratch,
+            progress.bar("Ranking layers by the damage each does alone", len(ladders)) as advance,
+        ):
+            return damage.rank(architecture, settings, weights, recipes, batch, scratch, advance, scheme.write)
 
-        with progress.step("Holding int8 to its gate"):
-            report = search(ladders, evaluate(slice(middle)), evaluate(slice(middle, None)), rank_damage, limits)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with progress.step(f"Holding {scheme.variant} to its gate"):
+        report = search(
+            ladders, evaluate(slice(middle)), evaluate(slice(middle, None)), rank_damage, limits, scheme.variant
+        )
     kinds = Counter(ladder.recipe.kind for ladder in ladders.values())
     mixture = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     report |= {
         "summary": f"{gate.describe(report)}; layers: {mixture}",
-        "worst_text": list(rows[middle + report["worst_row"]]),
+        "worst_text": list(calibration.rows[middle + report["worst_row"]]),
     }
     return {"parity": report, "layers": [_entry(name, ladder) for name, ladder in ladders.items()]}
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder in `folder`, on the disk where there is room for the weights, removed at the end."""
+    path = Path(tempfile.mkdtemp(prefix="int8-", dir=folder))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _batch(feeds: Sequence[Feed]) -> Array:
@@ -105,12 +144,6 @@ def _batch(feeds: Sequence[Feed]) -> Array:
     longest = sorted((feed["input_ids"][0] for feed in feeds), key=len)[-4 * DAMAGE_ROWS :]
     tokens = min(DAMAGE_TOKENS, len(longest[0]))
     return np.stack([ids[:tokens] for ids in longest[:: -(-len(longest) // DAMAGE_ROWS)]])
-
-
-def _ladder(layer: Statistics, absorbable: bool) -> Ladder:
-    if isinstance(layer, TableStatistics):
-        return Ladder(positions.candidates(layer, absorbable))
-    return Ladder.of(smoothing.candidates(layer, absorbable))
 
 
 def _entry(name: str, ladder: Ladder) -> dict[str, Any]:
@@ -131,9 +164,3 @@ def _answers(loaded: Checkpoint, feeds: Sequence[Feed], advance: Callable[[], No
             answers[index] = logits
             advance()
     return np.stack([answers[index] for index in range(len(feeds))])
-
-
-def _run(path: Path, feeds: Sequence[Feed]) -> Array:
-    """One row a call, as the runtime runs int8: the activations' scale is that of the row alone."""
-    session = cpu_session.load(path)
-    return np.concatenate([session.run(["logits"], {"input_ids": feed["input_ids"]})[0] for feed in feeds])

@@ -72,7 +72,7 @@ def test_outlier_channels_ruin_the_plain_recipe_and_each_remedy_mends_it(tmp_pat
 def test_the_error_that_the_search_predicts_is_what_the_operator_makes(tmp_path: Path) -> None:
     for name in ("plain", "smoothed", "columns", "blockwise"):
         sample = OUTLIERS.reshape(-1, 96)
-        layer = LayerStatistics("layer", WEIGHT, None, np.abs(sample).max(axis=0), sample)
+        layer = LayerStatistics("layer", WEIGHT, None, np.abs(sample).max(axis=0), sample, sample[:1])
         assert layer_error(layer, RECIPES[name]) == pytest.approx(error(RECIPES[name], OUTLIERS, tmp_path), rel=0.05)
 
 
@@ -89,7 +89,7 @@ def test_a_layer_in_parts_answers_as_the_whole_layer(tmp_path: Path) -> None:
 
 def test_a_layer_of_few_columns_is_left_in_float32() -> None:
     sample = CALM.reshape(-1, 96)
-    layer = LayerStatistics("classifier", WEIGHT[:, :5], BIAS[:5], np.abs(sample).max(axis=0), sample)
+    layer = LayerStatistics("classifier", WEIGHT[:, :5], BIAS[:5], np.abs(sample).max(axis=0), sample, sample[:1])
     assert [recipe.kind for recipe, _ in candidates(layer, absorbable=False)] == ["fp32"]
 
 

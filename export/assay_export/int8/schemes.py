@@ -1,0 +1,83 @@
+"""The int8 variants: `int8` for ONNX Runtime's CPU provider, `int8_qdq` for TensorRT, and what they do differently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from assay.batching import group
+
+from .. import cpu_session
+from ..net import Array, Dialect, Precision
+from ..reference import Feed
+from . import graph, linear, positions, qdq, smoothing
+from .damage import Write
+from .linear import Recipe
+from .search import Ladder
+from .static_scales import fit_static
+from .statistics import LayerStatistics, Statistics, TableStatistics
+
+# Constants are folded and nothing is fused. For int8 that is faster (cpu_session.py). For int8_qdq it keeps the answers
+# those of the graph, to the last bit: from "extended" on, ONNX Runtime makes integer kernels of the rounded products
+# (MatMulIntegerToFloat), whose sums round otherwise. It takes no DequantizeLinear for a constant (microsoft/onnxruntime
+# pull request 6643), so that TensorRT, which is given the graph after "basic", finds the weights in int8.
+GRAPH_OPTIMIZATION = "basic"
+# int8_qdq on the CPU dequantises all its weights in each call, which is most of what short rows cost.
+TOKENS_PER_CALL = 512
+# Rows of int8_qdq share a call where they differ by less than this many tokens.
+PADDED_TO = 16
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One int8 variant: how its graph is written, which remedies its layers have, and how the gate runs it."""
+
+    variant: str
+    dialect: Dialect
+    precision: Callable[[Mapping[str, Recipe]], Precision]
+    write: Write
+    ladder: Callable[[Statistics, bool], Ladder]
+    run: Callable[[Path, Sequence[Feed]], Array]
+
+
+def _cpu_ladder(layer: Statistics, absorbable: bool) -> Ladder:
+    if isinstance(layer, TableStatistics):
+        return Ladder(positions.candidates(layer, absorbable))
+    return Ladder.of(smoothing.candidates(layer, absorbable))
+
+
+def _qdq_ladder(layer: Statistics, absorbable: bool) -> Ladder:
+    if not isinstance(layer, LayerStatistics):
+        return Ladder([(Recipe("fp32"), 0.0)])
+    return Ladder.of(smoothing.candidates(layer, absorbable, fit_static, blockwise=False))
+
+
+def _run_one_by_one(path: Path, feeds: Sequence[Feed]) -> Array:
+    """One row a call, as the runtime runs int8: the activations' scale is that of the row alone."""
+    session = cpu_session.load(path, GRAPH_OPTIMIZATION)
+    return np.concatenate([session.run(["logits"], {"input_ids": feed["input_ids"]})[0] for feed in feeds])
+
+
+def _run_padded(path: Path, feeds: Sequence[Feed]) -> Array:
+    """Rows of about one length padded to one, as a GPU gets them. Scales are fixed: no row depends on the others."""
+    session = cpu_session.load(path, GRAPH_OPTIMIZATION)
+    lengths = [feed["input_ids"].size for feed in feeds]
+    answers: dict[int, Array] = {}
+    for indices in group([-(-length // PADDED_TO) * PADDED_TO for length in lengths], TOKENS_PER_CALL):
+        longest = max(lengths[index] for index in indices)
+        # Padding is masked: any token will do, and 0 is in every vocabulary.
+        padded = {
+            name: np.concatenate([np.pad(feeds[i][name], ((0, 0), (0, longest - lengths[i]))) for i in indices])
+            for name in ("input_ids", "attention_mask")
+        }
+        answers |= dict(zip(indices, session.run(["logits"], padded)[0], strict=True))
+    return np.stack([answers[index] for index in range(len(feeds))])
+
+
+SCHEMES = (
+    Scheme("int8", Dialect.CPU, graph.Int8, linear.write, _cpu_ladder, _run_one_by_one),
+    Scheme("int8_qdq", Dialect.PORTABLE, qdq.Qdq, qdq.write, _qdq_ladder, _run_padded),
+)
