@@ -14,10 +14,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Prints the line that follows, then runs it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
-.PHONY: help venv demo bench test lint types tests format lock clean
+.PHONY: help venv demo bench test lint types tests test-gpu test-gpu-package format lock clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
 venv: $(STAMP) ## the environment in .venv, made anew when requirements.lock or pyproject.toml changed
 
@@ -61,6 +61,19 @@ types: $(STAMP) ## mypy, strict
 # Two processes, one thread of arithmetic each: more threads than cores wait on each other.
 tests: $(STAMP) ## pytest
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+# PYTHON is to have 'assay[gpu,export]' with onnxruntime-gpu, pytest and hypothesis: .venv has the build for the CPU.
+test-gpu: ## the tests that need a GPU (tests/gpu), with PYTHON's own packages
+	"$(PYTHON)" -c 'import sys; from assay import gpu; found = gpu.find(); print(*found.gpus, sep="\n"); \
+	sys.exit(found.problem and "error: " + found.problem)'
+	NVIDIA_TF32_OVERRIDE=0 "$(PYTHON)" -m pytest tests/gpu -m gpu
+
+# onnxruntime and onnxruntime-gpu overwrite each other, so it has an environment of its own; about 500 MB, once.
+GPU_VENV := build/gpu
+test-gpu-package: $(STAMP) ## what the real onnxruntime-gpu says where there is no GPU
+	test -x $(GPU_VENV)/bin/python || { "$(PYTHON)" -m venv $(GPU_VENV) && $(GPU_VENV)/bin/python -m pip install \
+	--quiet --disable-pip-version-check onnxruntime-gpu==1.31.1 numpy tokenizers; }
+	ASSAY_GPU_PYTHON="$(CURDIR)/$(GPU_VENV)/bin/python" $(BIN)/pytest tests/runtime/test_gpu_package.py
 
 format: $(STAMP) ## rewrite the sources as ruff wants them
 	$(BIN)/ruff check --fix .

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from assay import installation
+from assay.devices import parse_device
 from assay.errors import AssayError
 from assay.manifest import Graph
-from assay.session import GraphSession, parse_device
+from assay.session import GraphSession
 
 Ids = npt.NDArray[np.int64]  # token ids [1, sequence]
 Call = Callable[[Ids], object]  # one sequence; returns when the answer is there

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.bundle import Bundle, open_bundle
+from assay.devices import parse_device
 from assay.errors import BundleError, InputError
 from assay.manifest import MANIFEST_NAME
-from assay.session import parse_device
 from assay_export import export
 from assay_export.presets import PRESETS
 from assay_export.progress import Terminal
@@ -48,15 +48,15 @@ def prepare(options: argparse.Namespace, stack: contextlib.ExitStack) -> Task:
     if (manifest.input == "pair") != (options.pair is not None):
         given, cure = ("--text", "--pair FIELD FIELD") if options.pair is None else ("--pair", "--text FIELD")
         raise InputError(f"{given} was given, but {options.model} judges a {manifest.input}: give {cure}")
-    on_gpu = parse_device(options.device).on_gpu
+    device = parse_device(options.device)
     wanted = _named(options.variants)
     if not wanted:
-        has = [choice.variant for choice in bundle.choices() if choice.dialect == "portable" or not on_gpu]
+        has = [choice.variant for choice in bundle.choices() if choice.dialect == "portable" or not device.on_gpu]
         wanted = list(dict.fromkeys(has))
     for variant in wanted:
         if variant == "auto":
             raise InputError("--variants auto: name the variants, or leave it out for all")
-        bundle.choose(variant, on_gpu)
+        bundle.choose(variant, device.kind)
     if not wanted:
         raise BundleError(f"{bundle.folder}: has no graph for {options.device}; export it again")
     return Task(bundle, source, wanted, label_scale(manifest, options.label_scale))

@@ -18,6 +18,7 @@ from .bundle_files import graph_entry
 from .checkpoint import Checkpoint
 from .config_dialects import to_transformers_4
 from .errors import ExportError
+from .golden_rows import write_golden_rows
 from .head import Head
 from .int8.calibration import calibration_rows
 from .int8.gate import Limits
@@ -123,6 +124,8 @@ def export(
         for name in beside_fp32:
             written[name] = BESIDE_FP32[name](material)
             _lint(written[name], folder, max_length, progress)
+        with progress.step("Writing the golden rows"):
+            write_golden_rows(folder, loaded, tokens, head, written, max_length)
         with progress.step("Writing the manifest"):
             bundle_files.write_metadata(folder, loaded, tokens, head)
             pooling = settings.pooling if settings else None

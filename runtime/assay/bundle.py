@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.devices import Kind
 from assay.errors import BundleError, InputError, one_line
 from assay.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest, read
 from assay.threads import usable_cores
@@ -22,18 +23,27 @@ from assay.validation import describe
 __all__ = ["Bundle", "Choice", "open_bundle"]
 
 # Best first: the precision that "auto" takes where the bundle has it, which it has only if it passed its gate.
-_AUTO = {"cpu": ("int8", "fp32"), "gpu": ("fp16", "fp32")}
+_AUTO: dict[Kind, tuple[str, ...]] = {
+    "cpu": ("int8", "fp32"),
+    "cuda": ("fp16", "fp32"),
+    "tensorrt": ("int8_qdq", "fp16", "fp32"),
+}
 # The cpu dialect may use operators that only the CPU provider has.
-_DIALECTS = {"cpu": ("cpu", "portable"), "gpu": ("portable",)}
+_DIALECTS: dict[Kind, tuple[str, ...]] = {
+    "cpu": ("cpu", "portable"),
+    "cuda": ("portable",),
+    "tensorrt": ("portable",),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One graph of a bundle and the names it goes by."""
+    """One graph of a bundle, the names it goes by, and why it was chosen, where it was."""
 
     variant: str
     dialect: str
     graph: Graph
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +53,15 @@ class Bundle:
     folder: Path
     manifest: Manifest
 
-    def choose(self, variant: str, on_gpu: bool) -> Choice:
+    def choose(self, variant: str, device: Kind) -> Choice:
         """The graph of `variant` ("auto": the best there is) for a device. Raises BundleError where there is none."""
-        device = "gpu" if on_gpu else "cpu"
         variants = self.manifest.variants
         wanted = _AUTO[device] if variant == "auto" else (variant,)
-        for name in wanted:
+        for position, name in enumerate(wanted):
             for dialect in _DIALECTS[device]:
                 if dialect in variants.get(name, {}):
-                    return Choice(name, dialect, variants[name][dialect])
+                    why = _why(wanted, position, device) if variant == "auto" else "asked for"
+                    return Choice(name, dialect, variants[name][dialect], why)
         present = ", ".join(f"{name} ({'/'.join(dialects)})" for name, dialects in variants.items())
         reads = " or ".join(_DIALECTS[device])
         asked = "" if variant in ("auto", "fp32") else f" --variants fp32,{variant}"
@@ -136,6 +146,13 @@ class Bundle:
                 f"{self.folder / name}: is damaged or changed, {size:,} bytes with sha256 {digest[:12]}..., expected "
                 f"{expected.size:,} with {expected.sha256[:12]}...; copy the bundle again or export it again"
             )
+
+
+def _why(wanted: tuple[str, ...], position: int, device: Kind) -> str:
+    """Why "auto" took wanted[position]."""
+    if position == 0:
+        return f"auto: first choice on {device}"
+    return f"auto: on {device} the bundle has no {' and no '.join(wanted[:position])}"
 
 
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:

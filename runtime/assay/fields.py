@@ -57,6 +57,12 @@ class Fields(NamedTuple):
             raise self.refuse(name, _kind(value), "a list of strings that are not empty")
         return tuple(value)
 
+    def number(self, name: str) -> float:
+        value = self._get(name)
+        if not _is_finite(value):
+            raise self.refuse(name, _kind(value), "a finite number")
+        return float(value)
+
     def numbers(self, name: str, count: int) -> tuple[float, ...]:
         value = self._get(name)
         if not isinstance(value, list) or len(value) != count or not all(_is_finite(item) for item in value):

@@ -96,6 +96,13 @@ class Manifest:
     files: Mapping[str, FileRecord]
     document: Mapping[str, Any]
 
+    @property
+    def pad_token_id(self) -> int:
+        """The token that fills up rows, where something pads; 0 where the tokenizer has none, and the mask hides it."""
+        special = self.document.get("special_tokens")
+        value = special.get("pad_token_id") if isinstance(special, dict) else None
+        return value if type(value) is int and value >= 0 else 0
+
 
 def seal(document: Mapping[str, Any]) -> bytes:
     """The bytes of assay.json for `document`; a "sha256" key that it already has is replaced.

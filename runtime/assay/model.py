@@ -11,7 +11,7 @@ from assay.bundle import Bundle, Choice
 from assay.errors import AssayError, NumericalError
 from assay.manifest import Manifest
 from assay.pipeline import PipelineAnswer, check_top_k, nest, read_inputs
-from assay.session import GraphSession
+from assay.session import Session
 from assay.tokenization import BundleTokenizer, Tokens
 from assay.validation import Row, check_batch, check_flag, check_single
 
@@ -27,11 +27,11 @@ class Model:
     """A loaded bundle: made by assay.load, as a Classifier or a Scorer. May be used from several threads at once."""
 
     def __init__(
-        self, bundle: Bundle, choice: Choice, session: GraphSession, tokenizer: BundleTokenizer, info: Mapping[str, Any]
+        self, bundle: Bundle, choice: Choice, session: Session, tokenizer: BundleTokenizer, info: Mapping[str, Any]
     ) -> None:
         self._bundle = bundle
         self._choice = choice
-        self._session: GraphSession | None = session
+        self._session: Session | None = session
         self._tokenizer = tokenizer
         self._info = dict(info)
         # int8 activations share one scale per call: a row of its own answers the same whatever else is asked with it.
@@ -49,7 +49,10 @@ class Model:
 
     @property
     def info(self) -> dict[str, Any]:
-        """What runs: path, device, variant, dialect, graph (file), providers and threads."""
+        """What runs: path, device, variant, dialect, graph (file), providers, threads, and why this device and variant.
+
+        On a GPU also "nodes", how many operators each provider runs; those of the CPU compute shapes.
+        """
         return dict(self._info)
 
     def logits(self, batch: object, *, truncate: bool = False) -> Float32:
@@ -73,6 +76,17 @@ class Model:
         rows = read_inputs(inputs, self.manifest.input)
         logits = self._run(rows, check_flag(truncate, "truncate"), single=isinstance(inputs, str | dict))
         return nest(inputs, self.labels, self._scores(logits).tolist(), top_k)
+
+    def answers(self, tokens: Sequence[Tokens]) -> Float32:
+        """Logits, float32 [n, labels], of rows that are tokens already, within what the model reads; also NaN.
+
+        For assay verify, whose rows are in the bundle.
+        """
+        return self._answers(self._open(), tokens)
+
+    def build(self, length: int) -> bool:
+        """Build what calls of `length` tokens need on TensorRT. Gives whether it was not there. For assay warmup."""
+        return self._open().build(length)
 
     def close(self) -> None:
         """Let go of the session and its memory. Runs under way in other threads finish; later ones raise AssayError."""
@@ -99,21 +113,26 @@ class Model:
         return logits
 
     def _run(self, rows: Sequence[Row], truncate: bool, single: bool) -> Float32:
-        session = self._session  # close() in another thread leaves this call its session
-        if session is None:
-            raise AssayError("this model was closed; load it again with assay.load")
+        session = self._open()
         logits = np.empty((len(rows), len(self.labels)), dtype=np.float32)
         for start in range(0, len(rows), _ROWS_PER_WINDOW):
             window = rows[start : start + _ROWS_PER_WINDOW]
             tokens = self._tokenizer.encode(window, truncate, None if single else start)
-            for indices in group([len(row.ids) for row in tokens], self._tokens_per_call):
-                logits[start + np.array(indices)] = _call(session, [tokens[index] for index in indices])
+            logits[start : start + len(window)] = self._answers(session, tokens)
         _refuse_non_finite(logits, single)
         return logits
 
+    def _open(self) -> Session:
+        session = self._session  # close() in another thread leaves this call its session
+        if session is None:
+            raise AssayError("this model was closed; load it again with assay.load")
+        return session
 
-def _call(session: GraphSession, tokens: Sequence[Tokens]) -> Float32:
-    return session.logits(np.stack([row.ids for row in tokens]), np.stack([row.type_ids for row in tokens]))
+    def _answers(self, session: Session, tokens: Sequence[Tokens]) -> Float32:
+        logits = np.empty((len(tokens), len(self.labels)), dtype=np.float32)
+        for indices in group([session.call_length(len(row.ids)) for row in tokens], self._tokens_per_call):
+            logits[indices] = session.answer([tokens[index] for index in indices])
+        return logits
 
 
 def _refuse_non_finite(logits: Float32, single: bool) -> None:

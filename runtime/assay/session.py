@@ -1,28 +1,28 @@
 """One ONNX Runtime session over one graph, on exactly the execution provider that was asked for, or not at all.
 
 ONNX Runtime answers from the CPU, in silence, where CUDA or TensorRT cannot load. Here that is a ProviderError.
+GraphSession runs on the CPU; gpu_session.py has what a GPU needs beside.
 """
 
 import contextlib
 import importlib
 import importlib.util
 import io
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from assay import installation
-from assay.errors import BundleError, InputError, ProviderError, one_line
+from assay import installation, provider_errors, provider_options
+from assay.devices import Device
+from assay.errors import BundleError, ProviderError, one_line
 from assay.manifest import Graph
-from assay.validation import describe
+from assay.tokenization import Tokens
 
-__all__ = ["Device", "GraphSession", "parse_device"]
+__all__ = ["GraphSession", "Session", "check_logits", "create", "prepare", "run_error", "session_options"]
 
-_CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _SPIN_MICROSECONDS = 100
 """How long a thread without work spins before it sleeps. Between two operators of a run that is worth it. ONNX
 Runtime's default, some 10 to 500 ms by processor, also burns a core after every run and takes it from whoever shares
@@ -30,40 +30,29 @@ the machine. On 2 cores that others used as well, runs of 64 and 256 tokens took
 about what they take without spinning, which would cost a quiet machine a wake-up per operator. Read by ONNX Runtime
 1.26 and later (microsoft/onnxruntime#27916); earlier ones keep their default."""
 
-_FATAL = 4  # log severity: ONNX Runtime logs each error that it raises as well
+_WARNING, _FATAL = 2, 4  # log severities. ONNX Runtime logs each error that it raises as well
+
+Float32 = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device string, parsed: its kind and, for a GPU, its index."""
-
-    kind: str
-    index: int
+class Session(Protocol):
+    """What a model needs of a graph that is loaded."""
 
     @property
-    def on_gpu(self) -> bool:
-        return self.kind != "cpu"
+    def providers(self) -> tuple[str, ...]: ...
 
     @property
-    def required(self) -> tuple[str, ...]:
-        """The execution providers that must load. TensorRT leaves to CUDA the nodes that it does not take."""
-        return {"cpu": (_CPU,), "cuda": (_CUDA,), "tensorrt": (_TENSORRT, _CUDA)}[self.kind]
+    def nodes(self) -> dict[str, int]: ...
 
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.index}" if self.kind == "cuda" else self.kind
+    def call_length(self, length: int) -> int: ...
 
+    def answer(self, tokens: Sequence[Tokens]) -> Float32: ...
 
-def parse_device(device: object) -> Device:
-    """A device from "cpu", "cuda" (the first GPU), "cuda:N" or "tensorrt". Raises InputError for anything else."""
-    match = re.fullmatch(r"(cpu|cuda|tensorrt)|cuda:([0-9]{1,3})", device) if isinstance(device, str) else None
-    if match is None:
-        found = repr(device) if isinstance(device, str) else describe(device)
-        raise InputError(f"device is {found}, expected 'cpu', 'cuda', 'cuda:N' or 'tensorrt'")
-    return Device(match[1] or "cuda", int(match[2] or 0))
+    def build(self, length: int) -> bool: ...
 
 
 class GraphSession:
-    """A graph, loaded. ONNX Runtime allows runs from several threads at once."""
+    """A graph, loaded on the CPU. ONNX Runtime allows runs from several threads at once."""
 
     def __init__(self, path: Path, graph: Graph, labels: int, device: Device, threads: int) -> None:
         """Load the graph at `path`, whose logits have `labels` columns, to run on `threads` threads.
@@ -72,34 +61,37 @@ class GraphSession:
         refuses the graph or its inputs and output are not what the manifest says.
         """
         ort = installation.onnxruntime()
-        _refuse_missing_providers(ort, device)
-        reason = _preload(ort, device)
-        try:
-            session = ort.InferenceSession(
-                str(path),
-                sess_options=_options(ort, graph, threads),
-                providers=_providers(device),
-                enable_fallback=0,
-            )
-        except Exception as error:
-            raise _creation_error(error, path, device, reason) from error
-        loaded = session.get_providers()
-        missing = [name for name in device.required if name not in loaded]
-        if missing:
-            raise _not_loaded(missing, device, reason)
+        preload = prepare(ort, device)
+        options = session_options(ort, graph, threads)
         self._path = path
         self._labels = labels
         self._device = device
         self._inputs = graph.inputs
-        self._session = session
-        self._check_signature()
+        self._session = create(ort, path, graph, device, options, provider_options.cpu(), preload)
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """The execution providers of the session, by priority. The CPU's comes last in all: it computes shapes."""
+        """The execution providers of the session, by priority."""
         return tuple(self._session.get_providers())
 
-    def logits(self, input_ids: npt.NDArray[np.int64], type_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    @property
+    def nodes(self) -> dict[str, int]:
+        """Operators by provider: not counted on the CPU, where there is one provider."""
+        return {}
+
+    def call_length(self, length: int) -> int:
+        """The length that a row of `length` tokens has in a call: its own, because nothing is padded on the CPU."""
+        return length
+
+    def answer(self, tokens: Sequence[Tokens]) -> Float32:
+        """Logits [batch, labels] of rows of one length. Raises as `logits`."""
+        return self.logits(np.stack([row.ids for row in tokens]), np.stack([row.type_ids for row in tokens]))
+
+    def build(self, length: int) -> bool:  # noqa: ARG002
+        """Nothing is built ahead on the CPU. Gives whether something was built: False."""
+        return False
+
+    def logits(self, input_ids: npt.NDArray[np.int64], type_ids: npt.NDArray[np.int64]) -> Float32:
         """Logits [batch, labels] of `input_ids` [batch, sequence], rows of one true length: the mask is all ones.
 
         Raises ProviderError where the run fails, BundleError where the graph does not take these ids or answers in
@@ -111,35 +103,53 @@ class GraphSession:
         try:
             (logits,) = self._session.run(["logits"], {name: values[name] for name in self._inputs})
         except Exception as error:
-            shape = "x".join(map(str, input_ids.shape))
-            if type(error).__name__ in ("InvalidArgument", "NotImplemented"):
-                raise BundleError(
-                    f"{self._path}: does not take token ids of shape {shape} ({one_line(error)}); "
-                    "export the bundle again"
-                ) from error
-            raise ProviderError(
-                f"{self._path}: the run on {self._device} failed for token ids of shape {shape} ({one_line(error)}); "
-                "try shorter texts or another device"
-            ) from error
-        if logits.shape != (len(input_ids), self._labels):
-            raise BundleError(
-                f"{self._path}: answered logits of shape {list(logits.shape)}, "
-                f"expected [{len(input_ids)}, {self._labels}]; export the bundle again"
-            )
-        answer: npt.NDArray[np.float32] = logits.astype(np.float32, copy=False)
-        return answer
-
-    def _check_signature(self) -> None:
-        inputs = {node.name: node.type for node in self._session.get_inputs()}
-        outputs = [node.name for node in self._session.get_outputs()]
-        if inputs != dict.fromkeys(self._inputs, "tensor(int64)") or "logits" not in outputs:
-            raise BundleError(
-                f"{self._path}: takes {inputs} and gives {outputs}, expected int64 {', '.join(self._inputs)} "
-                "and logits, as assay.json says; export the bundle again"
-            )
+            raise run_error(error, self._path, input_ids.shape, self._device) from error
+        return check_logits(logits, self._path, len(input_ids), self._labels)
 
 
-def _options(ort: Any, graph: Graph, threads: int) -> Any:
+def prepare(ort: Any, device: Device) -> str:
+    """What comes before the first session on `device`. Gives what loading its libraries printed, for `create`.
+
+    Raises ProviderError where this build of ONNX Runtime lacks a provider that the device needs.
+    """
+    available = ort.get_available_providers()
+    missing = [name for name in device.required if name not in available]
+    if missing:
+        raise provider_errors.not_in_this_build(ort, missing, device)
+    if not device.on_gpu:
+        return ""
+    return _preload(ort) + (_preload_tensorrt() if device.kind == "tensorrt" else "")
+
+
+def create(
+    ort: Any,
+    path: Path,
+    graph: Graph,
+    device: Device,
+    options: Any,
+    providers: provider_options.Providers,
+    preload: str,
+) -> Any:
+    """An onnxruntime.InferenceSession over the graph at `path`, on all the providers that `device` needs.
+
+    Raises ProviderError and BundleError as GraphSession does.
+    """
+    try:
+        with _quiet(ort) if device.on_gpu else contextlib.nullcontext():
+            session = ort.InferenceSession(str(path), sess_options=options, providers=providers, enable_fallback=0)
+    except Exception as error:
+        raise provider_errors.creation(ort, error, path, device, preload) from error
+    loaded = session.get_providers()
+    missing = [name for name in device.required if name not in loaded]
+    if missing:
+        words = provider_errors.linker_words(ort, missing[0]) or preload
+        raise provider_errors.not_loaded(ort, missing, device, words)
+    _check_signature(session, path, graph)
+    return session
+
+
+def session_options(ort: Any, graph: Graph, threads: int) -> Any:
+    """SessionOptions for the graph, with `threads` threads for what runs on the CPU."""
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads
@@ -155,67 +165,70 @@ def _options(ort: Any, graph: Graph, threads: int) -> Any:
     return options
 
 
-def _providers(device: Device) -> list[Any]:
-    # TF32 is ONNX Runtime's default on CUDA and keeps 10 bits of mantissa, which is not what fp32 was gated with.
-    # PyTorch's default for matrix products is the same as here: off.
-    cuda = (_CUDA, {"device_id": str(device.index), "use_tf32": "0"})
-    tensorrt = (_TENSORRT, {"device_id": str(device.index)})
-    providers: dict[str, list[Any]] = {"cpu": [_CPU], "cuda": [cuda, _CPU], "tensorrt": [tensorrt, cuda, _CPU]}
-    return providers[device.kind]
-
-
-def _refuse_missing_providers(ort: Any, device: Device) -> None:
-    available = ort.get_available_providers()
-    missing = [name for name in device.required if name not in available]
-    if missing:
-        cure = (
-            "pip uninstall -y onnxruntime && pip install 'assay[gpu]', or use device='cpu'"
-            if device.on_gpu
-            else "pip install 'assay[cpu]'"
+def run_error(error: Exception, path: Path, shape: Sequence[int], device: Device) -> BundleError | ProviderError:
+    """What a failed run over token ids of `shape` means."""
+    dimensions = "x".join(map(str, shape))
+    if type(error).__name__ in ("InvalidArgument", "NotImplemented"):
+        return BundleError(
+            f"{path}: does not take token ids of shape {dimensions} ({one_line(error)}); export the bundle again"
         )
-        raise ProviderError(
-            f"device {str(device)!r} needs {' and '.join(missing)}, and the installed ONNX Runtime "
-            f"{ort.__version__} has {', '.join(available)}; to fix it: {cure}"
+    return provider_errors.failed_run(error, path, dimensions, device)
+
+
+def check_logits(logits: Any, path: Path, rows: int, labels: int) -> Float32:
+    """`logits` as float32. Raises BundleError where they are not [rows, labels]."""
+    if logits.shape != (rows, labels):
+        raise BundleError(
+            f"{path}: answered logits of shape {list(logits.shape)}, expected [{rows}, {labels}]; "
+            "export the bundle again"
+        )
+    answer: Float32 = logits.astype(np.float32, copy=False)
+    return answer
+
+
+def _check_signature(session: Any, path: Path, graph: Graph) -> None:
+    inputs = {node.name: node.type for node in session.get_inputs()}
+    outputs = [node.name for node in session.get_outputs()]
+    if inputs != dict.fromkeys(graph.inputs, "tensor(int64)") or "logits" not in outputs:
+        raise BundleError(
+            f"{path}: takes {inputs} and gives {outputs}, expected int64 {', '.join(graph.inputs)} "
+            "and logits, as assay.json says; export the bundle again"
         )
 
 
-def _preload(ort: Any, device: Device) -> str:
-    """Load the CUDA, cuDNN and TensorRT libraries that pip installed, where the system's loader does not look.
+@contextlib.contextmanager
+def _quiet(ort: Any) -> Iterator[None]:
+    """Keep ONNX Runtime from printing why a provider does not load: provider_errors.py says it.
 
-    Gives what went wrong, for an error to quote: ONNX Runtime prints it to standard output, where it has no place.
+    It logs that with the process's default logger, before the session's own exists. That logger's level cannot be
+    asked for, so it is set to its default, warnings, in the end.
     """
-    if not device.on_gpu:
-        return ""
+    ort.set_default_logger_severity(_FATAL)
+    try:
+        yield
+    finally:
+        ort.set_default_logger_severity(_WARNING)
+
+
+def _preload(ort: Any) -> str:
+    """Load the CUDA and cuDNN libraries that pip installed, where the system's loader does not look.
+
+    Gives what went wrong: ONNX Runtime prints it to standard output, where it has no place.
+    """
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         try:
             ort.preload_dlls()
-            if device.kind == "tensorrt" and importlib.util.find_spec("tensorrt_libs") is not None:
-                importlib.import_module("tensorrt_libs")
         except Exception as error:
             printed.write(f"{type(error).__name__}: {error}")
     return printed.getvalue()
 
 
-def _creation_error(error: Exception, path: Path, device: Device, reason: str) -> BundleError | ProviderError:
-    about_the_file = ("InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile", "NotImplemented")
-    if device.on_gpu and type(error).__name__ not in about_the_file:
-        said = f"{one_line(error)} {one_line(Exception(reason)) if reason else ''}".strip()
-        return ProviderError(f"{path}: no session could be made on {device} ({said}); {_gpu_cure(device)}")
-    return BundleError(
-        f"{path}: ONNX Runtime cannot load this graph ({one_line(error)}); "
-        "check the bundle with assay verify, or export it again"
-    )
-
-
-def _not_loaded(missing: list[str], device: Device, reason: str) -> ProviderError:
-    said = f" ({one_line(Exception(reason))})" if reason else ""
-    return ProviderError(f"{' and '.join(missing)} did not load for device {str(device)!r}{said}; {_gpu_cure(device)}")
-
-
-def _gpu_cure(device: Device) -> str:
-    tensorrt = " and pip install 'tensorrt-cu13>=10,<11'" if device.kind == "tensorrt" else ""
-    return (
-        f"see with nvidia-smi that the driver finds this GPU, then pip install 'assay[gpu]'{tensorrt}, "
-        "or use device='cpu'"
-    )
+def _preload_tensorrt() -> str:
+    """Load the TensorRT libraries that pip installed. tensorrt_libs does it on import; it comes with tensorrt-cu13."""
+    try:
+        if importlib.util.find_spec("tensorrt_libs") is not None:
+            importlib.import_module("tensorrt_libs")
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""

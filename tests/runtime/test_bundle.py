@@ -10,6 +10,7 @@ import pytest
 
 import assay
 from assay.bundle import open_bundle
+from assay.devices import KINDS, Kind
 from assay.errors import AssayError, BundleError, InputError
 from assay.manifest import MANIFEST_NAME
 from tests.runtime import tiny
@@ -20,6 +21,7 @@ FILES = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "golden.json",
     "onnx/model.onnx",
     "onnx/model_cpu.onnx",
     "onnx/model.onnx_data",
@@ -186,35 +188,53 @@ def three_variants(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("variant", "on_gpu", "file"),
+    ("variant", "device", "file", "why"),
     [
-        ("auto", False, "onnx/model_int8.onnx"),
-        ("auto", True, "onnx/model_fp16.onnx"),
-        ("fp32", False, "onnx/model_cpu.onnx"),
-        ("fp32", True, "onnx/model.onnx"),
-        ("fp16", False, "onnx/model_fp16.onnx"),
+        ("auto", "cpu", "onnx/model_int8.onnx", "auto: first choice on cpu"),
+        ("auto", "cuda", "onnx/model_fp16.onnx", "auto: first choice on cuda"),
+        ("auto", "tensorrt", "onnx/model_fp16.onnx", "auto: on tensorrt the bundle has no int8_qdq"),
+        ("fp32", "cpu", "onnx/model_cpu.onnx", "asked for"),
+        ("fp32", "cuda", "onnx/model.onnx", "asked for"),
+        ("fp16", "cpu", "onnx/model_fp16.onnx", "asked for"),
     ],
 )
-def test_the_graph_fits_the_device_and_the_variant(variant: str, on_gpu: bool, file: str, three_variants: Path) -> None:
-    assert open_bundle(three_variants).choose(variant, on_gpu).graph.file == file
+def test_the_graph_fits_the_device_and_the_variant(
+    variant: str, device: Kind, file: str, why: str, three_variants: Path
+) -> None:
+    choice = open_bundle(three_variants).choose(variant, device)
+    assert (choice.graph.file, choice.why) == (file, why)
 
 
-def test_auto_takes_fp32_where_there_is_nothing_faster(pair_bundle: Path) -> None:
-    for on_gpu in (False, True):
-        assert open_bundle(pair_bundle).choose("auto", on_gpu).variant == "fp32"
+def test_auto_takes_int8_with_explicit_scales_on_tensorrt_alone(tmp_path: Path) -> None:
+    variants = {
+        "fp32": tiny.document()["variants"]["fp32"],
+        "int8_qdq": {"portable": tiny.entry("onnx/model_int8_qdq.onnx", ["input_ids", "attention_mask"])},
+    }
+    bundle = open_bundle(tiny.write(tmp_path / "qdq", variants=variants))
+    assert [bundle.choose("auto", kind).variant for kind in KINDS] == ["fp32", "fp32", "int8_qdq"]
+    assert bundle.choose("int8_qdq", "cuda").graph.file == "onnx/model_int8_qdq.onnx"
 
 
-@pytest.mark.parametrize(("variant", "on_gpu"), [("int8", True), ("int4", False), ("", False), ("FP32", False)])
+@pytest.mark.parametrize(
+    ("device", "why"),
+    [("cpu", "no int8"), ("cuda", "no fp16"), ("tensorrt", "no int8_qdq and no fp16")],
+)
+def test_auto_takes_fp32_where_there_is_nothing_faster(device: Kind, why: str, pair_bundle: Path) -> None:
+    choice = open_bundle(pair_bundle).choose("auto", device)
+    assert (choice.variant, choice.why) == ("fp32", f"auto: on {device} the bundle has {why}")
+
+
+@pytest.mark.parametrize(("variant", "device"), [("int8", "cuda"), ("int4", "cpu"), ("", "cpu"), ("FP32", "cpu")])
 def test_an_absent_variant_lists_what_there_is_and_the_command_that_adds_it(
-    variant: str, on_gpu: bool, three_variants: Path
+    variant: str, device: Kind, three_variants: Path
 ) -> None:
     with pytest.raises(BundleError, match=r"fp32 \(portable/cpu\), fp16 \(portable\), int8 \(cpu\).*assay export"):
-        open_bundle(three_variants).choose(variant, on_gpu)
+        open_bundle(three_variants).choose(variant, device)
 
 
 def test_only_the_files_of_the_chosen_graph_are_needed(three_variants: Path) -> None:
     bundle = open_bundle(three_variants)
-    needed = bundle.needed(bundle.choose("int8", False))
+    needed = bundle.needed(bundle.choose("int8", "cpu"))
     assert {name for name in needed if name.startswith("onnx/")} == {
         "onnx/model_int8.onnx",
         "onnx/model_int8.onnx_data",

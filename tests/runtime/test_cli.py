@@ -8,11 +8,12 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from assay import Classifier, Scorer, cli
+from assay import Classifier, Scorer, cli, golden
 from assay.cli import main
-from tests.runtime import tiny
+from tests.runtime import pretend_gpu, tiny
 
 PAIR = ["what causes rain", "rain forms when water is a b"]
 
@@ -106,6 +107,8 @@ def test_info_shows_the_manifest(pair_bundle: Path, score_bundle: Path, capsys: 
     assert (code, err) == (0, "")
     for words in ("classification of pairs", "ADDR_DIRECT, ADDR_PARTIAL", "16 tokens", "onnx/model_cpu.onnx", "1e-06"):
         assert words in out
+    for words in ("on cpu      fp32, onnx/model_cpu.onnx (auto: on cpu the bundle has no int8)", "on tensorrt fp32"):
+        assert words in out
     assert "Evol-Complexity 1 to 6" in run("info", score_bundle, capsys=capsys)[1]
     _, out, _ = run("info", pair_bundle, "--json", capsys=capsys)
     assert json.loads(out) == json.loads((pair_bundle / "assay.json").read_text())
@@ -115,18 +118,84 @@ def test_verify_checks_every_file_and_every_graph(own_bundle: Path, capsys: pyte
     code, out, err = run("verify", own_bundle, "--json", capsys=capsys)
     assert (code, err) == (0, "")
     answer = json.loads(out)
-    assert answer["files"] == 6
+    assert answer["files"] == 7
     assert [(graph["variant"], graph["dialect"]) for graph in answer["graphs"]] == [
         ("fp32", "portable"),
         ("fp32", "cpu"),
     ]
-    assert {len(graph["logits"]) for graph in answer["graphs"]} == {3}
-    assert "6 files" in run("verify", own_bundle, capsys=capsys)[1]
+    assert {(graph["rows"], graph["tolerance"]) for graph in answer["graphs"]} == {(3, 1e-4)}
+    assert all(0 < graph["max_abs_delta"] < 1e-5 for graph in answer["graphs"])
+    _, out, _ = run("verify", own_bundle, capsys=capsys)
+    assert "7 files" in out
+    assert "fp32 portable: max |delta logit|" in out
     graph = own_bundle / "onnx/model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
     code, out, err = run("verify", own_bundle, capsys=capsys)
     assert (code, out) == (1, "")
     assert "onnx/model.onnx: is damaged" in err
+
+
+def test_verify_refuses_a_graph_that_answers_otherwise_than_pytorch_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny.write(tmp_path / "wrong")
+    rows = tiny.golden_rows(tiny.weights(3))
+    rows.logits[1, 2] += 0.001
+    (folder / "golden.json").write_bytes(golden.dump(rows))
+    tiny.reseal(folder, tiny.document())
+    code, out, err = run("verify", folder, capsys=capsys)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "7 files" in out
+    assert "onnx/model.onnx on cpu: golden row 1 (4 tokens) gave" in err
+
+
+def test_verify_says_that_a_bundle_without_golden_rows_is_to_be_exported_again(
+    own_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_bundle / "golden.json").unlink()
+    tiny.reseal(own_bundle, tiny.document())
+    code, _, err = run("verify", own_bundle, capsys=capsys)
+    assert code == 1
+    assert "has no golden.json" in err
+    assert run("predict", own_bundle, *PAIR, capsys=capsys)[0] == 0
+
+
+def test_verify_runs_the_portable_graphs_on_a_gpu(
+    own_bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend_gpu.install(monkeypatch, tmp_path / "cache")
+    rows = tiny.golden_rows(tiny.weights(3))
+    bias = tiny.weights(3)["bias"]
+    # The tiny graph takes its mean over the padding as well: here to 16 tokens.
+    lengths = np.array([[len(row.ids)] for row in rows.tokens])
+    padded = golden.Golden(rows.tokens, (rows.logits - bias) * lengths.astype(np.float32) / 16 + bias, {})
+    (own_bundle / "golden.json").write_bytes(golden.dump(padded))
+    tiny.reseal(own_bundle, tiny.document())
+    code, out, err = run("verify", own_bundle, "--device", "cuda", "--json", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert [graph["dialect"] for graph in json.loads(out)["graphs"]] == ["portable"]
+
+
+def test_warmup_builds_each_length_once_and_shows_its_progress_on_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny.write(tmp_path / "long", max_length=100)
+    created = pretend_gpu.install(monkeypatch, tmp_path / "cache")
+    code, out, err = run("warmup", folder, "--device", "tensorrt", "--up-to", 40, "--json", capsys=capsys)
+    assert code == 0
+    assert [(engine["length"], engine["built"]) for engine in json.loads(out)["engines"]] == [(32, True), (64, True)]
+    first, second, third = err.splitlines()
+    assert first == "fp32 (auto: on tensorrt the bundle has no int8_qdq and no fp16): 2 lengths up to 64 tokens"
+    assert second.startswith("[1/2] 32 tokens ... built, ")
+    assert third.startswith("[2/2] 64 tokens ... built, ")
+    code, out, err = run("warmup", folder, "--device", "tensorrt", capsys=capsys)
+    assert (code, out) == (0, "")
+    assert [line.split(",")[0] for line in err.splitlines()[1:]] == [
+        "[1/3] 32 tokens ... was built before",
+        "[2/3] 64 tokens ... was built before",
+        "[3/3] 100 tokens ... built",
+    ]
+    assert [state for _, _, state in created] == ["builds", "builds", "loads", "loads", "builds"]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +216,9 @@ def test_verify_checks_every_file_and_every_graph(own_bundle: Path, capsys: pyte
         (["score", "SCORE", "a", "--scale", "a", "b"], "invalid float"),
         (["score", "SCORE", "a", "--scale", "1", "6", "--evol"], "not allowed with"),
         (["info"], "required: BUNDLE"),
+        (["warmup", "PAIR"], "required: --device"),
+        (["warmup", "PAIR", "--device", "tensorrt", "--up-to", "0"], "at least 1"),
+        (["warmup", "PAIR", "--device", "tensorrt", "--up-to", "17"], "the model reads 16"),
         (["info", "PAIR", "more"], "unrecognized arguments"),
     ],
 )
@@ -171,6 +243,9 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
         (["predict", "PAIR", "a", "b", "--device", "gpu"], "device is 'gpu'"),
         (["predict", "PAIR", "a", "b", "--device", "cuda"], "CUDAExecutionProvider"),
         (["predict", "PAIR", "a", "b", "--variant", "int8"], "has no variant int8"),
+        (["verify", "PAIR", "--device", "auto"], "device is 'auto'"),
+        (["warmup", "PAIR", "--device", "cuda"], "nothing is built ahead"),
+        (["warmup", "PAIR", "--device", "tensorrt", "--variant", "fp16"], "has no variant fp16"),
         (["predict", "PAIR", "a\udcff", "b"], "lone surrogate"),
         (["predict", "PAIR", "nan", "b"], "row 0 gave the logits"),
         (["score", "SCORE", "a", "--scale", "6", "1"], "scale is"),
@@ -322,7 +397,7 @@ def test_a_plugged_in_command_runs_with_its_arguments_and_code(capsys: pytest.Ca
 def test_help_lists_plugged_in_commands_without_loading_them(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run("--help", capsys=capsys)
     assert code == 0
-    for name in ("predict", "score", "info", "verify", "greet", "heavy", "lazy"):
+    for name in ("predict", "score", "info", "verify", "warmup", "greet", "heavy", "lazy"):
         assert name in out
 
 

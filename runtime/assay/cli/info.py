@@ -4,7 +4,10 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from assay.cli.options import add_bundle, add_json, manifest_of, print_json
+from assay.bundle import Bundle, open_bundle
+from assay.cli.options import add_bundle, add_json, print_json
+from assay.devices import KINDS
+from assay.errors import BundleError
 
 if TYPE_CHECKING:
     from assay.manifest import Graph, Manifest
@@ -18,11 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    manifest = manifest_of(args)
+    bundle = open_bundle(args.bundle)
+    manifest = bundle.manifest
     if args.json:
         print_json(dict(manifest.document))
         return 0
-    for name, value in _lines(manifest):
+    for name, value in (*_lines(manifest), *_picks(bundle)):
         print(f"{name:<12}{value}")
     for variant, dialects in manifest.variants.items():
         for graph in dialects.values():
@@ -63,6 +67,17 @@ def _lines(manifest: "Manifest") -> Iterator[tuple[str, str]]:
     yield "files", f"{len(manifest.files)}, {_megabytes(record.size for record in manifest.files.values())}"
     yield "source", _pairs(manifest.source)
     yield "made with", _pairs(manifest.tools)
+
+
+def _picks(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """What variant "auto" is on each device, and why."""
+    for kind in KINDS:
+        try:
+            choice = bundle.choose("auto", kind)
+        except BundleError:
+            yield f"on {kind}", "nothing: the bundle has no portable graph"
+        else:
+            yield f"on {kind}", f"{choice.variant}, {choice.graph.file} ({choice.why})"
 
 
 def _graph(graph: "Graph", manifest: "Manifest") -> str:

@@ -20,8 +20,11 @@ __all__ = [
     "add_device",
     "add_json",
     "add_rows",
+    "add_threads",
+    "add_variant",
     "given_rows",
     "manifest_of",
+    "positive",
     "print_json",
 ]
 
@@ -42,16 +45,27 @@ def add_rows(parser: argparse.ArgumentParser, texts: str) -> None:
         "--file", metavar="FILE", help=".jsonl, .csv, .tsv or .txt; - reads JSON lines from standard input"
     )
     parser.add_argument("--truncate", action="store_true", help="cut texts that the bundle refuses as too long")
+    add_variant(parser)
+    add_device(parser, "auto")
+
+
+def add_variant(parser: argparse.ArgumentParser) -> None:
+    """Which of the bundle's variants runs."""
     parser.add_argument(
-        "--variant", default="auto", help="fp32, int8, fp16, or auto (default): the best for the device"
+        "--variant", default="auto", help="fp32, int8, fp16, int8_qdq, or auto (default): the best for the device"
     )
-    add_device(parser)
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
-    """Where a model runs, and on how many threads."""
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:N or tensorrt")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="threads of one run; default: the usable cores")
+def add_device(parser: argparse.ArgumentParser, *more: str) -> None:
+    """Where a model runs, and on how many threads; `more` are devices beside those that every command knows."""
+    names = " or ".join(("cuda:N, tensorrt" if more else "cuda:N or tensorrt", *more))
+    parser.add_argument("--device", default="cpu", help=f"cpu (default), cuda, {names}")
+    add_threads(parser)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """How many threads a run has on the CPU."""
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads of one run; default: the usable cores")
 
 
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
@@ -87,7 +101,8 @@ def print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value, allow_nan=False))
 
 
-def _positive(word: str) -> int:
+def positive(word: str) -> int:
+    """An option's integer of at least 1."""
     try:
         value = int(word)
     except ValueError:

@@ -1,0 +1,57 @@
+"""Device strings, and the execution providers that each device needs."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from assay.errors import InputError
+from assay.validation import describe
+
+__all__ = ["CPU_PROVIDER", "CUDA_PROVIDER", "KINDS", "TENSORRT_PROVIDER", "Device", "Kind", "parse_device"]
+
+CPU_PROVIDER = "CPUExecutionProvider"
+CUDA_PROVIDER = "CUDAExecutionProvider"
+TENSORRT_PROVIDER = "TensorrtExecutionProvider"
+
+Kind = Literal["cpu", "cuda", "tensorrt"]
+KINDS: tuple[Kind, ...] = ("cpu", "cuda", "tensorrt")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device string, parsed: its kind and, for a GPU, its index."""
+
+    kind: Kind
+    index: int
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.kind != "cpu"
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The execution providers that must load. TensorRT leaves to CUDA the nodes that it does not take."""
+        providers: dict[Kind, tuple[str, ...]] = {
+            "cpu": (CPU_PROVIDER,),
+            "cuda": (CUDA_PROVIDER,),
+            "tensorrt": (TENSORRT_PROVIDER, CUDA_PROVIDER),
+        }
+        return providers[self.kind]
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.index}" if self.kind == "cuda" else self.kind
+
+
+def parse_device(device: object) -> Device:
+    """A device from "cpu", "cuda" (the first GPU), "cuda:N" or "tensorrt" (on the first GPU).
+
+    CUDA_VISIBLE_DEVICES says which GPU is the first. Raises InputError for anything else.
+    """
+    match = re.fullmatch(r"(cpu|cuda|tensorrt)|cuda:([0-9]{1,3})", device) if isinstance(device, str) else None
+    if match is None:
+        found = repr(device) if isinstance(device, str) else describe(device)
+        raise InputError(
+            f"device is {found}, expected 'cpu', 'cuda', 'cuda:N' or 'tensorrt', or where one model is loaded 'auto'"
+        )
+    kind: Kind = "cpu" if match[1] == "cpu" else "tensorrt" if match[1] == "tensorrt" else "cuda"
+    return Device(kind, int(match[2] or 0))

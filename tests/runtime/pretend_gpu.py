@@ -1,0 +1,46 @@
+"""A GPU that is not one: the CPU provider and the CPU's memory in its place, for tests of all that surrounds CUDA."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay import devices, gpu, gpu_session, provider_options
+from assay.devices import Device
+from assay.gpu import Driver, Gpu
+from assay.provider_options import GpuOptions
+
+CPU = "CPUExecutionProvider"
+CARD = Gpu("Pretend", "9.0", 1 << 30)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, cache: Path, cards: Sequence[Gpu] = (CARD,)) -> list[Any]:
+    """Let "cuda" and "tensorrt" load. The list fills with what each session was created with.
+
+    A TensorRT session writes one file where its engine would be, unless it is there already.
+    """
+    created: list[Any] = []
+
+    def cuda(device: Device, chosen: GpuOptions) -> Any:
+        created.append((str(device), chosen.memory_limit, chosen.cuda_graphs))
+        return [(CPU, {})]
+
+    def tensorrt(
+        device: Device, chosen: GpuOptions, inputs: Sequence[str], length: int, engines: Path, timing: Path
+    ) -> Any:
+        engine = engines / "engine"
+        created.append((str(device), length, "loads" if engine.exists() else "builds"))
+        engine.write_text(f"{length} {chosen} {inputs}")
+        (timing / "timing").write_text("x")
+        return [(CPU, {})]
+
+    monkeypatch.setenv("ASSAY_CACHE", str(cache))
+    monkeypatch.setattr(devices.Device, "required", property(lambda _: (CPU,)))
+    monkeypatch.setattr(provider_options, "cuda", cuda)
+    monkeypatch.setattr(provider_options, "tensorrt", tensorrt)
+    monkeypatch.setattr(gpu_session, "_memory_name", lambda: "cpu")
+    monkeypatch.setattr(gpu_session, "_refuse_data_on_cpu", lambda *_: None)
+    monkeypatch.setattr(gpu_session, "_tensorrt_version", lambda _: "101303")
+    monkeypatch.setattr(gpu, "find", lambda: Driver(tuple(cards), "13.1", "" if cards else "there is no GPU here"))
+    return created

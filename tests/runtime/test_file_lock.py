@@ -1,0 +1,75 @@
+import logging
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from assay.file_lock import exclusive
+
+HOLD = """
+import sys
+from pathlib import Path
+from assay.file_lock import exclusive
+with exclusive(Path(sys.argv[1]), "x"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(path: Path) -> subprocess.Popen[str]:
+    """A process that holds the lock until its standard input ends."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    return child
+
+
+def taken_in_a_thread(path: Path) -> tuple[threading.Thread, threading.Event]:
+    taken = threading.Event()
+
+    def take() -> None:
+        with exclusive(path, "engines"):
+            taken.set()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    return thread, taken
+
+
+def test_a_lock_that_another_process_holds_is_waited_for_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "assay")
+    child = holder(tmp_path / "lock")
+    thread, taken = taken_in_a_thread(tmp_path / "lock")
+    assert not taken.wait(0.3)
+    child.communicate("")
+    thread.join(20)
+    assert taken.is_set()
+    assert "waiting for another process or thread: engines" in caplog.text
+
+
+def test_a_process_that_is_killed_lets_go(tmp_path: Path) -> None:
+    child = holder(tmp_path / "lock")
+    child.kill()
+    child.communicate()
+    thread, taken = taken_in_a_thread(tmp_path / "lock")
+    thread.join(20)
+    assert taken.is_set()
+
+
+def test_threads_exclude_each_other_too(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "lock", "x"):
+        thread, taken = taken_in_a_thread(tmp_path / "lock")
+        assert not taken.wait(0.3)
+    thread.join(20)
+    assert taken.is_set()
+
+
+def test_a_folder_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="none"), exclusive(tmp_path / "none" / "lock", "x"):
+        pass
