@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+
+import numpy as np
 
 from assay.errors import AssayError
 from assay_export import checkpoint, exporter
@@ -24,6 +27,8 @@ from benchmarks.suite.samples import write_json
 from benchmarks.suite.setup import Prepared
 
 STANDIN = "standin:"
+# Any text will do to see that merging changes no answer; whether it does is the export's gate.
+PROBE = {"input_ids": np.arange(1, 9)[None], "attention_mask": np.ones((1, 8), np.int64)}
 
 
 def prepare(model: str, work: Path) -> Prepared:
@@ -45,18 +50,27 @@ def prepare(model: str, work: Path) -> Prepared:
     else:
         found = resolve(model)
         folder, name, source = found.folder, found.name, model
-    weights = sha256(sorted(folder.glob("*.safetensors")))
+    location = checkpoint.locate(folder)
+    folders = [folder, *([location.base.folder] if location.base else [])]
+    weights = sha256(path for part in folders for path in sorted(part.glob("*.safetensors")))
     place = work / f"{name}-{weights[:12]}-{sha256(sorted(Path(exporter.__file__).parent.rglob('*.py')))[:8]}"
-    if (folder / "adapter_config.json").exists():
-        merged = place / "merged"
-        if not merged.exists():
-            with standins.new_folder(merged) as partial:
-                checkpoint.load(checkpoint.locate(folder), []).reference.module.save_pretrained(partial)
-        folder = merged
     bundle = place / "bundle"
     if not bundle.exists():
         exporter.export(source, bundle, progress=Terminal())
+    if location.base:
+        folder = place / "merged"
+        if not folder.exists():
+            progress(f"merging the adapter into {folder}")
+            _merge(location, bundle, folder)
     return Prepared(name, str(folder), str(bundle), str(place), weights, random_weights)
+
+
+def _merge(location: checkpoint.Location, bundle: Path, folder: Path) -> None:
+    """Writes the whole model that an adapter and its base make, with the bundle's tokenizer, to the new `folder`."""
+    with standins.new_folder(folder) as partial:
+        checkpoint.load(location, [PROBE]).reference.module.save_pretrained(partial)
+        for file in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copyfile(bundle / file, partial / file)
 
 
 def sha256(paths: Iterable[Path]) -> str:

@@ -52,7 +52,7 @@ def _lines(analysis: Analysis, value: Any, ylabel: str, path: Path) -> Path | No
             *zip(*points, strict=True),
             color=COLOURS.get(name.split("-")[0], "tab:gray"),
             marker=MARKERS[peer.precision],
-            linestyle=":" if failed else "-",
+            linestyle=":" if failed else "--" if name == "torch-compile" else "-",
             label=f"{name} (parity failed)" if failed else name,
         )
     if drawn:

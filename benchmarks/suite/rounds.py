@@ -52,6 +52,17 @@ def start(
     return running
 
 
+def enough(rounds: int, spent: float, budget_seconds: float) -> bool:
+    """Whether there is no time for another round, which takes about as long as the ones before, or no need."""
+    return rounds >= MOST_ROUNDS or (rounds >= FEWEST_ROUNDS and spent * (rounds + 1) / rounds > budget_seconds)
+
+
+def progress(samples: Samples, mode: Mode) -> tuple[int, float]:
+    """The rounds that were begun, and the seconds that they took."""
+    turns = list(samples.of("turn", mode=mode))
+    return max((turn["round"] + 1 for turn in turns), default=0), max((turn["spent"] for turn in turns), default=0.0)
+
+
 def measure(
     running: dict[str, Process],
     cells: Mapping[str, Requests],
@@ -80,14 +91,11 @@ def measure(
             answer = ask(name, "warm", requests=requests)
             if answer is not None:
                 calls[name, cell] = calls_per_turn(answer["seconds"])
-    before = [turn["round"] for turn in samples.of("turn", mode=mode)]
-    spent = max((turn["spent"] for turn in samples.of("turn", mode=mode)), default=0.0)
-    first = max(before, default=-1) + 1
+    first, spent = progress(samples, mode)
     begin = clock() - spent
     for number in range(first, MOST_ROUNDS):
         elapsed = clock() - begin
-        # The next round takes about as long as the ones before.
-        if number >= FEWEST_ROUNDS and elapsed * (number + 1) / number > budget_seconds:
+        if enough(number, elapsed, budget_seconds):
             break
         say(f"{mode}, round {number + 1}, {elapsed:.0f} s of {budget_seconds:.0f} s")
         for cell, requests in cells.items():

@@ -37,10 +37,11 @@ class Run:
         for mode in self.plan["modes"]:
             cells = rows["latency"] if mode == "latency" else {"texts": [rows["throughput"]]}
             self._peaks()
-            failed = {failure["peer"] for failure in self.samples.of("failure", mode=mode)}
-            with self._processes([name for name in alive if name not in failed], mode) as running:
-                self._parity(running, rows["parity"], mode)
-                rounds.measure(running, cells, mode, self.samples, self.seconds_per_mode, say)
+            if not rounds.enough(*rounds.progress(self.samples, mode), self.seconds_per_mode):
+                failed = {failure["peer"] for failure in self.samples.of("failure", mode=mode)}
+                with self._processes([name for name in alive if name not in failed], mode) as running:
+                    self._parity(running, rows["parity"], mode)
+                    rounds.measure(running, cells, mode, self.samples, self.seconds_per_mode, say)
             self._peaks()
         write_json(self.out / RESULTS, self._results())
 
@@ -130,10 +131,15 @@ def child(what: str, module: str, *arguments: str) -> None:
     )
     assert done.stderr is not None
     last = ""
-    for line in done.stderr:
-        if line.strip():
-            last = line.strip()
-            say(last)
+    try:
+        for line in done.stderr:
+            if line.strip():
+                last = line.strip()
+                say(last)
+    except BaseException:
+        done.terminate()  # whoever ended this process alone wants that one to end too
+        done.wait()
+        raise
     if code := done.wait():
         raise PeerError(last.removeprefix("error: ")[:600] or f"{what}: the process ended with exit code {code}")
 

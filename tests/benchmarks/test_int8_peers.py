@@ -10,22 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks import int8_peers
-from benchmarks.int8_peers import ASSAY, FLOOR, MANY, ONE, OPENVINO, TORCH, calls_per_turn, cut, main, ratio, table
+from benchmarks.int8_peers import ASSAY, FLOOR, MANY, ONE, OPENVINO, TORCH, calls_per_turn, cut, main, table
 from benchmarks.peers import Ids, from_callers, one_at_a_time
-
-
-def test_a_ratio_is_taken_within_each_round_so_that_drift_between_rounds_cancels() -> None:
-    assert ratio([1.0, 10.0, 100.0], [2.0, 20.0, 200.0]) == (0.5, 0.5, 0.5)
-
-
-def test_a_ratio_is_the_median_round_with_the_least_and_the_greatest() -> None:
-    assert ratio([3.0, 1.0, 8.0], [2.0, 2.0, 2.0]) == (1.5, 0.5, 4.0)
-    assert str(ratio([3.0, 1.0, 8.0], [2.0, 2.0, 2.0])) == "1.50 (0.50..4.00)"
-
-
-def test_a_ratio_of_unequal_numbers_of_rounds_is_refused() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        ratio([1.0, 2.0], [1.0])
 
 
 def test_every_peer_gets_one_turn_a_round_and_takes_each_place_in_turn() -> None:

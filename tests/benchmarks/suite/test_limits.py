@@ -12,8 +12,9 @@ def test_the_operations_of_any_length_follow_from_those_of_three(tokens: int) ->
     def count(length: int) -> int:
         return 170_000_000 * length + 36_864 * length**2
 
-    probes = {str(length): count(length) for length in (16, 32, 64)}
-    assert operations(probes, tokens) == pytest.approx(count(tokens), rel=1e-6)
+    constant = 14_000_000_000  # what every call computes alike is no part of an answer
+    probes = {str(length): count(length) + constant for length in (16, 32, 64)}
+    assert operations(probes, tokens) == pytest.approx(count(tokens), rel=1e-5)
 
 
 def test_a_share_is_the_operations_done_over_those_that_the_time_allows() -> None:

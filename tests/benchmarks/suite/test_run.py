@@ -136,6 +136,20 @@ def test_an_interrupted_run_resumes_without_preparing_or_measuring_twice(
         assert analysis.ratio("assay-fp32", mode, "16" if mode == "latency" else "texts") is not None  # type: ignore[arg-type]
 
 
+def test_a_finished_run_resumes_to_its_report_and_starts_no_peer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    world.install(monkeypatch)
+    new_run(tmp_path / "run").measure()
+    before, taken = world.turns, turns(tmp_path / "run")
+    (tmp_path / "run" / RESULTS).unlink()
+    new_run(tmp_path / "run", resume=True).measure()
+    assert world.turns == before
+    assert turns(tmp_path / "run") == taken
+    assert (tmp_path / "run" / RESULTS).exists()
+
+
 def test_a_child_that_fails_gives_its_last_line(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PeerError, match="No module named"):
         runs.child("it", "benchmarks.no_such_module")
