@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="checkpoint folder, Hub id, osmosis, maxwell, or standin:osmosis"
     )
-    parser.add_argument("--peers", type=_words, metavar="A,B", help=f"of {', '.join(peers.PEERS)}; default: all")
-    parser.add_argument("--lengths", type=_numbers, default="16,32,64,128,256,512", metavar="N,N", help="tokens")
-    parser.add_argument("--batches", type=_numbers, default="1", metavar="N,N", help="rows of a request")
-    parser.add_argument("--modes", type=_words, default=",".join(MODES), metavar="M,M", help="of latency, throughput")
+    parser.add_argument("--peers", type=words, metavar="A,B", help=f"of {', '.join(peers.PEERS)}; default: all")
+    parser.add_argument("--lengths", type=integers, default="16,32,64,128,256,512", metavar="N,N", help="tokens")
+    parser.add_argument("--batches", type=integers, default="1", metavar="N,N", help="rows of a request")
+    parser.add_argument("--modes", type=words, default=",".join(MODES), metavar="M,M", help="of latency, throughput")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--minutes", type=float, default=20, help="of measuring, beyond preparation; default: 20")
     parser.add_argument("--baseline", default="torch-fp32", metavar="PEER", help="whose time is 1; default: torch-fp32")
@@ -181,9 +181,9 @@ def cell(length: int, batch: int) -> str:
     return str(length) if batch == 1 else f"{length} x {batch}"
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(word) for word in _words(text)]
+def integers(text: str) -> list[int]:
+    return [int(word) for word in words(text)]

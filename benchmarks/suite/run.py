@@ -134,13 +134,18 @@ def child(what: str, module: str, *arguments: str) -> None:
     try:
         for line in done.stderr:
             if line.strip():
+                # One line behind: the last one of a failure is the error, which is said where it is caught.
+                if last:
+                    say(last)
                 last = line.strip()
-                say(last)
     except BaseException:
         done.terminate()  # whoever ended this process alone wants that one to end too
         done.wait()
         raise
-    if code := done.wait():
+    code = done.wait()
+    if last and not code:
+        say(last)
+    if code:
         raise PeerError(last.removeprefix("error: ")[:600] or f"{what}: the process ended with exit code {code}")
 
 
