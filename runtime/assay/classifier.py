@@ -30,23 +30,24 @@ class Classifier(Model):
         Raises InputError for what is not a text, and for one longer than the model reads where the bundle refuses these
         and `truncate` is false; NumericalError where a logit is NaN or infinite.
         """
-        return self._predictions(self._single(text, text_pair, truncate)[None, :])[0]
+        return self.predictions(self._single(text, text_pair, truncate)[None, :])[0]
 
     def predict_batch(self, batch: object, *, truncate: bool = False) -> list[Prediction]:
         """One Prediction per row of `batch`, in its order; rows and errors are those of `logits`."""
-        return self._predictions(self.logits(batch, truncate=truncate))
+        return self.predictions(self.logits(batch, truncate=truncate))
 
-    def _scores(self, logits: Float32) -> Float32:
-        """Probabilities [n, labels] of `logits` [n, labels], by the bundle's activation."""
-        return sigmoid(logits) if self.manifest.activation == "sigmoid" else softmax(logits)
-
-    def _predictions(self, logits: Float32) -> list[Prediction]:
+    def predictions(self, logits: Float32) -> list[Prediction]:
+        """What `logits` [n, labels] mean, a Prediction a row."""
         predictions = []
         for row in self._scores(logits):
             best = int(row.argmax())  # the first of equals, as in transformers
             named = dict(zip(self.labels, row.tolist(), strict=True))
             predictions.append(Prediction(self.labels[best], float(row[best]), named))
         return predictions
+
+    def _scores(self, logits: Float32) -> Float32:
+        """Probabilities [n, labels] of `logits` [n, labels], by the bundle's activation."""
+        return sigmoid(logits) if self.manifest.activation == "sigmoid" else softmax(logits)
 
 
 def softmax(logits: Float32) -> Float32:

@@ -8,14 +8,14 @@ import numpy.typing as npt
 
 from assay.batching import TOKENS_PER_CALL, group
 from assay.bundle import Bundle, Choice
-from assay.errors import AssayError, NumericalError
+from assay.errors import AssayError, InputError, NumericalError
 from assay.manifest import Manifest
 from assay.pipeline import PipelineAnswer, check_top_k, nest, read_inputs
 from assay.session import Session
 from assay.tokenization import BundleTokenizer, Tokens
 from assay.validation import Row, check_batch, check_flag, check_single
 
-__all__ = ["Model"]
+__all__ = ["Float32", "Model", "not_finite"]
 
 Float32 = npt.NDArray[np.float32]
 
@@ -88,6 +88,10 @@ class Model:
         """Build what calls of `length` tokens need on TensorRT. Gives whether it was not there. For assay warmup."""
         return self._open().build(length)
 
+    def encode(self, rows: Sequence[Row], *, truncate: bool) -> list[Tokens | InputError]:
+        """The tokens of rows that validation.py has seen, or why the model does not read one. For streaming.py."""
+        return self._tokenizer.encode_each(rows, truncate)
+
     def close(self) -> None:
         """Let go of the session and its memory. Runs under way in other threads finish; later ones raise AssayError."""
         self._session = None
@@ -137,12 +141,16 @@ class Model:
 
 def _refuse_non_finite(logits: Float32, single: bool) -> None:
     finite = np.isfinite(logits).all(axis=1)
-    if finite.all():
-        return
-    row = int(np.argmin(finite))
-    where = "the text" if single else f"row {row}"
-    raise NumericalError(
-        f"{where} gave the logits {logits[row].tolist()}, expected finite numbers; use the variant 'fp32', and "
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise not_finite(logits[row], None if single else row)
+
+
+def not_finite(logits: Float32, row: int | None) -> NumericalError:
+    """The error of a row whose `logits` [labels] are NaN or infinite; None for a text of its own."""
+    where = "the text" if row is None else f"row {row}"
+    return NumericalError(
+        f"{where} gave the logits {logits.tolist()}, expected finite numbers; use the variant 'fp32', and "
         "check the checkpoint with assay verify",
-        row=None if single else row,
+        row=row,
     )

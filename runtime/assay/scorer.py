@@ -48,6 +48,10 @@ class Scorer(Model):
         limits = self._limits(scale)
         return _apply(self.logits(batch, truncate=truncate)[:, 0], limits)
 
+    def scores(self, logits: Float32, scale: Sequence[float] | None = None) -> Float32:
+        """The scores, float32 [n], that `logits` [n, 1] mean; `scale` and errors as `score`."""
+        return _apply(logits[:, 0], self._limits(scale))
+
     def evol_complexity(self, text: str, *, truncate: bool = False) -> int:
         """The DEITA Evol-Complexity of one text, 1 to 6: rescaled, clamped and rounded half to even, as on the card.
 
@@ -60,6 +64,10 @@ class Scorer(Model):
         """The Evol-Complexity scores, int64 [n], of n rows in their order."""
         limits = self._evol_limits()
         return np.rint(_apply(self.logits(batch, truncate=truncate)[:, 0], limits)).astype(np.int64)
+
+    def evol_complexities(self, logits: Float32) -> npt.NDArray[np.int64]:
+        """The Evol-Complexity scores, int64 [n], that `logits` [n, 1] mean. Raises BundleError as `evol_complexity`."""
+        return np.rint(_apply(logits[:, 0], self._evol_limits())).astype(np.int64)
 
     def _scores(self, logits: Float32) -> Float32:
         """The logits themselves: a regression head's output is its score."""

@@ -72,14 +72,26 @@ class BundleTokenizer:
         `rows` have passed validation.py. `first` is the index of rows[0] in the caller's batch, or None where the call
         is for one text. Raises InputError for a row that is too long where the bundle refuses and `truncate` is false.
         """
-        tokens: list[Tokens] = []
+        return [
+            self._limited(encoding, truncate, None if first is None else first + position)
+            for position, encoding in enumerate(self._encodings(rows))
+        ]
+
+    def encode_each(self, rows: Sequence[Row], truncate: bool) -> list[Tokens | InputError]:
+        """As `encode`, with the error in the place of a row that has one."""
+        tokens: list[Tokens | InputError] = []
+        for encoding in self._encodings(rows):
+            try:
+                tokens.append(self._limited(encoding, truncate, None))
+            except InputError as error:
+                tokens.append(error)
+        return tokens
+
+    def _encodings(self, rows: Sequence[Row]) -> Iterator[Any]:
         for piece in _pieces(rows):
             with _library_errors("tokenizer.json cannot encode this text"):
                 encodings = self._tokenizer.encode_batch_fast([_as_transformers(row) for row in piece])
-            for encoding in encodings:
-                index = None if first is None else first + len(tokens)
-                tokens.append(self._limited(encoding, truncate, index))
-        return tokens
+            yield from encodings
 
     def _limited(self, encoding: Any, truncate: bool, index: int | None) -> Tokens:
         where = "the text" if index is None else f"row {index}"
