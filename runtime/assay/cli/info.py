@@ -83,7 +83,8 @@ def _picks(bundle: Bundle) -> Iterator[tuple[str, str]]:
 def _graph(graph: "Graph", manifest: "Manifest") -> str:
     size = _megabytes(manifest.files[name].size for name in graph.files)
     if isinstance(graph.parity.get("summary"), str):
-        return f"{graph.file}, {size}, {graph.parity['summary']}"
+        shared = f"; rows share calls of up to {graph.tokens_per_call} tokens" if graph.tokens_per_call > 1 else ""
+        return f"{graph.file}, {size}, {graph.parity['summary']}{shared}"
     delta, threshold = graph.parity.get("max_abs_delta"), graph.parity.get("threshold")
     parity = f", max |delta logit| {delta:.2g}" if isinstance(delta, int | float) else ""
     limit = f" of {threshold:.2g} allowed" if parity and isinstance(threshold, int | float) else ""
