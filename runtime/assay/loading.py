@@ -3,10 +3,11 @@
 import logging
 import os
 
-from assay.bundle import Bundle, Choice, open_bundle
+from assay.bundle import Bundle, Choice
 from assay.classifier import Classifier
 from assay.devices import Device, parse_device
 from assay.errors import BundleError, InputError, ProviderError
+from assay.hub import open_bundle
 from assay.provider_options import GpuOptions
 from assay.scorer import Scorer
 from assay.session import GraphSession, Session
@@ -29,8 +30,11 @@ def load(
     verify: bool = True,
     gpu_memory: int | None = None,
     cuda_graphs: bool = False,
+    *,
+    revision: str | None = None,
+    local_files_only: bool = False,
 ) -> Classifier | Scorer:
-    """Load the bundle in the folder `path`: a Classifier or, for a regression bundle, a Scorer.
+    """Load the bundle in the folder `path`, or of that name on the Hub: a Classifier or, for a regression, a Scorer.
 
     device: "cpu", "cuda", "cuda:N" or "tensorrt". What was asked for loads, or the call fails. "auto" is the first GPU
         on CUDA where that loads, else the CPU, and is logged; never TensorRT, whose engines take minutes to build.
@@ -41,6 +45,8 @@ def load(
         TensorRT always checks: its engines are kept by these hashes.
     gpu_memory: bytes that CUDA's arena may take; by default all there is.
     cuda_graphs: on CUDA, capture a run of each shape and replay it. Batches are padded to powers of two then.
+    revision, local_files_only: of a bundle on the Hub ("org/name", where no such folder is here): the branch, tag or
+        commit, and whether only the Hub's cache is used. See docs/hub.md.
 
     Raises InputError for an option of the wrong type, BundleError where the bundle is missing, damaged or lacks the
     variant, ProviderError where the device's execution provider is missing, did not load, or left work to the CPU.
@@ -52,7 +58,7 @@ def load(
     count = _check_threads(threads)
     check_flag(verify, "verify")
     options = _check_gpu_options(target, gpu_memory, cuda_graphs)
-    bundle = open_bundle(path)
+    bundle = open_bundle(path, revision, local_files_only)
     if from_auto:
         return _load_auto(bundle, variant, count, verify, options)
     choice = bundle.choose(variant, target.kind)
@@ -70,6 +76,7 @@ def load_choice(
 ) -> Classifier | Scorer:
     """Load one particular graph of an open bundle. Raises as `load`."""
     names = bundle.needed(choice)
+    bundle.obtain(names)
     # An engine is kept under the hashes of what it was built from, so for TensorRT they have to be true.
     if verify or device.kind == "tensorrt":
         bundle.check_hashes(names)
@@ -88,6 +95,8 @@ def load_choice(
         "threads": threads,
         "why": {"device": why_device, "variant": choice.why},
     }
+    if bundle.revision is not None:
+        info["revision"] = bundle.revision
     if session.nodes:
         info["nodes"] = session.nodes
     kind = Scorer if manifest.task == "regression" else Classifier
