@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,11 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 from urllib.parse import unquote
+
+import huggingface_hub
+import huggingface_hub.constants
+import huggingface_hub.file_download
+import pytest
 
 LARGE = (".safetensors", ".onnx", "_data")  # what the real Hub keeps outside git
 
@@ -110,6 +116,29 @@ def serve() -> Iterator[Hub]:
         hub.stop()
 
 
+def ask(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Point this process's huggingface_hub at the server, with an empty cache in `folder`, no token and no pauses.
+
+    It reads its variables once, when it is imported. Gives the cache.
+    """
+    for name, value in {
+        "ENDPOINT": hub.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(folder / "cache"),
+        "HF_TOKEN_PATH": str(folder / "no token"),
+        "HF_HUB_OFFLINE": False,
+        "DOWNLOAD_CHUNK_SIZE": 64,
+    }.items():
+        for module in (huggingface_hub.constants, huggingface_hub.file_download):
+            if hasattr(module, name):  # file_download took some by name as it was imported
+                monkeypatch.setattr(module, name, value)
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    return folder / "cache"
+
+
 def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -126,10 +155,10 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: object) -> None:
             pass
 
-        def do_HEAD(self) -> None:  # noqa: N802
+        def do_HEAD(self) -> None:
             self._answer()
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self._answer()
 
         def _answer(self) -> None:

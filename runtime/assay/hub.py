@@ -114,8 +114,8 @@ def fetch(
     """
     if _NAME.fullmatch(path) is None or os.path.lexists(path):
         raise InputError(
-            f"{path}: is {'a local path' if os.path.lexists(path) else 'no name of the Hub'}, expected organisation/name "
-            "of a bundle on the Hub; a local folder is checked with: assay verify"
+            f"{path}: is {'a local path' if os.path.lexists(path) else 'no name of the Hub'}, expected the name of a "
+            "bundle on the Hub (organisation/name); a local folder is checked with: assay verify"
         )
     opened = _open(path, revision or "main", local_files_only=False, mend=True)
     choice = opened.choose(variant, device)
@@ -152,8 +152,8 @@ def _open(name: str, revision: str, local_files_only: bool, mend: bool) -> HubBu
     if manifest is None:
         raise BundleError(
             f"{name}: no such folder here, and revision {revision} is not in the Hub's cache "
-            f"{hub.constants.HF_HUB_CACHE} ({offline}); check the path, or fetch it first, where the Hub can be reached: "
-            f"assay fetch {name}"
+            f"{hub.constants.HF_HUB_CACHE} ({offline}); check the path, or fetch it first, where the Hub can be "
+            f"reached: assay fetch {name}"
         )
     commit = manifest.parent.name
     if offline and not local_files_only and not hub.constants.HF_HUB_OFFLINE:

@@ -66,15 +66,17 @@ def explain(error: Exception, name: str, revision: str, file: str) -> AssayError
                 f"it with: assay export {name} --out DIR"
             )
         return BundleError(
-            f"{at}: {file}, which its {MANIFEST_NAME} lists, is not on the Hub; ask for another revision, or upload the "
-            "whole bundle again"
+            f"{at}: {file}, which its {MANIFEST_NAME} lists, is not on the Hub; ask for another revision, or upload "
+            "the whole bundle again"
         )
     if status == 403:
-        return BundleError(f"{name}: these credentials may not read it on the Hub ({said}); ask its owner, or {_LOG_IN}")
+        return BundleError(
+            f"{name}: these credentials may not read it on the Hub ({said}); ask its owner, or {_LOG_IN}"
+        )
     if isinstance(error, OSError) and error.errno in _FULL:
         return BundleError(
             f"{at}: no space left for {file} in the Hub's cache {constants.HF_HUB_CACHE}; free some, or name another "
-            "folder in the variable HF_HOME; the download goes on where it stopped"
+            "folder in the variable HF_HOME"
         )
     if status is None and _is_of_the_disk(error):
         return BundleError(
@@ -87,7 +89,8 @@ def explain(error: Exception, name: str, revision: str, file: str) -> AssayError
             "HF_ENDPOINT"
         )
     return BundleError(
-        f"{at}: {file} could not be downloaded ({said}); check the network and run it again: it goes on where it stopped"
+        f"{at}: {file} could not be downloaded ({said}); check the network and run it again: the files that have "
+        "arrived are kept"
     )
 
 

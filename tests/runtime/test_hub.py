@@ -7,14 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 import huggingface_hub.constants
-import huggingface_hub.file_download
 import pytest
 
 import assay
@@ -50,29 +48,15 @@ def server() -> Iterator[Hub]:
 
 @pytest.fixture
 def cache(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of huggingface_hub, which asks the server, waits for nothing and has no token."""
-    for name, value in {
-        "ENDPOINT": server.url,
-        "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
-        "HF_HUB_CACHE": str(tmp_path / "cache"),
-        "HF_TOKEN_PATH": str(tmp_path / "no token"),
-        "HF_HUB_OFFLINE": False,
-        "DOWNLOAD_CHUNK_SIZE": 64,
-    }.items():
-        monkeypatch.setattr(huggingface_hub.constants, name, value)
-        if hasattr(huggingface_hub.file_download, name):  # which took some by name as it was imported
-            monkeypatch.setattr(huggingface_hub.file_download, name, value)
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    """An empty cache of huggingface_hub, which asks the server."""
+    cache = hub_server.ask(server, tmp_path, monkeypatch)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    return tmp_path / "cache"
+    return cache
 
 
-@pytest.fixture
-def commit(server: Hub, cache: Path, folder: Path) -> str:
+@pytest.fixture(autouse=True)
+def commit(server: Hub, cache: Path, folder: Path) -> str:  # noqa: ARG001
     """The bundle as NAME on the Hub; the id of its commit."""
     return server.add(NAME, folder)
 
@@ -122,15 +106,13 @@ def test_a_bundle_of_the_hub_answers_as_its_folder_does(commit: str, folder: Pat
 
 
 @pytest.mark.parametrize(("variant", "files"), [("auto", INT8), ("int8", INT8), ("fp32", FP32)])
-def test_only_the_files_of_the_chosen_variant_are_asked_for(
-    commit: str, server: Hub, variant: str, files: list[str]
-) -> None:
+def test_only_the_files_of_the_chosen_variant_are_asked_for(server: Hub, variant: str, files: list[str]) -> None:
     load(variant=variant)
     assert sorted(server.files()) == sorted(COMMON + files)
     assert set(server.files("HEAD")) == set(COMMON + files)
 
 
-def test_the_second_load_asks_only_which_commit_it_is(commit: str, server: Hub) -> None:
+def test_the_second_load_asks_only_which_commit_it_is(server: Hub) -> None:
     load()
     server.forget()
     load()
@@ -144,7 +126,7 @@ def test_a_commit_that_is_in_the_cache_is_loaded_without_a_request(commit: str, 
     assert server.requests == []
 
 
-def test_a_branch_and_a_tag_are_revisions(commit: str, server: Hub, folder: Path, tmp_path: Path) -> None:
+def test_a_branch_and_a_tag_are_revisions(commit: str, server: Hub, tmp_path: Path) -> None:
     other = server.add(NAME, newer(tmp_path))
     server.models[NAME].refs["v1"] = commit
     assert load(revision="v1").info["revision"] == commit
@@ -165,7 +147,7 @@ def test_a_branch_that_moves_between_two_files_mixes_no_revisions(
     assert second.predict(*ROW) == load(moved).predict(*ROW)
 
 
-def test_device_auto_downloads_what_the_device_it_takes_needs(commit: str, server: Hub) -> None:
+def test_device_auto_downloads_what_the_device_it_takes_needs(server: Hub) -> None:
     assert load(device="auto").info["device"] == "cpu"
     assert sorted(server.files()) == sorted(COMMON + INT8)
 
@@ -173,7 +155,7 @@ def test_device_auto_downloads_what_the_device_it_takes_needs(commit: str, serve
 # Broken downloads
 
 
-def test_a_download_that_breaks_off_is_resumed_where_it_stopped(commit: str, server: Hub, folder: Path) -> None:
+def test_a_download_that_breaks_off_is_resumed_where_it_stopped(server: Hub, folder: Path) -> None:
     data = "onnx/model_int8.onnx_data"
     server.cuts[data] = [200, 130]
     assert load().predict(*ROW) == load(folder).predict(*ROW)
@@ -182,21 +164,22 @@ def test_a_download_that_breaks_off_is_resumed_where_it_stopped(commit: str, ser
     assert second < third <= second + 130
 
 
-def test_a_download_that_never_comes_to_its_end_is_an_error_and_resumed_by_the_next(
-    commit: str, server: Hub, folder: Path
+def test_a_download_that_never_comes_to_its_end_is_an_error_and_what_arrived_is_kept(
+    server: Hub, folder: Path, cache: Path
 ) -> None:
     data = "onnx/model_int8.onnx_data"
     server.cuts[data] = [100] + 50 * [0]
-    refusal(BundleError, NAME, data, "could not be downloaded", "it goes on where it stopped")
+    refusal(BundleError, NAME, data, "could not be downloaded", "the files that have arrived are kept")
+    part = any(cache.rglob("*.incomplete"))  # recent versions of huggingface_hub keep no part of a file
     server.cuts.clear()
     server.forget()
     assert load().predict(*ROW) == load(folder).predict(*ROW)
-    assert server.ranges(data)[0] > 0
+    assert (server.ranges(data)[0] > 0) == part
     assert "config.json" not in server.files()  # had arrived before
 
 
 def test_a_part_in_the_cache_that_is_longer_than_the_file_is_thrown_away(
-    commit: str, server: Hub, folder: Path, cache: Path
+    server: Hub, folder: Path, cache: Path
 ) -> None:
     data = "onnx/model_int8.onnx_data"
     server.cuts[data] = [100] + 50 * [0]
@@ -250,7 +233,7 @@ def test_the_variable_of_huggingface_hub_for_no_network_is_heeded(
     assert server.requests == []
 
 
-def test_what_is_not_in_the_cache_is_an_error_that_says_how_to_get_it(commit: str, server: Hub, cache: Path) -> None:
+def test_what_is_not_in_the_cache_is_an_error_that_says_how_to_get_it(server: Hub, cache: Path) -> None:
     words = ("no such folder here", str(cache), "local_files_only is set", f"assay fetch {NAME}")
     refusal(BundleError, *words, local_files_only=True)
     load()
@@ -264,14 +247,14 @@ def test_what_is_not_in_the_cache_is_an_error_that_says_how_to_get_it(commit: st
 # What the Hub refuses
 
 
-def test_a_model_that_is_not_there_is_an_error(commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("no such folder here", "the Hub has no model of this name", "hf auth login")
     refusal(BundleError, *words, name="no/such")
     monkeypatch.setenv("HF_TOKEN", "hf_x")
     refusal(BundleError, *words, name="no/such")
 
 
-def test_a_revision_that_is_not_there_is_an_error(commit: str) -> None:
+def test_a_revision_that_is_not_there_is_an_error() -> None:
     refusal(BundleError, NAME, "has no revision v9 on the Hub", revision="v9")
     refusal(BundleError, NAME, f"has no revision {'0' * 40} on the Hub", revision="0" * 40)
 
@@ -287,7 +270,7 @@ def test_a_restricted_model_is_an_error_with_and_without_a_token(
     assert load(local_files_only=True).info["revision"] == commit
 
 
-def test_a_model_without_a_manifest_is_sent_to_export(server: Hub, cache: Path, tmp_path: Path) -> None:
+def test_a_model_without_a_manifest_is_sent_to_export(server: Hub, tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "config.json").write_text("{}")
     server.add("acme/checkpoint", tmp_path / "checkpoint")
@@ -300,18 +283,18 @@ def test_a_file_that_was_not_uploaded_is_an_error(commit: str, server: Hub) -> N
     refusal(BundleError, NAME, "tokenizer.json", "is not on the Hub", "upload the whole bundle")
 
 
-def test_a_variant_that_is_not_there_is_an_error_that_does_not_send_into_the_cache(commit: str) -> None:
+def test_a_variant_that_is_not_there_is_an_error_that_does_not_send_into_the_cache() -> None:
     message = refusal(BundleError, "has no variant fp16", "it has fp32", "or for a revision with fp16", variant="fp16")
     assert "--out" not in message
 
 
 @pytest.mark.parametrize("name", ["a--b/c", "a..b/c", "a/b.", "a/" + "b" * 97])
-def test_what_the_hub_takes_for_no_name_is_refused_without_asking(commit: str, server: Hub, name: str) -> None:
+def test_what_the_hub_takes_for_no_name_is_refused_without_asking(server: Hub, name: str) -> None:
     refusal(InputError, "no name for the Hub", name=name)
     assert server.requests == []
 
 
-def test_a_server_that_is_not_the_hub_is_an_error(commit: str, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_not_the_hub_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     metadata = huggingface_hub.get_hf_file_metadata
 
     def plain(*args: Any, **options: Any) -> Any:
@@ -340,7 +323,7 @@ def test_a_file_that_was_tampered_with_on_the_hub_is_refused(
 @pytest.mark.parametrize("file", [INT8[1], FP32[0], "tokenizer.json"])
 @pytest.mark.parametrize("as_link", [True, False])
 def test_what_is_damaged_in_the_cache_is_refused_and_the_cure_of_the_message_works(
-    commit: str, folder: Path, file: str, as_link: bool, capsys: pytest.CaptureFixture[str]
+    folder: Path, file: str, as_link: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     variant = "fp32" if file in FP32 else "auto"
     path = Path(load(variant=variant).info["path"]) / file
@@ -369,12 +352,12 @@ def test_a_file_that_went_away_from_the_cache_is_downloaded_again(commit: str) -
     assert load().info["revision"] == commit
 
 
-def test_a_cache_that_cannot_be_written_is_an_error(commit: str, cache: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_an_error(cache: Path) -> None:
     cache.write_text("a file where a folder is meant")
     refusal(BundleError, str(cache), "cannot be written", "HF_HOME")
 
 
-def test_a_full_disk_is_an_error(commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -385,7 +368,7 @@ def test_a_full_disk_is_an_error(commit: str, monkeypatch: pytest.MonkeyPatch) -
 # Names
 
 
-def test_a_local_folder_comes_before_the_hub(commit: str, server: Hub, folder: Path) -> None:
+def test_a_local_folder_comes_before_the_hub(server: Hub, folder: Path) -> None:
     shutil.copytree(folder, NAME)
     assert load().info["path"] == NAME
     assert server.requests == []
@@ -403,13 +386,15 @@ def test_what_is_for_the_hub_is_refused_for_a_folder(pair_bundle: Path, options:
     "options",
     [{"revision": ""}, {"revision": " "}, {"revision": 3}, {"revision": b"main"}, {"local_files_only": None}],
 )
-def test_options_of_the_wrong_type_are_refused(commit: str, server: Hub, options: dict[str, Any]) -> None:
+def test_options_of_the_wrong_type_are_refused(server: Hub, options: dict[str, Any]) -> None:
     refusal(InputError, next(iter(options)), **options)
     assert server.requests == []
 
 
-@pytest.mark.parametrize("name", [Path(NAME), f"./{NAME}", f"{NAME}/", "a/b/c", "/a/b", "judge", "", "a b/c", "a/b\n", "../b"])
-def test_what_is_a_path_is_never_looked_up_on_the_hub(commit: str, server: Hub, name: Any) -> None:
+@pytest.mark.parametrize(
+    "name", [Path(NAME), f"./{NAME}", f"{NAME}/", "a/b/c", "/a/b", "judge", "", "a b/c", "a/b\n", "../b"]
+)
+def test_what_is_a_path_is_never_looked_up_on_the_hub(server: Hub, name: Any) -> None:
     with pytest.raises(BundleError) as caught:
         assay.load(name)
     assert "Hub" not in str(caught.value)
@@ -417,7 +402,7 @@ def test_what_is_a_path_is_never_looked_up_on_the_hub(commit: str, server: Hub, 
 
 
 @pytest.mark.parametrize("name", ["osmosis", "maxwell"])
-def test_the_name_of_a_checkpoint_is_sent_to_export(commit: str, server: Hub, name: str) -> None:
+def test_the_name_of_a_checkpoint_is_sent_to_export(server: Hub, name: str) -> None:
     refusal(BundleError, "no such folder", f"assay export {name} --out {name}", name=name)
     assert server.requests == []
 
@@ -486,22 +471,20 @@ def test_every_command_that_takes_a_bundle_takes_a_name_of_the_hub(
     assert server.requests == []
 
 
-def test_verify_fetches_and_checks_every_file(commit: str, server: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_fetches_and_checks_every_file(server: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", NAME]) == 0
     assert sorted(server.files()) == sorted(COMMON + INT8 + FP32)
     assert "9 files" in capsys.readouterr().out
 
 
-def test_a_scorer_of_the_hub_scores(
-    cache: Path, server: Hub, score_bundle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_scorer_of_the_hub_scores(server: Hub, score_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     server.add("acme/scorer", score_bundle)
     assert main(["score", "acme/scorer", "rain", "--evol"]) == 0
     assert 1 <= int(capsys.readouterr().out) <= 6
 
 
 def test_what_a_command_loads_is_the_commit_whose_manifest_it_read(
-    commit: str, server: Hub, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: Hub, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moved = newer(tmp_path)
     server.moves["tokenizer.json"] = lambda: server.add(NAME, moved)
@@ -510,7 +493,7 @@ def test_what_a_command_loads_is_the_commit_whose_manifest_it_read(
 
 
 def test_fetch_gets_one_variant_and_prints_the_folder(
-    commit: str, server: Hub, cache: Path, capsys: pytest.CaptureFixture[str]
+    commit: str, server: Hub, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fetch", NAME, "--variant", "fp32", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -529,16 +512,14 @@ def test_fetch_gets_one_variant_and_prints_the_folder(
     assert sorted(server.files()) == sorted(COMMON + FP32)
 
 
-def test_fetch_for_a_gpu_gets_what_a_gpu_takes(commit: str, server: Hub) -> None:
+def test_fetch_for_a_gpu_gets_what_a_gpu_takes(server: Hub) -> None:
     assert main(["fetch", NAME, "--device", "cuda"]) == 0
     assert sorted(server.files()) == sorted(COMMON + FP32)
 
 
 @pytest.mark.parametrize("name", ["here", "./acme/judge", "a/b/c", ""])
-def test_fetch_refuses_what_is_no_name_of_the_hub(
-    commit: str, server: Hub, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_fetch_refuses_what_is_no_name_of_the_hub(server: Hub, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("here").mkdir()
     assert main(["fetch", name]) == 1
-    assert "expected organisation/name" in capsys.readouterr().err
+    assert "(organisation/name)" in capsys.readouterr().err
     assert server.requests == []

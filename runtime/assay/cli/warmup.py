@@ -5,7 +5,16 @@ import contextlib
 import sys
 import time
 
-from assay.cli.options import UsageError, add_bundle, add_json, add_threads, add_variant, bundle_of, positive, print_json
+from assay.cli.options import (
+    UsageError,
+    add_bundle,
+    add_json,
+    add_threads,
+    add_variant,
+    bundle_of,
+    positive,
+    print_json,
+)
 from assay.errors import InputError
 
 HELP = "build the TensorRT engines of a bundle ahead of its first request (minutes per length)"
