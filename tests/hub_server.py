@@ -27,7 +27,7 @@ import pytest
 LARGE = (".safetensors", ".onnx", "_data")  # what the real Hub keeps outside git
 
 _INFO = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)(/revision/(?P<revision>.+))?")
-_TREE = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)/tree/(?P<revision>[^/?]+).*")
+_TREE = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)")
 _FILE = re.compile(r"/(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 _BLOB = re.compile(r"/cdn/(?P<digest>[0-9a-f]{64})")
 
@@ -51,7 +51,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: `file` is a path in the model, of the CDN's answers as well; `start` is where a range begins."""
+    """What was asked. `start` is where a range begins.
+
+    `file` is the path in the model, also where the CDN was asked for its bytes, and "" for what is no file.
+    """
 
     method: str
     path: str
@@ -67,6 +70,7 @@ class Hub:
         self.requests: list[Request] = []
         self.cuts: dict[str, list[int]] = {}  # file -> after how many bytes each of its next answers breaks off
         self.status: int | None = None  # every answer is this error
+        self.page: bytes | None = None  # every answer is this page, as those of a hotel's network
         self.moves: dict[str, Any] = {}  # file -> called once it was asked for: moves a branch between two files
         self.lock = Lock()
         self.connections: set[socket.socket] = set()
@@ -83,7 +87,9 @@ class Hub:
 
     def files(self, method: str = "GET") -> list[str]:
         """The files that were asked for with `method`, in the order of the requests, each once."""
-        return list(dict.fromkeys(request.file for request in self.requests if request.method == method))
+        return list(
+            dict.fromkeys(request.file for request in self.requests if request.method == method and request.file)
+        )
 
     def ranges(self, file: str) -> list[int]:
         """Where the answers for the bytes of `file` began."""
@@ -162,17 +168,19 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self._answer()
 
         def _answer(self) -> None:
-            path = unquote(self.path)
+            path = self.path.split("?")[0]
             if hub.status is not None:
                 return self._refuse(hub.status, "", "the server is unwell")
+            if hub.page is not None:
+                return self._send("", hub.page, {"Content-Type": "text/html"})
             if found := _BLOB.fullmatch(path):
                 return self._blob(found["digest"])
             if found := _FILE.fullmatch(path):
-                return self._file(found["name"], found["revision"], found["file"])
+                return self._file(found["name"], unquote(found["revision"]), unquote(found["file"]))
             if found := _TREE.fullmatch(path):
-                return self._tree(found["name"], found["revision"])
-            if found := _INFO.fullmatch(path.split("?")[0]):
-                return self._info(found["name"], found["revision"] or "main")
+                return self._tree(found["name"], unquote(found["revision"]))
+            if found := _INFO.fullmatch(path):
+                return self._info(found["name"], unquote(found["revision"] or "main"))
             return self._refuse(404, "", f"no such address: {path}")
 
         def _files(self, name: str, revision: str) -> tuple[str, dict[str, bytes]] | None:

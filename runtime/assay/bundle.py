@@ -132,7 +132,10 @@ class Bundle:
 
     def damaged(self, names: Iterable[str]) -> list[str]:
         """Those of `names` that are missing, or are not what the manifest says."""
-        return [name for name in names if self._size_problem(name) or self._hash_problem(name)]
+        names = list(names)
+        with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
+            problems = pool.map(lambda name: self._size_problem(name) or self._hash_problem(name), names)
+            return [name for name, problem in zip(names, problems, strict=True) if problem]
 
     def _report(self, problems: Iterable[str | None]) -> None:
         found = [problem for problem in problems if problem is not None]

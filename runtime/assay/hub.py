@@ -55,8 +55,8 @@ class HubBundle(Bundle):
         if missing and self.offline:
             raise BundleError(
                 f"{self.name}: {', '.join(missing)} of commit {self.commit} is not in the Hub's cache and cannot be "
-                f"downloaded ({self.offline}); fetch it first, where the Hub can be reached: "
-                f"assay fetch {self.name} --revision {self.commit}"
+                f"downloaded ({self.offline}); fetch it first, where the Hub can be reached, with --variant and "
+                f"--device as here: assay fetch {self.name} --revision {self.commit}"
             )
         for name in missing:
             _download(_client(self.name), self.name, name, self.commit)
@@ -71,9 +71,7 @@ class HubBundle(Bundle):
         return f"ask for one of these, or for a revision{asked}"
 
 
-def open_bundle(
-    path: str | os.PathLike[str], revision: str | None = None, local_files_only: bool = False
-) -> Bundle | HubBundle:
+def open_bundle(path: str | os.PathLike[str], revision: str | None = None, local_files_only: bool = False) -> Bundle:
     """The bundle in the folder `path` or, where there is none and `path` is a str like "org/name", that of the Hub.
 
     Of a bundle on the Hub only assay.json is downloaded here. Its revision (a branch, a tag or a commit; None is the
@@ -84,23 +82,22 @@ def open_bundle(
     Raises InputError for arguments that do not go together, BundleError where there is no such bundle,
     InstallationError where huggingface_hub is needed and is not there.
     """
-    if revision is not None and (not isinstance(revision, str) or not revision.strip()):
-        raise InputError(f"revision is {describe(revision)}, expected a branch, a tag or a commit on the Hub, or None")
+    _check_revision(revision)
     check_flag(local_files_only, "local_files_only")
     if not isinstance(path, str) or _NAME.fullmatch(path) is None or os.path.lexists(path):
+        if path in _CHECKPOINTS and not os.path.lexists(path):
+            raise BundleError(
+                f"{path}: no such folder; {path} is a checkpoint, of which a bundle is made with: "
+                f"assay export {path} --out {path}"
+            )
         if (revision is not None or local_files_only) and isinstance(path, str | os.PathLike):
             given = f"revision is {revision!r}" if revision is not None else "local_files_only is True"
             raise InputError(
                 f"{given}, which is for the Hub, and {os.fspath(path)!r} is a local path; leave it out, or give a str "
                 "like 'organisation/name' that is no path here"
             )
-        if path in _CHECKPOINTS and not os.path.lexists(path):
-            raise BundleError(
-                f"{path}: no such folder; {path} is a checkpoint, of which a bundle is made with: "
-                f"assay export {path} --out {path}"
-            )
         return bundle.open_bundle(path)
-    return _open(path, revision or "main", local_files_only, mend=False)
+    return _open(path, revision or "main", local_files_only, fetching=False)
 
 
 def fetch(
@@ -112,12 +109,13 @@ def fetch(
     and the files that were checked. Raises as `open_bundle`, and BundleError where the Hub's own files do not go with
     its assay.json.
     """
+    _check_revision(revision)
     if _NAME.fullmatch(path) is None or os.path.lexists(path):
         raise InputError(
             f"{path}: is {'a local path' if os.path.lexists(path) else 'no name of the Hub'}, expected the name of a "
             "bundle on the Hub (organisation/name); a local folder is checked with: assay verify"
         )
-    opened = _open(path, revision or "main", local_files_only=False, mend=True)
+    opened = _open(path, revision or "main", local_files_only=False, fetching=True)
     choice = opened.choose(variant, device)
     needed = opened.needed(choice)
     opened.obtain(needed)
@@ -135,59 +133,68 @@ def fetch(
     return opened, choice, there
 
 
-def _open(name: str, revision: str, local_files_only: bool, mend: bool) -> HubBundle:
-    """Resolve the revision and read assay.json; with `mend`, one that is damaged in the cache is downloaded again."""
+def _check_revision(revision: object) -> None:
+    if revision is not None and (not isinstance(revision, str) or not revision.strip()):
+        raise InputError(f"revision is {describe(revision)}, expected a branch, a tag or a commit on the Hub, or None")
+
+
+def _open(name: str, revision: str, local_files_only: bool, fetching: bool) -> HubBundle:
+    """Resolve the revision and read assay.json.
+
+    When `fetching`, an assay.json that is damaged in the cache is downloaded again, and a Hub that cannot be reached is
+    an error, unless the revision is a commit that is in the cache.
+    """
     hub = _client(name)
-    offline = "local_files_only is set" if local_files_only else ""
-    if not offline and hub.constants.HF_HUB_OFFLINE:
-        offline = "HF_HUB_OFFLINE is set"
+    offline = ""
+    if local_files_only or hub.constants.HF_HUB_OFFLINE:
+        offline = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
+        if fetching:
+            raise BundleError(f"{name}: {offline}, so that nothing can be fetched; unset it")
     manifest = _cached(hub, name, revision)
     if not offline and (manifest is None or _COMMIT.fullmatch(revision) is None):
-        commit, offline = _resolve(hub, name, revision, is_cached=manifest is not None)
-        if not offline and (manifest is None or manifest.parent.name != commit):
-            # Asked for by the branch's name, so that the cache notes where the branch is, for use without a network.
-            manifest = _download(hub, name, MANIFEST_NAME, revision)
-            if manifest.parent.name != commit:  # the branch has moved since
-                manifest = _download(hub, name, MANIFEST_NAME, commit)
+        commit, offline = _resolve(hub, name, revision, may_use_cache=manifest is not None and not fetching)
+        if offline and manifest is not None:
+            _LOG.warning("%s: %s; using commit %s from the cache", name, offline, manifest.parent.name)
+        elif manifest is None or manifest.parent.name != commit:
+            # By the commit: asked for by a branch that just moves, one commit's name could get another's content.
+            manifest = _download(hub, name, MANIFEST_NAME, commit)
+            if revision != commit:
+                # The cache now notes where the branch is, for use without a network.
+                _download(hub, name, MANIFEST_NAME, revision)
     if manifest is None:
         raise BundleError(
             f"{name}: no such folder here, and revision {revision} is not in the Hub's cache "
             f"{hub.constants.HF_HUB_CACHE} ({offline}); check the path, or fetch it first, where the Hub can be "
-            f"reached: assay fetch {name}"
+            f"reached: assay fetch {name} --revision {revision}"
         )
     commit = manifest.parent.name
-    if offline and not local_files_only and not hub.constants.HF_HUB_OFFLINE:
-        _LOG.warning("%s: %s; using commit %s from the cache", name, offline, commit)
     try:
         content = read(manifest)
     except BundleError as error:
-        if not mend or offline:
-            raise BundleError(f"{error}; a damaged copy in the cache is replaced by: assay fetch {name}") from error
+        if not fetching:
+            raise BundleError(
+                f"{error}; a damaged copy in the cache is replaced by: assay fetch {name} --revision {commit}"
+            ) from error
         manifest = _replace(hub, name, MANIFEST_NAME, commit, manifest)
         content = read(manifest)
     return HubBundle(manifest.parent, content, name, commit, offline)
 
 
-def _resolve(hub: Any, name: str, revision: str, is_cached: bool) -> tuple[str, str]:
-    """The commit of `revision`, asked of the Hub, and ""; or "" and why it could not be reached, if `is_cached`.
+def _resolve(hub: Any, name: str, revision: str, may_use_cache: bool) -> tuple[str, str]:
+    """The commit of `revision`, asked of the Hub, and ""; or "" and why it cannot be reached, if `may_use_cache`.
 
     A Hub that answers, but not with a commit, is an error whatever is in the cache: it may have withdrawn the model.
     """
     from assay import hub_errors
 
-    url = hub.hf_hub_url(name, MANIFEST_NAME, revision=revision)
     try:
-        metadata = hub.get_hf_file_metadata(url, timeout=hub.constants.HF_HUB_ETAG_TIMEOUT)
+        # Not get_hf_file_metadata: huggingface_hub 0.36 asks that for 24 seconds where nobody answers.
+        commit = hub.HfApi().model_info(name, revision=revision, timeout=hub.constants.HF_HUB_ETAG_TIMEOUT).sha
     except Exception as error:  # see hub_errors: what transports raise has no common base
-        if is_cached and hub_errors.is_unreachable(error):
+        if may_use_cache and hub_errors.is_unreachable(error):
             return "", f"the Hub cannot be reached: {one_line(error, 200)}"
         raise hub_errors.explain(error, name, revision, MANIFEST_NAME) from error
-    if metadata.commit_hash is None:
-        raise BundleError(
-            f"{name}: what answers at {hub.constants.ENDPOINT} is not the Hub (no X-Repo-Commit in its answer); check "
-            "HF_ENDPOINT and the proxy"
-        )
-    return str(metadata.commit_hash), ""
+    return str(commit), ""
 
 
 def _cached(hub: Any, name: str, revision: str) -> Path | None:
@@ -203,7 +210,9 @@ def _download(hub: Any, name: str, file: str, revision: str, force: bool = False
     """One file into the cache; a download that breaks off is resumed, after a pause that grows by a second."""
     from assay import hub_errors
 
-    for tried in range(1, _TRIES + 1):
+    tried = 0
+    while True:
+        tried += 1
         try:
             return Path(hub.hf_hub_download(name, file, revision=revision, force_download=force))
         except Exception as error:  # see hub_errors: what transports raise has no common base
@@ -211,9 +220,8 @@ def _download(hub: Any, name: str, file: str, revision: str, force: bool = False
                 raise hub_errors.explain(error, name, revision, file) from error
             _LOG.warning("%s: download of %s broke off (%s); resuming it", name, file, one_line(error, 200))
             # What is forced starts from the beginning: for a part in the cache that is none of this file.
-            force = hub_errors.is_of_another_file(error)
+            force = force or hub_errors.is_no_part(error)
             time.sleep(tried - 1)
-    raise AssertionError
 
 
 def _replace(hub: Any, name: str, file: str, commit: str, path: Path) -> Path:

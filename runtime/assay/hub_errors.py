@@ -11,7 +11,7 @@ from typing import Any
 from assay.errors import AssayError, BundleError, InputError, one_line
 from assay.manifest import MANIFEST_NAME
 
-__all__ = ["explain", "is_broken_off", "is_of_another_file", "is_unreachable"]
+__all__ = ["explain", "is_broken_off", "is_no_part", "is_unreachable"]
 
 _LOG_IN = "log in (hf auth login, or the variable HF_TOKEN)"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -26,12 +26,19 @@ def is_unreachable(error: Exception) -> bool:
 
 
 def is_broken_off(error: Exception) -> bool:
-    """Whether a download failed in a way that trying again may mend."""
-    return is_unreachable(_first_cause(error)) or is_of_another_file(error)
+    """Whether a download broke off, or what the cache has of the file is no part of it, so that another try may do.
+
+    False where the first request for a file had no answer: huggingface_hub has tried that again by itself.
+    """
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return False
+    return is_unreachable(error) or is_no_part(error)
 
 
-def is_of_another_file(error: Exception) -> bool:
-    """Whether the Hub finds the part that the cache has of a file longer than the file (HTTP 416)."""
+def is_no_part(error: Exception) -> bool:
+    """Whether what the cache has of a file is longer than the file (HTTP 416)."""
     return _status(error) == 416
 
 
@@ -82,6 +89,11 @@ def explain(error: Exception, name: str, revision: str, file: str) -> AssayError
         return BundleError(
             f"{at}: the Hub's cache {constants.HF_HUB_CACHE} cannot be written ({one_line(error, 300)}); make it "
             "writable, or name another folder in the variable HF_HOME"
+        )
+    if status is None and isinstance(error, ValueError):  # no URL, or an answer that is no JSON
+        return BundleError(
+            f"{name}: no such folder here, and what {constants.ENDPOINT} names is not the Hub ({said}); check the "
+            "path, HF_ENDPOINT and the proxy"
         )
     if file == MANIFEST_NAME and is_unreachable(error):
         return BundleError(

@@ -116,7 +116,7 @@ def test_a_revision_of_an_adapter_that_is_no_name_is_refused(server: Hub, base: 
 
 def test_only_what_a_checkpoint_needs_is_downloaded_and_nothing_pickled(full: str, server: Hub) -> None:
     assert resolve(FULL).revision == full
-    assert sorted(file for file in server.files() if file) == [
+    assert sorted(server.files()) == [
         "config.json",
         "model.safetensors",
         "tokenizer.json",

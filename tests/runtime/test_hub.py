@@ -116,7 +116,9 @@ def test_the_second_load_asks_only_which_commit_it_is(server: Hub) -> None:
     load()
     server.forget()
     load()
-    assert [(request.method, request.file) for request in server.requests] == [("HEAD", "assay.json")]
+    assert [(request.method, request.path) for request in server.requests] == [
+        ("GET", f"/api/models/{NAME}/revision/main")
+    ]
 
 
 def test_a_commit_that_is_in_the_cache_is_loaded_without_a_request(commit: str, server: Hub) -> None:
@@ -128,8 +130,9 @@ def test_a_commit_that_is_in_the_cache_is_loaded_without_a_request(commit: str, 
 
 def test_a_branch_and_a_tag_are_revisions(commit: str, server: Hub, tmp_path: Path) -> None:
     other = server.add(NAME, newer(tmp_path))
-    server.models[NAME].refs["v1"] = commit
+    server.models[NAME].refs |= {"v1": commit, "refs/pr/1": commit}
     assert load(revision="v1").info["revision"] == commit
+    assert load(revision="refs/pr/1").info["revision"] == commit
     assert load().info["revision"] == other
     assert load(revision="v1").predict(*ROW) != load().predict(*ROW)
 
@@ -294,15 +297,11 @@ def test_what_the_hub_takes_for_no_name_is_refused_without_asking(server: Hub, n
     assert server.requests == []
 
 
-def test_a_server_that_is_not_the_hub_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    metadata = huggingface_hub.get_hf_file_metadata
-
-    def plain(*args: Any, **options: Any) -> Any:
-        found = metadata(*args, **options)
-        return type("Metadata", (), {"commit_hash": None, "etag": found.etag})
-
-    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", plain)
-    refusal(BundleError, "is not the Hub", "HF_ENDPOINT")
+def test_a_server_that_is_not_the_hub_is_an_error(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.page = b"<html>Welcome to our hotel</html>"
+    refusal(BundleError, f"what {server.url} names is not the Hub", "HF_ENDPOINT", "the proxy")
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "nonsense")
+    refusal(BundleError, "HF_ENDPOINT")
 
 
 # Damage
@@ -336,6 +335,15 @@ def test_what_is_damaged_in_the_cache_is_refused_and_the_cure_of_the_message_wor
     assert main(command) == 0
     assert file in capsys.readouterr().err
     assert load(variant=variant).predict(*ROW) == load(folder).predict(*ROW)
+
+
+def test_what_is_damaged_is_replaced_also_where_its_download_breaks_off(server: Hub) -> None:
+    data = "onnx/model_int8.onnx_data"
+    path = Path(load().info["path"]) / data
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    server.cuts[data] = [100, 0, 300]
+    assert main(["fetch", NAME]) == 0
+    assert load().predict(*ROW).label in tiny.LABELS
 
 
 def test_a_manifest_that_is_damaged_in_the_cache_is_replaced_by_what_the_message_says(commit: str) -> None:
@@ -404,6 +412,7 @@ def test_what_is_a_path_is_never_looked_up_on_the_hub(server: Hub, name: Any) ->
 @pytest.mark.parametrize("name", ["osmosis", "maxwell"])
 def test_the_name_of_a_checkpoint_is_sent_to_export(server: Hub, name: str) -> None:
     refusal(BundleError, "no such folder", f"assay export {name} --out {name}", name=name)
+    refusal(BundleError, "no such folder", f"assay export {name} --out {name}", name=name, revision="v1")
     assert server.requests == []
 
 
@@ -510,6 +519,19 @@ def test_fetch_gets_one_variant_and_prints_the_folder(
         path.stat().st_size for path in snapshot.rglob("*") if path.is_file() and path.name != "assay.json"
     )
     assert sorted(server.files()) == sorted(COMMON + FP32)
+
+
+def test_fetch_is_an_error_where_the_hub_cannot_be_reached_unless_the_commit_is_there(
+    commit: str, server: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fetch", NAME]) == 0
+    server.stop()
+    assert main(["fetch", NAME]) == 1
+    assert "the Hub cannot be reached" in capsys.readouterr().err
+    assert main(["fetch", NAME, "--revision", commit]) == 0
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert main(["fetch", NAME]) == 1
+    assert "HF_HUB_OFFLINE is set" in capsys.readouterr().err
 
 
 def test_fetch_for_a_gpu_gets_what_a_gpu_takes(server: Hub) -> None:
