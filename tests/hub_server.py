@@ -72,6 +72,7 @@ class Hub:
         self.status: int | None = None  # every answer is this error
         self.page: bytes | None = None  # every answer is this page, as those of a hotel's network
         self.moves: dict[str, Any] = {}  # file -> called once it was asked for: moves a branch between two files
+        self.pauses: list[float] = []  # seconds that who asks would have slept
         self.lock = Lock()
         self.connections: set[socket.socket] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -141,7 +142,7 @@ def ask(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", hub.pauses.append)
     return folder / "cache"
 
 

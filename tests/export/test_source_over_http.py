@@ -169,6 +169,7 @@ def test_what_was_downloaded_once_is_found_without_a_network_with_a_warning(
         assert resolve(FULL) == first
     (record,) = (record for record in caplog.records if record.name == "assay")
     assert f"using commit {full} from the cache" in record.getMessage()
+    assert server.pauses == []
     assert "could not be downloaded" in refusal("other/model")
 
 

@@ -206,6 +206,7 @@ def test_what_was_loaded_once_loads_without_a_network_and_says_so(
     (record,) = (record for record in caplog.records if record.name == "assay")
     assert "the Hub cannot be reached" in record.getMessage()
     assert f"using commit {commit} from the cache" in record.getMessage()
+    assert server.pauses == []  # a service that starts then starts at once
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -213,6 +214,7 @@ def test_a_hub_that_is_unwell_is_like_none(commit: str, server: Hub, status: int
     load()
     server.status = status
     assert load().info["revision"] == commit
+    assert server.pauses == []
 
 
 def test_local_files_only_asks_nothing(commit: str, server: Hub, caplog: pytest.LogCaptureFixture) -> None:
