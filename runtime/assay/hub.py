@@ -177,7 +177,7 @@ def _open(name: str, revision: str, local_files_only: bool, fetching: bool) -> H
             ) from error
         manifest = _replace(hub, name, MANIFEST_NAME, commit, manifest)
         content = read(manifest)
-    return HubBundle(manifest.parent, content, name, commit, offline)
+    return HubBundle(manifest.parent.absolute(), content, name, commit, offline)
 
 
 def _resolve(hub: Any, name: str, revision: str, may_use_cache: bool) -> tuple[str, str]:

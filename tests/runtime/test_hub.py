@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -126,6 +127,21 @@ def test_a_commit_that_is_in_the_cache_is_loaded_without_a_request(commit: str, 
     server.forget()
     assert load(revision=commit).info["revision"] == commit
     assert server.requests == []
+
+
+def test_a_pickled_model_is_the_same_commit_again_also_where_the_cache_is_empty(
+    commit: str, server: Hub, cache: Path, tmp_path: Path
+) -> None:
+    model = load()
+    carried = pickle.dumps(model)
+    server.add(NAME, newer(tmp_path))
+    server.forget()
+    assert pickle.loads(carried).predict(*ROW) == model.predict(*ROW)
+    assert server.requests == []
+    shutil.rmtree(cache)  # as on another machine
+    again = pickle.loads(carried)
+    assert again.predict(*ROW) == model.predict(*ROW)
+    assert again.info["revision"] == commit
 
 
 def test_a_branch_and_a_tag_are_revisions(commit: str, server: Hub, tmp_path: Path) -> None:
