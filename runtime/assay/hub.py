@@ -193,7 +193,7 @@ def _resolve(hub: Any, name: str, revision: str, may_use_cache: bool) -> tuple[s
     except Exception as error:  # see hub_errors: what transports raise has no common base
         if may_use_cache and hub_errors.is_unreachable(error):
             return "", f"the Hub cannot be reached: {one_line(error, 200)}"
-        raise hub_errors.explain(error, name, revision, MANIFEST_NAME) from error
+        raise hub_errors.explain(error, name, revision, "") from error
     return str(commit), ""
 
 

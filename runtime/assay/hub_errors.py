@@ -43,7 +43,10 @@ def is_no_part(error: Exception) -> bool:
 
 
 def explain(error: Exception, name: str, revision: str, file: str) -> AssayError:
-    """The error to raise where `file` of the model `name` at `revision` could not be had because of `error`."""
+    """The error to raise where `file` of the model `name` at `revision` could not be had because of `error`.
+
+    `file` is "" where it was only asked which commit the revision is.
+    """
     from huggingface_hub import constants, errors
 
     error = _first_cause(error)
@@ -66,7 +69,7 @@ def explain(error: Exception, name: str, revision: str, file: str) -> AssayError
         return BundleError(
             f"{name}: has no revision {revision} on the Hub; check the branch, tag or commit on its page there"
         )
-    if isinstance(error, errors.EntryNotFoundError):
+    if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
         if file == MANIFEST_NAME:
             return BundleError(
                 f"{at}: has no {MANIFEST_NAME} on the Hub, so it is no bundle; if it is a checkpoint, make a bundle of "
@@ -95,14 +98,14 @@ def explain(error: Exception, name: str, revision: str, file: str) -> AssayError
             f"{name}: no such folder here, and what {constants.ENDPOINT} names is not the Hub ({said}); check the "
             "path, HF_ENDPOINT and the proxy"
         )
-    if file == MANIFEST_NAME and is_unreachable(error):
+    if not file and is_unreachable(error):
         return BundleError(
             f"{name}: no such folder here, and the Hub cannot be reached ({said}); check the path, the network and "
             "HF_ENDPOINT"
         )
     return BundleError(
-        f"{at}: {file} could not be downloaded ({said}); check the network and run it again: the files that have "
-        "arrived are kept"
+        f"{at}: {file or 'the model'} could not be downloaded ({said}); check the network and run it again: the files "
+        "that have arrived are kept"
     )
 
 

@@ -291,6 +291,26 @@ def test_a_restricted_model_is_an_error_with_and_without_a_token(
     assert load(local_files_only=True).info["revision"] == commit
 
 
+@pytest.mark.parametrize(("status", "words"), [(403, "these credentials may not read it"), (404, "could not be downl")])
+def test_a_refusal_that_the_hub_does_not_name_is_an_error_whatever_is_in_the_cache(
+    server: Hub, status: int, words: str
+) -> None:
+    load()
+    server.status = status
+    refusal(BundleError, NAME, words, "the server is unwell")
+
+
+def test_what_another_transport_raises_is_tried_again_and_then_an_error(
+    server: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise RuntimeError("Data processing error: CAS service error")  # as hf_xet says it
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    refusal(BundleError, "assay.json could not be downloaded", "CAS service error")
+    assert server.pauses == [0, 1, 2, 3]
+
+
 def test_a_model_without_a_manifest_is_sent_to_export(server: Hub, tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "config.json").write_text("{}")
