@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from assay.bundle import Bundle, open_bundle
-from assay.cli.options import add_bundle, add_json, print_json
+from assay.bundle import Bundle
+from assay.cli.options import add_bundle, add_json, bundle_of, print_json
 from assay.devices import KINDS
 from assay.errors import BundleError
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    bundle = open_bundle(args.bundle)
+    bundle = bundle_of(args)
     manifest = bundle.manifest
     if args.json:
         print_json(dict(manifest.document))
