@@ -1,7 +1,8 @@
 """The overflow audit: how large the values are that the fp16 graph would store in float16, on calibration text.
 
 The graph is run in float32 (float32_twin.py), each of its float16 values with its largest |element| as an output; at
-8,192 tokens one layer's scores are 4 GB, and of a whole run nothing but scalars comes out.
+8,192 tokens one layer's scores are 4 GB, so attention runs in blocks (query_blocks.py), each value is reduced as soon
+as it is computed, and nothing but scalars comes out.
 """
 
 from __future__ import annotations
@@ -14,23 +15,32 @@ import numpy as np
 from .. import cpu_session
 from ..errors import ParityError
 from ..reference import Feed
-from . import float32_twin
+from . import float32_twin, query_blocks
 from .graph import LARGEST, Fp16
 
 
 def run(path: Path, feeds: Sequence[Feed], advance: Callable[[], None] = lambda: None) -> dict[str, float]:
     """The largest |element| of each computed float16 value of the graph at `path` over `feeds`, by the value's name."""
+    peaks: dict[str, float] = {}
+    for blocks in sorted({query_blocks.count(feed) for feed in feeds}):
+        alike = [feed for feed in feeds if query_blocks.count(feed) == blocks]
+        for name, peak in _run(path, alike, blocks, advance).items():
+            peaks[name] = max(peaks.get(name, 0.0), peak)
+    return peaks
+
+
+def _run(path: Path, feeds: Sequence[Feed], blocks: int, advance: Callable[[], None]) -> dict[str, float]:
     twin = path.with_name(f"{path.stem}.audit.onnx")
     try:
-        names = float32_twin.write(path, twin, rounded=False, peaks=True)
+        names = float32_twin.write(path, twin, rounded=False, peaks=True, attention_blocks=blocks)
         if not names:
             return {}
-        session = cpu_session.load(twin, "basic", keep_memory=False)
-        peaks = dict.fromkeys(names, 0.0)
+        session = cpu_session.load(twin, "disabled", keep_memory=False, in_order=True)
+        peaks = dict.fromkeys(names.values(), 0.0)
         outputs = [float32_twin.peak_output(name, end) for name in names for end in ("ReduceMax", "ReduceMin")]
         for feed in feeds:
             ends = np.abs(np.array(session.run(outputs, feed), np.float64)).reshape(-1, 2).max(axis=1)
-            for name, peak in zip(names, ends.tolist(), strict=True):
+            for name, peak in zip(names.values(), ends.tolist(), strict=True):
                 peaks[name] = max(peaks[name], peak)
             advance()
     finally:

@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ..reference import Feed
+
+# Queries of a block. Their scores over 8,192 keys take half a gigabyte for 16 heads.
+QUERIES = 1024
 # What may stand between the two products beside the softmax itself: a mask, a scale, a change of type.
 BETWEEN = ("Add", "Mul", "Cast")
+
+
+def count(feed: Feed) -> int:
+    """How many blocks the queries of a feed [batch, sequence] make; 1 below two whole ones."""
+    return max(1, feed["input_ids"].shape[1] // QUERIES)
 
 
 def split(graph: ir.Graph, blocks: int) -> dict[str, str]:
     """Rewrites each softmax(queries @ keys) @ values of `graph` to `blocks` of them, for lengths not below `blocks`.
 
-    Attention of another form (DeBERTa's, whose scores are a sum of products) stays as it is.
+    What is added to the scores (a mask, DeBERTa's relative positions) is split where it differs from query to query.
+    Where a value on the way has other uses, the attention stays whole.
 
     Returns:
         The name of each new value, with the name of the value of which it is a part.
@@ -36,7 +46,7 @@ def split(graph: ir.Graph, blocks: int) -> dict[str, str]:
                 attributes = {"axis": -2, "num_outputs": blocks}
                 node = ir.node("Split", [value], attributes, num_outputs=blocks, version=version)
                 for part in node.outputs:
-                    part.dtype, part.shape = value.dtype, _symbolic(value)
+                    part.type, part.shape = value.type, _symbolic(value)
                 graph.insert_before(before, [node])
                 splits[value] = list(node.outputs)
             return splits[value]
@@ -54,14 +64,14 @@ def split(graph: ir.Graph, blocks: int) -> dict[str, str]:
                 ]
                 copy = ir.node(node.op_type, inputs, dict(node.attributes), version=version)
                 old, new = node.outputs[0], copy.outputs[0]
-                new.name, new.dtype, new.shape = f"{old.name}.block{block}", old.dtype, _symbolic(old)
+                new.name, new.type, new.shape = f"{old.name}.block{block}", old.type, _symbolic(old)
                 parts_of[new.name] = str(old.name)
                 made[old] = new
                 graph.insert_before(chain[0], [copy])
             ends.append(made[chain[-1].outputs[0]])
         whole = ir.node("Concat", ends, {"axis": -2}, version=version)
         result = chain[-1].outputs[0]
-        whole.outputs[0].dtype, whole.outputs[0].shape = result.dtype, result.shape
+        whole.outputs[0].type, whole.outputs[0].shape = result.type, result.shape
         ir.convenience.replace_all_uses_with(result, whole.outputs[0])
         graph.insert_before(chain[0], [whole])
         graph.remove(reversed(chain), safe=True)

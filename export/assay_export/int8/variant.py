@@ -126,7 +126,7 @@ def write(
         "summary": f"{gate.describe(report)}; layers: {mixture}",
         "worst_text": list(calibration.rows[middle + report["worst_row"]]),
     }
-    entry = {"parity": report, "layers": [_entry(name, ladder) for name, ladder in ladders.items()]}
+    entry: dict[str, Any] = {"parity": report, "layers": [_entry(name, ladder) for name, ladder in ladders.items()]}
     if scheme.run_sharing is not None:
         with progress.step(f"Holding {scheme.variant} to its gate where rows share calls"):
             logits = scheme.run_sharing(path, feeds[middle:])
