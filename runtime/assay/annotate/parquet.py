@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 ROWS_PER_GROUP = 1 << 16
-BYTES_PER_GROUP = 64 << 20
+BYTES_PER_GROUP = 32 << 20
 _ROWS_PER_READ = 128  # rows decoded at once, whatever their size
 _BUFFER = 1 << 20
 _LENGTH = 8  # bytes in front of a window, little endian

@@ -38,22 +38,24 @@ class Progress(Silent):
         if sys.stderr.isatty():
             from tqdm import tqdm  # comes with tokenizers' huggingface_hub
 
-            shape = "{percentage:3.0f}%|{bar:24}| {postfix}, {remaining} left"
+            shape = "{percentage:3.0f}%|{bar:24}| {desc}, {remaining} left"
             self._bar = tqdm(
                 total=total,
                 initial=done,
-                bar_format=shape if total else "{postfix}, {elapsed}",
+                bar_format=shape if total else "{desc}, {elapsed}",
                 leave=False,
+                mininterval=0.0,  # windows are rare enough to show each
+                miniters=1,
                 file=sys.stderr,
                 dynamic_ncols=True,
             )
-            self._bar.set_postfix_str("0 rows")
+            self._bar.set_description_str("0 rows")
 
     def advance(self, rows: int, tokens: int, position: int) -> None:
         self._rows += rows
         self._tokens += tokens
         if self._bar is not None:
-            self._bar.set_postfix_str(self.rates(), refresh=False)
+            self._bar.set_description_str(self.rates(), refresh=False)
             self._bar.update(position - self._bar.n)
             return
         now = time.monotonic()

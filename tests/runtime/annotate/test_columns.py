@@ -18,7 +18,7 @@ def test_a_regression_gives_its_score_unless_asked_for_more(scorer: Scorer) -> N
 
 @pytest.mark.parametrize("names", [["label", "evol_complexity"], ["Label"], [""], ["label", "label"], []])
 def test_a_column_that_the_bundle_does_not_answer_is_refused(judge: Classifier, names: list[str]) -> None:
-    with pytest.raises(InputError, match="^columns: found"):
+    with pytest.raises(InputError, match=r"^columns: found"):
         choose_columns(judge.manifest, names)
 
 

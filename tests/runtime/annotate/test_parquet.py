@@ -96,7 +96,7 @@ def test_two_columns_of_one_name_are_refused(judge: Classifier, tmp_path: Path) 
 @pytest.mark.parametrize("data", [b"", b"text\na\n", b"PAR1" * 9])
 def test_a_file_that_is_no_parquet_is_refused(judge: Classifier, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "in.parquet").write_bytes(data)
-    with pytest.raises(InputError, match="in.parquet: cannot be read as Parquet"):
+    with pytest.raises(InputError, match=r"in\.parquet: cannot be read as Parquet"):
         annotate_file(judge, tmp_path / "in.parquet", tmp_path / "out.parquet")
 
 
@@ -125,9 +125,9 @@ def test_row_groups_hold_many_windows_within_a_bound_of_bytes(
     path = rows.write(tmp_path / "in.parquet", rows.pairs(100))
     annotate_file(judge, path, tmp_path / "one.parquet")
     assert pq.ParquetFile(tmp_path / "one.parquet").metadata.num_row_groups == 1
-    monkeypatch.setattr("assay.annotate.parquet.BYTES_PER_GROUP", 1_000)
+    monkeypatch.setattr("assay.annotate.parquet.BYTES_PER_GROUP", 1_500)
     annotate_file(judge, path, tmp_path / "some.parquet")
-    assert 5 < pq.ParquetFile(tmp_path / "some.parquet").metadata.num_row_groups <= 10
+    assert 3 < pq.ParquetFile(tmp_path / "some.parquet").metadata.num_row_groups <= 10
     assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(tmp_path / "some.parquet"))
 
 
