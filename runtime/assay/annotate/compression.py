@@ -19,6 +19,7 @@ from assay.errors import InputError
 __all__ = ["compress", "join_frames", "opened"]
 
 _CHUNK = 1 << 17
+_PIECE = 1 << 10  # what one call makes of a piece is held at once, and may be 32,768 times as much
 _LEVEL = 3  # zstd's own default
 
 
@@ -27,8 +28,8 @@ def _zstandard() -> Any:
 
 
 def compress(data: bytes, compression: Compression) -> bytes:
-    """`data` as a member or a frame of its own; no bytes for no data. Depends on nothing but `data`."""
-    if not data or not compression:
+    """`data` as a member or a frame of its own. Depends on nothing but `data`."""
+    if not compression:
         return data
     if compression == "gz":
         return gzip.compress(data, compresslevel=6, mtime=0)
@@ -59,6 +60,8 @@ def _decompressed_gz(file: BinaryIO, name: str) -> Iterator[bytes]:
         with gzip.GzipFile(fileobj=file) as content:
             while data := content.read(_CHUNK):
                 yield data
+        if file.tell() == 0:
+            raise EOFError("it is empty")  # gzip has a header also for no content
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{name}: is damaged or cut short as gzip ({error}); copy it again") from None
 
@@ -66,10 +69,10 @@ def _decompressed_gz(file: BinaryIO, name: str) -> Iterator[bytes]:
 def _decompressed_zst(file: BinaryIO, name: str) -> Iterator[bytes]:
     """Frame after frame. The library's own stream_reader takes a frame that is cut short for its end."""
     zstandard = _zstandard()
-    decompressor, data, begun = zstandard.ZstdDecompressor().decompressobj(), b"", False
+    decompressor, data, begun = zstandard.ZstdDecompressor().decompressobj(), b"", True
     try:
-        while data := data or file.read(_CHUNK):
-            begun = True
+        while data := data or file.read(_PIECE):
+            begun = True  # a frame, of which there has to be one
             if content := decompressor.decompress(data):
                 yield content
             data = b""

@@ -31,13 +31,13 @@ class Lines:
     def __init__(self, path: str, compression: Compression) -> None:
         """Open the file at `path`, or standard input for "-". Raises InputError where it cannot be."""
         self.name = "standard input" if path == STANDARD else path
-        self._file: BinaryIO = sys.stdin.buffer if path == STANDARD else _open(path)
+        self._file: BinaryIO = _standard_input() if path == STANDARD else _open(path)
         self._content: io.BufferedReader = opened(self._file, compression, self.name)
         self._hash = hashlib.sha256()
         self.bytes = 0
         self.number = 0
-        status = os.fstat(self._file.fileno())
-        self.total = status.st_size if path != STANDARD and stat.S_ISREG(status.st_mode) else None
+        self._standard = path == STANDARD
+        self.total = None if self._standard else _size(self._file)
 
     def next(self) -> bytes | None:
         """The next line with its end; None after the last. Raises InputError for a line above MAX_LINE bytes."""
@@ -85,8 +85,20 @@ class Lines:
         self.bytes, self.number = int(state["bytes"]), int(state["lines"])
 
     def close(self) -> None:
-        if self._file is not sys.stdin.buffer:
+        if not self._standard:
             self._file.close()
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise InputError("standard input is closed, expected JSON lines on it; name a file")
+    return sys.stdin.buffer
+
+
+def _size(file: BinaryIO) -> int | None:
+    """The bytes of a regular file; a pipe has no length."""
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _open(path: str) -> BinaryIO:

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         source=args.input,
         target=args.output,
         fields=args.pair or (None if args.text is None else [args.text]),
-        columns=None if args.columns is None else args.columns.split(","),
+        columns=None if args.columns is None else [name.strip() for name in args.columns.split(",")],
         scale=args.scale,
         on_error=args.on_error,
         truncate=args.truncate,
@@ -88,4 +88,4 @@ def run(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace) -> "Model":
     from assay.loading import load
 
-    return load(args.bundle, args.device, args.variant, args.threads)
+    return load(args.bundle, args.device, args.variant, args.threads, mode="throughput")

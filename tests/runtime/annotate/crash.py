@@ -100,7 +100,9 @@ def check(words: list[str], target: Path, reference: bytes) -> int:
 if __name__ == "__main__":
     bundle, source, name, reference_name, *options = sys.argv[1:]
     if ".parquet" in name:
-        import pyarrow.parquet  # noqa: F401
+        import pyarrow.parquet
+
+        pyarrow.array([1])  # imports pandas where it is installed
     arguments = [bundle, source, "-o", name, *options]
     if child([bundle, source, "-o", reference_name, *options], 0) != 0:
         raise SystemExit("the run that nothing ended failed")

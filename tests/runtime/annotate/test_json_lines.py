@@ -132,6 +132,16 @@ def test_an_empty_file_gives_an_empty_file(judge: Classifier, tmp_path: Path) ->
     assert rows.hidden(tmp_path) == []
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_an_empty_file_gives_a_compressed_file_that_is_one(judge: Classifier, tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("zstandard")
+    target = tmp_path / f"out.jsonl{suffix}"
+    (tmp_path / "in.jsonl").write_bytes(b"")
+    annotate_file(judge, tmp_path / "in.jsonl", target)
+    assert rows.unpacked(target) == b""
+    assert annotate_file(judge, target, tmp_path / "again.jsonl").rows == 0
+
+
 def test_a_file_without_line_ends_is_refused_before_it_fills_the_memory(
     judge: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
