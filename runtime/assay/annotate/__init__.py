@@ -5,7 +5,8 @@
     annotate_file(assay.load("bundles/osmosis"), "pairs.jsonl", "judged.jsonl")
 
 `formats.py` says what a name means, `json_lines.py`, `tables.py` and `parquet.py` read rows and write them again with
-their answers, `output.py` and `journal.py` are why an interrupted run can go on, `run.py` has the loop.
+their answers, `output.py` and `journal.py` are why an interrupted run can go on, `job.py` has the options and `run.py`
+the loop.
 """
 
 from typing import TYPE_CHECKING, Any

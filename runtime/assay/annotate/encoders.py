@@ -36,7 +36,6 @@ def connect(
     kind: Kind,
     columns: Columns,
     shard: Shard,
-    strict: bool,
 ) -> tuple[Source, Encoder]:
     """The input at `path` and the encoder of its rows, for the formats of input and output.
 
@@ -46,11 +45,11 @@ def connect(
     read, written = formats
     compress(b".", written.compression)  # a missing package shows before there is anything to lose
     if read.kind == "jsonl":
-        source: Source = JsonSource(Lines(path, read.compression), fields, kind, columns, shard, strict)
+        source: Source = JsonSource(Lines(path, read.compression), fields, kind, columns, shard)
         return source, _text(b"", lambda window, answers: encode_lines(window.payload, answers, columns), written)
     if read.kind == "parquet":
-        return _parquet(path, written, fields, kind, columns, shard, strict)
-    return _table(path, formats, fields, kind, columns, shard, strict)
+        return _parquet(path, written, fields, kind, columns, shard)
+    return _table(path, formats, fields, kind, columns, shard)
 
 
 def _text(head: bytes, encode: Callable[[Window, Answers], bytes], written: Format) -> Encoder:
@@ -63,11 +62,11 @@ def _text(head: bytes, encode: Callable[[Window, Answers], bytes], written: Form
 
 
 def _parquet(
-    path: str, written: Format, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard, strict: bool
+    path: str, written: Format, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard
 ) -> tuple[Source, Encoder]:
     from assay.annotate import parquet
 
-    source = parquet.ParquetSource(path, fields, kind, columns, shard, strict)
+    source = parquet.ParquetSource(path, fields, kind, columns, shard)
     if written.kind == "jsonl":
         return source, _text(
             b"",
@@ -89,13 +88,12 @@ def _table(
     kind: Kind,
     columns: Columns,
     shard: Shard,
-    strict: bool,
 ) -> tuple[Source, Encoder]:
     from assay.annotate import tables
 
     read, written = formats
     source = tables.TableSource(
-        Lines(path, read.compression), tables.DELIMITERS[read.kind], fields, kind, columns, shard, strict
+        Lines(path, read.compression), tables.DELIMITERS[read.kind], fields, kind, columns, shard
     )
     if written.kind == "jsonl":
         return source, _text(

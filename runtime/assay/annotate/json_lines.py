@@ -38,15 +38,13 @@ class JsonSource:
 
     unit = "bytes"
 
-    def __init__(
-        self, lines: Lines, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard, strict: bool
-    ) -> None:
+    def __init__(self, lines: Lines, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard) -> None:
         self._lines = lines
         self._fields = fields
         self._kind: Kind = kind
         self._columns = columns
         self._shard = shard
-        self._builder = WindowBuilder(strict)
+        self._builder = WindowBuilder(strict=not columns.errors)
         self.total = lines.total
 
     def identity(self) -> dict[str, Any]:

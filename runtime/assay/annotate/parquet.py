@@ -54,9 +54,7 @@ class ParquetSource:
 
     unit = "rows"
 
-    def __init__(
-        self, path: str, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard, strict: bool
-    ) -> None:
+    def __init__(self, path: str, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard) -> None:
         """Read the index. Raises InputError for what is no Parquet file, lacks a field, or has one of the columns."""
         arrow()
         parquet = optional("pyarrow.parquet", "parquet", "a Parquet file")
@@ -77,7 +75,7 @@ class ParquetSource:
         self._fields = fields
         self._kind: Kind = kind
         self._shard = shard
-        self._builder = WindowBuilder(strict)
+        self._builder = WindowBuilder(strict=not columns.errors)
         names = list(self.schema.names)
         for name in names:
             if names.count(name) > 1:

@@ -7,32 +7,28 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from assay.annotate.columns import Columns, choose_columns
 from assay.annotate.encoders import Encoder, connect
-from assay.annotate.formats import STANDARD, Format, check_conversion
+from assay.annotate.formats import STANDARD
+from assay.annotate.job import Asked, Job, check, identity
 from assay.annotate.output import FileOutput, Output, StandardOutput, WriteError
 from assay.annotate.paths import located
 from assay.annotate.progress import Silent
-from assay.annotate.shards import WHOLE, parse_shard
 from assay.annotate.windows import Source, Window
-from assay.errors import AssayError, InputError
-from assay.installation import onnxruntime
+from assay.errors import AssayError
 from assay.manifest import Manifest
 from assay.model import Float32, Model
 from assay.scorer import Scorer
 from assay.streaming import Answered, answer_windows
-from assay.validation import Kind, Row, check_flag, describe
+from assay.validation import Row
 
-__all__ = ["Job", "StoppedError", "Summary", "annotate", "annotate_file"]
+__all__ = ["StoppedError", "Summary", "annotate", "annotate_file"]
 
 _SECONDS_BETWEEN_LOOKS = 0.1  # how soon a signal is seen while the model runs
-_DEFAULT_FIELDS: dict[Kind, tuple[str, ...]] = {"text": ("text",), "pair": ("text", "text_pair")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +42,6 @@ class Summary:
 
 class StoppedError(AssayError):
     """The run was asked to stop. The message says how to go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """The options of annotate_file, which describes them."""
-
-    source: str
-    target: str
-    fields: Sequence[str] | None = None
-    columns: Sequence[str] | None = None
-    scale: Sequence[float] | None = None
-    on_error: str = "raise"
-    truncate: bool = False
-    shard: str = str(WHOLE)
-    resume: bool = False
-    force: bool = False
 
 
 def annotate_file(
@@ -103,15 +83,7 @@ def annotate(
     stop: threading.Event | None = None,
 ) -> Summary:
     """As annotate_file, with a model that is loaded when all else was found right. `stop` ends it with StoppedError."""
-    if job.on_error not in ("raise", "null"):
-        raise InputError(f"on_error is {job.on_error!r}, expected 'raise' or 'null'")
-    for name in ("truncate", "resume", "force"):
-        check_flag(getattr(job, name), name)
-    formats = _checked_files(job.source, job.target, job.resume)
-    fields = _checked_fields(manifest, job.fields)
-    scale = _checked_scale(manifest, job.scale)
-    columns = Columns(choose_columns(manifest, job.columns), scale, errors=job.on_error == "null")
-    shard = parse_shard(job.shard)
+    asked = check(job, manifest)
     with contextlib.ExitStack() as stack:
         file = None
         if job.target != STANDARD:
@@ -119,19 +91,17 @@ def annotate(
             if file.complete:
                 file.finish(None)
                 return _summary(file)
-        source, encoder = connect(
-            job.source, formats, fields, manifest.input, columns, shard, strict=not columns.errors
-        )
+        source, encoder = connect(job.source, asked.formats, asked.fields, manifest.input, asked.columns, asked.shard)
         stack.callback(source.close)
         model = load()
         if isinstance(model, Scorer):
-            model.scores(np.empty((0, 1), np.float32), scale)  # raises where the bundle has no such scale
+            model.scores(np.empty((0, 1), np.float32), asked.columns.scale)  # raises where the bundle has no such scale
         output: Output = file if file is not None else StandardOutput()
-        if file is None or not file.start(_identity(model, formats, fields, columns, job, source)):
+        if file is None or not file.start(identity(model, job, asked, source.identity())):
             output.append(encoder.head)
         try:
             if output.journal.stage == "annotating":
-                _run(model, source, encoder, columns, fields, output, job, progress or Silent(), stop)
+                _run(model, source, encoder, asked, output, progress or Silent(), stop)
             output.finish(encoder.assemble)
         except AssayError as error:
             raise _with_what_is_kept(error, output, job.target) from error
@@ -147,10 +117,8 @@ def _run(
     model: Model,
     source: Source,
     encoder: Encoder,
-    columns: Columns,
-    fields: Sequence[str],
+    asked: Asked,
     output: Output,
-    job: Job,
     progress: Silent,
     stop: threading.Event | None,
 ) -> None:
@@ -162,7 +130,7 @@ def _run(
             windows.append(window)
             yield [row for row in window.rows if not isinstance(row, AssayError)]
 
-    answers = answer_windows(model, rows_of_windows(), truncate=job.truncate)
+    answers = answer_windows(model, rows_of_windows(), truncate=asked.truncate)
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="assay-answers")
     state = output.journal.source
     progress.begin(source.total, int(state["position"]) if state is not None else 0)
@@ -170,11 +138,11 @@ def _run(
         coming: Future[Answered | None] = pool.submit(next, answers, None)
         while (answered := _wait(coming, stop)) is not None:
             window = windows.popleft()
-            errors = _errors(window, answered, fields)
-            if errors and not columns.errors:
+            errors = _errors(window, answered, asked.fields)
+            if errors and not asked.columns.errors:
                 raise errors[min(errors)]
             coming = pool.submit(next, answers, None)
-            values = columns.of(model, _spread(window, answered.logits), errors)
+            values = asked.columns.of(model, _spread(window, answered.logits), errors)
             output.append(encoder.encode(window, values), len(window.rows), len(errors), answered.tokens, window.state)
             progress.advance(len(window.rows), answered.tokens, window.position)
     except AssayError as error:
@@ -197,7 +165,7 @@ def _wait(coming: Future[Answered | None], stop: threading.Event | None) -> Answ
             return coming.result()
 
 
-def _asked(window: Window) -> list[int]:
+def _answered_rows(window: Window) -> list[int]:
     """Which rows of the window the model was asked."""
     return [place for place, row in enumerate(window.rows) if not isinstance(row, AssayError)]
 
@@ -205,74 +173,19 @@ def _asked(window: Window) -> list[int]:
 def _errors(window: Window, answered: Answered, fields: Sequence[str]) -> dict[int, AssayError]:
     """Why rows of the window have no answer, each error with its place in the input."""
     errors = {place: row for place, row in enumerate(window.rows) if isinstance(row, AssayError)}
-    asked = _asked(window)
+    answered_rows = _answered_rows(window)
     for index, error in answered.errors.items():
-        where = located(window.wheres[asked[index]], '" and "'.join(fields))
-        errors[asked[index]] = type(error)(f"{where}: {error}")
+        place = answered_rows[index]
+        where = located(window.wheres[place], '" and "'.join(fields))
+        errors[place] = type(error)(f"{where}: {error}")
     return errors
 
 
 def _spread(window: Window, logits: Float32) -> Float32:
     """The logits [rows of the window, labels] from those of the rows that were asked; the others get NaN."""
     spread = np.full((len(window.rows), logits.shape[1]), np.nan, dtype=np.float32)
-    spread[_asked(window)] = logits
+    spread[_answered_rows(window)] = logits
     return spread
-
-
-def _checked_files(source: str, target: str, resume: bool) -> tuple[Format, Format]:
-    formats = check_conversion(source, target)
-    if resume and STANDARD in (source, target):
-        raise InputError("--resume needs files, - cannot be read or written a second time; leave it out")
-    if STANDARD not in (source, target):
-        with contextlib.suppress(OSError):  # one of them is not there yet
-            if Path(source).samefile(target):
-                raise InputError(f"{target}: is the input, expected another file as OUTPUT")
-    return formats
-
-
-def _checked_fields(manifest: Manifest, fields: Sequence[str] | None) -> tuple[str, ...]:
-    if fields is None:
-        return _DEFAULT_FIELDS[manifest.input]
-    count = len(_DEFAULT_FIELDS[manifest.input])
-    if isinstance(fields, str) or not all(isinstance(field, str) for field in fields) or len(fields) != count:
-        found = describe(fields) if isinstance(fields, str) else f"{len(fields)} fields"
-        wanted = "the two fields of a pair (--pair)" if count == 2 else "the field of one text (--text)"
-        raise InputError(f"fields: found {found}, expected {wanted}: so this bundle reads")
-    return tuple(fields)
-
-
-def _checked_scale(manifest: Manifest, scale: Sequence[float] | None) -> tuple[float, float] | None:
-    if scale is None:
-        return None
-    if manifest.task != "regression":
-        raise InputError("scale is for a regression bundle, this one classifies; leave it out")
-    if not isinstance(scale, tuple | list) or len(scale) != 2:
-        raise InputError(f"scale is {describe(scale)}, expected two numbers, (min, max)")
-    return scale[0], scale[1]
-
-
-def _identity(
-    model: Model, formats: tuple[Format, Format], fields: Sequence[str], columns: Columns, job: Job, source: Source
-) -> dict[str, Any]:
-    """All that the bytes of the output depend on, beside the input's rows, in what JSON gives back as it was."""
-    names = ["assay", "tokenizers"]
-    names += ["pyarrow"] if formats[1].kind == "parquet" else []
-    names += ["zstandard"] if formats[1].compression == "zst" else []
-    info = model.info
-    return {
-        **{f"{name} version": version(name) for name in names},
-        "onnxruntime version": str(onnxruntime().__version__),
-        "bundle": str(model.manifest.document["sha256"]),
-        **{name: info.get(name) for name in ("variant", "graph", "device", "threads", "mode")},
-        "input format": [formats[0].kind, formats[0].compression],
-        "fields": list(fields),
-        "columns": [column.name for column in columns.answers],
-        "scale": None if columns.scale is None else [float(limit) for limit in columns.scale],
-        "on-error": job.on_error,
-        "truncate": job.truncate,
-        "shard": job.shard,
-        **{f"input {name}": value for name, value in source.identity().items()},
-    }
 
 
 def _with_what_is_kept(error: AssayError, output: Output, target: str) -> AssayError:

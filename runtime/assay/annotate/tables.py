@@ -47,7 +47,6 @@ class TableSource:
         kind: Kind,
         columns: Columns,
         shard: Shard,
-        strict: bool,
     ) -> None:
         """Read the header. Raises InputError where it lacks a field, or has a column twice or one of the new ones."""
         # The module's limit of 131,072 characters is for the whole process and only ever raised here.
@@ -56,7 +55,7 @@ class TableSource:
         self._fields = fields
         self._kind: Kind = kind
         self._shard = shard
-        self._builder = WindowBuilder(strict)
+        self._builder = WindowBuilder(strict=not columns.errors)
         self._raw: list[str] = []
         self._bad: InputError | None = None
         self.marked = False  # with a byte order mark, by which spreadsheets know UTF-8

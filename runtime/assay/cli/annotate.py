@@ -56,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("found --text, expected --pair: this bundle reads pairs")
     if args.pair is not None and manifest.input == "text":
         raise UsageError("found --pair, expected --text: this bundle reads one text")
+    from assay.annotate.job import Job
     from assay.annotate.progress import Progress
-    from assay.annotate.run import Job, StoppedError, annotate
+    from assay.annotate.run import StoppedError, annotate
     from assay.annotate.signals import stop_on_signals
 
     job = Job(

@@ -11,7 +11,8 @@ import pytest
 import assay
 from assay import AssayError, Classifier, InputError, Scorer
 from assay.annotate import annotate_file
-from assay.annotate.run import Job, StoppedError, annotate
+from assay.annotate.job import Job
+from assay.annotate.run import StoppedError, annotate
 from tests.runtime.annotate import rows
 
 KINDS = ["jsonl", "ndjson", "csv", "tsv", "jsonl.gz", "csv.gz", "jsonl.zst", "tsv.zst", "parquet"]
@@ -333,7 +334,7 @@ def test_windows_end_after_many_bytes_as_well(
     source = rows.write(tmp_path / "in.jsonl", [{"text": "a", "text_pair": "b", "x": "y" * 400} for _ in range(10)])
     columns = Columns(choose_columns(judge.manifest, None), None, errors=False)
     formats = check_conversion(str(source), "-")
-    opened, _ = connect(str(source), formats, ["text", "text_pair"], "pair", columns, WHOLE, strict=True)
+    opened, _ = connect(str(source), formats, ["text", "text_pair"], "pair", columns, WHOLE)
     windows: Iterator[Any] = opened.windows(None)
     assert [len(window.rows) for window in windows] == [3, 3, 3, 1]
     opened.close()
