@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace) -> "Model":
+    """As options.load_asked, for many rows."""
     from assay.loading import load
 
-    return load(args.bundle, args.device, args.variant, args.threads, mode="throughput")
+    return load(args.bundle, args.device, args.variant, args.threads, revision=args.revision, mode="throughput")
