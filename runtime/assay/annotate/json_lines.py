@@ -36,8 +36,6 @@ class JsonLine:
 class JsonSource:
     """An input of one object per line."""
 
-    unit = "bytes"
-
     def __init__(self, lines: Lines, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard) -> None:
         self._lines = lines
         self._fields = fields

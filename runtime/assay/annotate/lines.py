@@ -26,8 +26,6 @@ class Lines:
     `name` is what errors call it, `total` the bytes of the file, None where they are not known.
     """
 
-    unit = "bytes"
-
     def __init__(self, path: str, compression: Compression) -> None:
         """Open the file at `path`, or standard input for "-". Raises InputError where it cannot be."""
         self.name = "standard input" if path == STANDARD else path

@@ -52,8 +52,6 @@ class ParquetSource:
     hash of its index, which holds the place, size and statistics of every part; its rows are not read again.
     """
 
-    unit = "rows"
-
     def __init__(self, path: str, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard) -> None:
         """Read the index. Raises InputError for what is no Parquet file, lacks a field, or has one of the columns."""
         arrow()

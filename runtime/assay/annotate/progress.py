@@ -14,7 +14,7 @@ class Silent:
     """Shows nothing."""
 
     def begin(self, total: int | None, done: int) -> None:
-        """The input is `total` long, in the unit of Source.total, of which `done` was done by an earlier run."""
+        """The input is `total` long, as Source.total counts, of which `done` was done by an earlier run."""
 
     def advance(self, rows: int, tokens: int, position: int) -> None:
         """`rows` more are written, of `tokens` tokens; the input was read up to `position`."""

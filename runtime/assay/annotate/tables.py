@@ -37,8 +37,6 @@ class Record:
 class TableSource:
     """An input with a header line."""
 
-    unit = "bytes"
-
     def __init__(
         self,
         lines: Lines,

@@ -19,7 +19,7 @@ BYTES = 8 << 20
 
 State = dict[str, int | str]
 """Where an input stands, as the journal keeps it; "rows" is how many rows of the input were read, of any
-shard, "position" how far that is in the unit of Source.total."""
+shard, "position" how far that is as Source.total counts."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Window:
     """Consecutive rows of the shard: `rows[i]` is what row i asks, or why it cannot be asked; `wheres[i]` names it.
 
     `payload` is what the source keeps of the rows for the encoder. `state` is where the input stands behind them,
-    `position` how far that is for the progress, in the unit of Source.total.
+    `position` how far that is for the progress, as Source.total counts.
     """
 
     wheres: list[str]
@@ -38,10 +38,9 @@ class Window:
 
 
 class Source(Protocol):
-    """An input that is being read. `total` is its length for the progress, in bytes or rows; None: not known."""
+    """An input that is being read. `total` is its length in bytes, of Parquet in rows; None where it is not known."""
 
     total: int | None
-    unit: str
 
     def identity(self) -> dict[str, Any]:
         """What must not change between a run and its resumption beyond the state."""
