@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["exclusive"]
+__all__ = ["exclusive", "exclusive_at_once"]
 
 _LOG = logging.getLogger("assay")
 
@@ -26,6 +26,30 @@ def exclusive(path: Path, waiting_for: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)  # lets go of the lock as well
+
+
+@contextlib.contextmanager
+def exclusive_at_once(path: Path) -> Iterator[None]:
+    """Hold the lock of the file at `path`, which is made, and removed at the end, without waiting for it.
+
+    Raises BlockingIOError where another process or thread holds it, OSError as `exclusive`.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        if not _try(descriptor):
+            os.close(descriptor)
+            raise BlockingIOError(f"{path} is locked by another process")
+        # Between opening and locking, who held it before may have removed the file: then this is the lock of nothing.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                break
+        os.close(descriptor)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows removes no open file; it is empty, and serves the next run
+            path.unlink()
+        os.close(descriptor)
 
 
 if sys.platform == "win32":

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from assay.file_lock import exclusive
+from assay import file_lock
+from assay.file_lock import exclusive, exclusive_at_once
 
 HOLD = """
 import sys
 from pathlib import Path
-from assay.file_lock import exclusive
+from assay import file_lock
+from assay.file_lock import exclusive, exclusive_at_once
 with exclusive(Path(sys.argv[1]), "x"):
     print("held", flush=True)
     sys.stdin.read()
@@ -73,3 +75,34 @@ def test_threads_exclude_each_other_too(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="none"), exclusive(tmp_path / "none" / "lock", "x"):
         pass
+
+
+def test_a_lock_that_is_wanted_at_once_is_refused_while_another_process_holds_it(tmp_path: Path) -> None:
+    child = holder(tmp_path / "lock")
+    with pytest.raises(BlockingIOError), exclusive_at_once(tmp_path / "lock"):
+        pass
+    child.communicate("")
+    with exclusive_at_once(tmp_path / "lock"):
+        assert (tmp_path / "lock").exists()
+        with pytest.raises(BlockingIOError), exclusive_at_once(tmp_path / "lock"):
+            pass
+    assert not (tmp_path / "lock").exists()
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_on_the_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, locked = tmp_path / "lock", file_lock._try
+    removals = 0
+
+    def remove_first(descriptor: int) -> bool:
+        nonlocal removals
+        if removals == 0:
+            removals += 1
+            path.unlink()
+        return locked(descriptor)
+
+    monkeypatch.setattr(file_lock, "_try", remove_first)
+    with exclusive_at_once(path):
+        assert path.exists()
+    assert removals == 1

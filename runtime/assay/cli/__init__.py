@@ -1,8 +1,9 @@
 """The command `assay`: finds the command asked for, parses its arguments, and turns every failure into one line.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage; as shells have it, 130 interrupted, and 141 where the reader of standard
-output went away. Each command is a module of HELP, add_arguments and run. The lean ones lie beside this file. Others
-announce themselves as entry points of the group "assay.commands", and are imported only when they are asked for.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but for some rows (annotate); as shells have it, 130 interrupted,
+and 141 where the reader of standard output went away. Each command is a module of HELP, add_arguments and run. The lean
+ones lie beside this file. Others announce themselves as entry points of the group "assay.commands", and are imported
+only when they are asked for.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from assay.cli import fetch, info, predict, score, verify, warmup
+from assay.cli import annotate, fetch, info, predict, score, verify, warmup
 from assay.cli.options import UsageError
 from assay.errors import AssayError, one_line
 
@@ -35,6 +36,7 @@ class Command(Protocol):
 _OWN: dict[str, Command] = {
     "predict": predict,
     "score": score,
+    "annotate": annotate,
     "info": info,
     "verify": verify,
     "warmup": warmup,

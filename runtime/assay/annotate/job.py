@@ -1,0 +1,116 @@
+"""The options of a run: checked before anything is read, and by which a resumption knows the run again."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from assay.annotate.columns import Columns, choose_columns
+from assay.annotate.formats import STANDARD, Format, check_conversion
+from assay.annotate.shards import WHOLE, Shard, parse_shard
+from assay.errors import InputError
+from assay.installation import onnxruntime
+from assay.manifest import Manifest
+from assay.model import Model
+from assay.validation import Kind, check_flag, describe
+
+__all__ = ["Asked", "Job", "check", "identity"]
+
+_DEFAULT_FIELDS: dict[Kind, tuple[str, ...]] = {"text": ("text",), "pair": ("text", "text_pair")}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The options of annotate_file, which describes them."""
+
+    source: str
+    target: str
+    fields: Sequence[str] | None = None
+    columns: Sequence[str] | None = None
+    scale: Sequence[float] | None = None
+    on_error: str = "raise"
+    truncate: bool = False
+    shard: str = str(WHOLE)
+    resume: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a Job means for one bundle: the formats of input and output, the fields of a row, the new columns."""
+
+    formats: tuple[Format, Format]
+    fields: tuple[str, ...]
+    columns: Columns
+    shard: Shard
+    truncate: bool
+
+
+def check(job: Job, manifest: Manifest) -> Asked:
+    """What `job` asks of the bundle with this manifest. Raises InputError for an option that is wrong."""
+    if job.on_error not in ("raise", "null"):
+        raise InputError(f"on_error is {job.on_error!r}, expected 'raise' or 'null'")
+    for name in ("truncate", "resume", "force"):
+        check_flag(getattr(job, name), name)
+    formats = _checked_files(job.source, job.target, job.resume)
+    fields = _checked_fields(manifest, job.fields)
+    scale = _checked_scale(manifest, job.scale)
+    columns = Columns(choose_columns(manifest, job.columns), scale, errors=job.on_error == "null")
+    return Asked(formats, fields, columns, parse_shard(job.shard), job.truncate)
+
+
+def identity(model: Model, job: Job, asked: Asked, source: Mapping[str, Any]) -> dict[str, Any]:
+    """All that the bytes of the output depend on, beside the input's rows, in what JSON gives back as it was."""
+    (read, written), columns = asked.formats, asked.columns
+    names = ["assay", "tokenizers"]
+    names += ["pyarrow"] if written.kind == "parquet" else []
+    names += ["zstandard"] if written.compression == "zst" else []
+    info = model.info
+    return {
+        **{f"{name} version": version(name) for name in names},
+        "onnxruntime version": str(onnxruntime().__version__),
+        "bundle": str(model.manifest.document["sha256"]),
+        **{name: info.get(name) for name in ("variant", "graph", "device", "threads", "mode")},
+        "input format": [read.kind, read.compression],
+        "fields": list(asked.fields),
+        "columns": [column.name for column in columns.answers],
+        "scale": None if columns.scale is None else [float(limit) for limit in columns.scale],
+        "on-error": job.on_error,
+        "truncate": job.truncate,
+        "shard": job.shard,
+        **{f"input {name}": value for name, value in source.items()},
+    }
+
+
+def _checked_files(source: str, target: str, resume: bool) -> tuple[Format, Format]:
+    formats = check_conversion(source, target)
+    if resume and STANDARD in (source, target):
+        raise InputError("--resume needs files, - cannot be read or written a second time; leave it out")
+    if STANDARD not in (source, target):
+        with contextlib.suppress(OSError):  # one of them is not there yet
+            if Path(source).samefile(target):
+                raise InputError(f"{target}: is the input, expected another file as OUTPUT")
+    return formats
+
+
+def _checked_fields(manifest: Manifest, fields: Sequence[str] | None) -> tuple[str, ...]:
+    if fields is None:
+        return _DEFAULT_FIELDS[manifest.input]
+    count = len(_DEFAULT_FIELDS[manifest.input])
+    if isinstance(fields, str) or not all(isinstance(field, str) for field in fields) or len(fields) != count:
+        found = describe(fields) if isinstance(fields, str) else f"{len(fields)} fields"
+        wanted = "the two fields of a pair (--pair)" if count == 2 else "the field of one text (--text)"
+        raise InputError(f"fields: found {found}, expected {wanted}: so this bundle reads")
+    return tuple(fields)
+
+
+def _checked_scale(manifest: Manifest, scale: Sequence[float] | None) -> tuple[float, float] | None:
+    if scale is None:
+        return None
+    if manifest.task != "regression":
+        raise InputError("scale is for a regression bundle, this one classifies; leave it out")
+    if not isinstance(scale, tuple | list) or len(scale) != 2:
+        raise InputError(f"scale is {describe(scale)}, expected two numbers, (min, max)")
+    return scale[0], scale[1]

@@ -1,0 +1,261 @@
+"""Parquet in and out, through pyarrow.
+
+A Parquet file ends in an index of all its parts, so nothing can be appended to one that was never finished. While a run
+lasts, the partial output therefore holds each window as an Arrow IPC stream of its own behind its length; when all rows
+are there, they are read again one by one and written as Parquet, in row groups that depend on the rows alone.
+"""
+
+import datetime
+import decimal
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from assay.annotate.columns import Answers, Column, Columns
+from assay.annotate.extras import optional
+from assay.annotate.json_lines import dumped, members
+from assay.annotate.paths import located, texts_of
+from assay.annotate.shards import Shard
+from assay.annotate.windows import State, Window, WindowBuilder
+from assay.errors import AssayError, InputError, one_line
+from assay.validation import Kind, Row, describe
+
+__all__ = [
+    "ParquetSource",
+    "assemble",
+    "encode_batches",
+    "encode_batches_as_lines",
+    "output_schema",
+    "text_batch",
+    "text_schema",
+]
+
+ROWS_PER_GROUP = 1 << 16
+BYTES_PER_GROUP = 32 << 20
+_ROWS_PER_READ = 128  # rows decoded at once, whatever their size
+_BUFFER = 1 << 20
+_LENGTH = 8  # bytes in front of a window, little endian
+
+
+def arrow() -> Any:
+    """The module pyarrow."""
+    return optional("pyarrow", "parquet", "a Parquet file")
+
+
+class ParquetSource:
+    """An input of Parquet. The payload of a window is a list of record batches.
+
+    Rows are named by their number from 0. A resumption knows the file again by its size, its time of change and the
+    hash of its index, which holds the place, size and statistics of every part; its rows are not read again.
+    """
+
+    def __init__(self, path: str, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard) -> None:
+        """Read the index. Raises InputError for what is no Parquet file, lacks a field, or has one of the columns."""
+        arrow()
+        parquet = optional("pyarrow.parquet", "parquet", "a Parquet file")
+        self.name = path
+        try:
+            status = Path(path).stat()
+            self._identity = {
+                "size": status.st_size,
+                "changed_ns": status.st_mtime_ns,
+                "index_sha256": _index_hash(Path(path)),
+            }
+            # Without buffer_size a whole column of a row group is read at once.
+            self._file = parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+            self.schema = self._file.schema_arrow
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read as Parquet ({one_line(error)}); check the file") from error
+        self.total: int | None = int(self._file.metadata.num_rows)
+        self._fields = fields
+        self._kind: Kind = kind
+        self._shard = shard
+        self._builder = WindowBuilder(strict=not columns.errors)
+        names = list(self.schema.names)
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"{path}: has {names.count(name)} columns named {name!r}, expected each name once")
+        taken = columns.taken(names)
+        if taken is not None:
+            raise InputError(f"{located(path, taken)}: is there already, expected no column of this name; rename it")
+        roots = [name if name in names else name.partition(".")[0] for name in fields]
+        for field, root in zip(fields, roots, strict=True):
+            if root not in names:
+                raise InputError(f"{located(path, field)}: is missing, found the columns {', '.join(names)[:400]}")
+        self._roots = list(dict.fromkeys(roots))
+
+    def identity(self) -> dict[str, Any]:
+        return dict(self._identity)
+
+    def windows(self, state: State | None) -> Iterator[Window]:
+        builder = self._builder
+        row = start = int(state["rows"]) if state is not None else 0
+        for first, batch in self._batches(start):
+            mine = [index for index in range(len(batch)) if self._shard.has(first + index)]
+            offset = 0
+            while offset < len(mine):
+                piece = mine[offset : offset + builder.room]
+                offset += len(piece)
+                row = first + piece[-1] + 1
+                self._add(first, piece, _taken(batch, piece))
+                if not builder.room:
+                    yield builder.take({"rows": row, "position": row}, row)
+        if builder.rows:
+            yield builder.take({"rows": row, "position": row}, row)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _batches(self, start: int) -> Iterator[tuple[int, Any]]:
+        """Record batches with the number of their first row, from row `start` on."""
+        row = 0
+        try:
+            for group in range(self._file.metadata.num_row_groups):
+                count = self._file.metadata.row_group(group).num_rows
+                if row + count <= start:
+                    row += count
+                    continue
+                for batch in self._file.iter_batches(_ROWS_PER_READ, row_groups=[group], use_threads=False):
+                    skipped = min(max(start - row, 0), len(batch))
+                    if skipped < len(batch):
+                        yield row + skipped, batch.slice(skipped)
+                    row += len(batch)
+        except (OSError, ValueError) as error:
+            if isinstance(error, AssayError):
+                raise
+            raise InputError(f"{self.name}, after row {row}: cannot be read ({one_line(error)}); check it") from error
+
+    def _add(self, first: int, piece: Sequence[int], batch: Any) -> None:
+        values = {root: _values(batch.column(root)) for root in self._roots}
+        for position, index in enumerate(piece):
+            where = f"{self.name}, row {first + index}"
+            self._builder.add(where, self._row({root: column[position] for root, column in values.items()}, where))
+        self._builder.keep(batch, int(batch.nbytes))
+
+    def _row(self, document: dict[str, object], where: str) -> Row | AssayError:
+        try:
+            for root, value in document.items():
+                if isinstance(value, UnicodeDecodeError):
+                    raise InputError(f"{located(where, root)}: is not UTF-8 ({value}); write the file again")
+            return texts_of(document, self._fields, self._kind, where)
+        except InputError as error:
+            return error
+
+
+def output_schema(schema: Any, columns: Columns) -> Any:
+    """`schema` with the new columns; what the file says of itself to pandas and datasets is kept."""
+    for column in columns.all:
+        schema = schema.append(arrow().field(column.name, _type(column)))
+    return schema
+
+
+def text_schema(names: Sequence[str]) -> Any:
+    """The schema of a table whose cells are all text."""
+    return arrow().schema([(name, arrow().string()) for name in names])
+
+
+def text_batch(rows: Sequence[Sequence[str]], schema: Any) -> Any:
+    """Rows of cells as a record batch of `schema`, whose columns are text."""
+    pa = arrow()
+    return pa.RecordBatch.from_arrays(
+        [pa.array(column, pa.string()) for column in zip(*rows, strict=True)], schema=schema
+    )
+
+
+def encode_batches(batches: Sequence[Any], answers: Answers, columns: Columns, schema: Any) -> bytes:
+    """A window as an IPC stream behind its length. `batches` have the columns of `schema` that are not new."""
+    pa = arrow()
+    table = pa.Table.from_batches(batches).combine_chunks()
+    arrays = [chunks.combine_chunks() if chunks.num_chunks != 1 else chunks.chunk(0) for chunks in table.columns]
+    for number, column in enumerate(columns.all):
+        arrays.append(pa.array([values[number] for values in answers], type=_type(column)))
+    sink = io.BytesIO()
+    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(batch)
+    data = sink.getvalue()
+    return len(data).to_bytes(_LENGTH, "little") + data
+
+
+def encode_batches_as_lines(batches: Sequence[Any], answers: Answers, columns: Columns, wheres: Sequence[str]) -> bytes:
+    """The rows as JSON lines; dates in ISO 8601, decimals as strings. Raises InputError for what JSON has not."""
+    try:
+        rows = [row for batch in batches for row in batch.to_pylist()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{wheres[0]} to {wheres[-1]}: a text is not UTF-8 ({error}); write the file again") from None
+    lines = []
+    for row, values, where in zip(rows, answers, wheres, strict=True):
+        try:
+            lines.append(dumped(row | members(columns, values), _plain) + "\n")
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{where}: cannot be written as JSON ({error}); choose an OUTPUT of .parquet") from None
+    return "".join(lines).encode("utf-8")
+
+
+def assemble(partial: BinaryIO, out: BinaryIO, schema: Any) -> None:
+    """Write the windows of the file `partial` to `out` as Parquet."""
+    pa, parquet = arrow(), optional("pyarrow.parquet", "parquet", "a Parquet file")
+    with parquet.ParquetWriter(out, schema) as writer:
+        group: list[Any] = []
+        rows = size = 0
+        while head := partial.read(_LENGTH):
+            with pa.ipc.open_stream(partial.read(int.from_bytes(head, "little"))) as stream:
+                table = stream.read_all()
+            group.append(table)
+            rows, size = rows + table.num_rows, size + table.nbytes
+            if rows >= ROWS_PER_GROUP or size >= BYTES_PER_GROUP:
+                writer.write_table(pa.concat_tables(group), row_group_size=rows)
+                group, rows, size = [], 0, 0
+        if group:
+            writer.write_table(pa.concat_tables(group), row_group_size=rows)
+
+
+def _plain(value: object) -> str:
+    """As JSON what json.dumps does not know."""
+    if isinstance(value, datetime.date | datetime.time):  # datetime.datetime is a date
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    raise TypeError(f"found {describe(value)}")
+
+
+def _type(column: Column) -> Any:
+    pa = arrow()
+    if column.kind == "scores":
+        return pa.struct([(label, pa.float32()) for label in column.labels])
+    return {"text": pa.string(), "number": pa.float32(), "integer": pa.int64()}[column.kind]
+
+
+def _taken(batch: Any, piece: Sequence[int]) -> Any:
+    """The rows `piece`, ascending, of a batch: a slice where they stand together."""
+    if piece[-1] - piece[0] + 1 == len(piece):
+        return batch.slice(piece[0], len(piece))
+    return batch.take(arrow().array(piece))
+
+
+def _values(column: Any) -> list[Any]:
+    """The values of a column; in the place of a text that is not UTF-8 stands the error."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        values = []
+        for scalar in column:
+            try:
+                values.append(scalar.as_py())
+            except UnicodeDecodeError as error:
+                values.append(error)
+    return values
+
+
+def _index_hash(path: Path) -> str:
+    """The SHA-256 of a Parquet file's index, which lies before its last 8 bytes: its length and the magic number."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 8, 0))
+        tail = file.read()
+        length = int.from_bytes(tail[:4], "little") if tail[4:] == b"PAR1" else 0
+        file.seek(max(size - 8 - length, 0))
+        return hashlib.sha256(file.read(length)).hexdigest()

@@ -1,0 +1,35 @@
+"""Which rows of an input belong to one of N machines. They agree without talking: a row's number decides."""
+
+import re
+from dataclasses import dataclass
+
+from assay.errors import InputError
+
+__all__ = ["WHOLE", "Shard", "parse_shard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Shard `index` (from 1) of `count`: every row r, counted from 0, with r % count == index - 1."""
+
+    index: int
+    count: int
+
+    def has(self, row: int) -> bool:
+        """Whether row `row` of the input, counted from 0, belongs to this shard."""
+        return row % self.count == self.index - 1
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+WHOLE = Shard(1, 1)
+
+
+def parse_shard(word: str) -> Shard:
+    """ "I/N" as a Shard. Raises InputError unless 1 <= I <= N."""
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", word, re.ASCII)
+    shard = Shard(int(match[1]), int(match[2])) if match else None
+    if shard is None or not 1 <= shard.index <= shard.count:
+        raise InputError(f"shard is {word!r}, expected I/N with 1 <= I <= N, such as 2/8")
+    return shard

@@ -1,0 +1,93 @@
+"""assay annotate: the rows of a file with the model's answers as new columns. docs/annotate.md has the formats."""
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from assay.cli.options import UsageError, add_bundle, add_device, add_variant, manifest_of
+
+if TYPE_CHECKING:
+    from assay.model import Model
+
+HELP = "answer every row of a file and write it with the answers as new columns"
+
+SOME_FAILED, INTERRUPTED = 3, 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bundle(parser)
+    parser.add_argument(
+        "input",
+        metavar="INPUT",
+        help=".jsonl, .ndjson, .csv or .tsv, each also .gz or .zst; .parquet; - is JSON lines on standard input",
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="OUTPUT", help="as INPUT; - is standard output")
+    fields = parser.add_mutually_exclusive_group()
+    fields.add_argument("--text", metavar="FIELD", help="field of the text, or a dotted path to it; default: text")
+    fields.add_argument(
+        "--pair", nargs=2, metavar=("FIELD", "FIELD"), help="fields of a pair's two texts; default: text text_pair"
+    )
+    parser.add_argument(
+        "--scale", nargs=2, type=float, metavar=("MIN", "MAX"), help="rescale scores from 0..1 and clamp them"
+    )
+    parser.add_argument(
+        "--columns",
+        metavar="NAMES",
+        help="of label, score, scores, evol_complexity, with commas; default: label,score, or score for a regression",
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=("raise", "null"),
+        default="raise",
+        help="what a row that cannot be answered does: end the run (default), or stay without answers, with an error",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from what an interrupted run left")
+    parser.add_argument("--shard", default="1/1", metavar="I/N", help="only every N-th row, from the I-th on")
+    parser.add_argument("--force", action="store_true", help="replace OUTPUT, and discard an interrupted run")
+    parser.add_argument("--truncate", action="store_true", help="cut texts that the bundle refuses as too long")
+    add_variant(parser)
+    add_device(parser, "auto")
+
+
+def run(args: argparse.Namespace) -> int:
+    manifest = manifest_of(args)
+    if args.text is not None and manifest.input == "pair":
+        raise UsageError("found --text, expected --pair: this bundle reads pairs")
+    if args.pair is not None and manifest.input == "text":
+        raise UsageError("found --pair, expected --text: this bundle reads one text")
+    from assay.annotate.job import Job
+    from assay.annotate.progress import Progress
+    from assay.annotate.run import StoppedError, annotate
+    from assay.annotate.signals import stop_on_signals
+
+    job = Job(
+        source=args.input,
+        target=args.output,
+        fields=args.pair or (None if args.text is None else [args.text]),
+        columns=None if args.columns is None else [name.strip() for name in args.columns.split(",")],
+        scale=args.scale,
+        on_error=args.on_error,
+        truncate=args.truncate,
+        shard=args.shard,
+        resume=args.resume,
+        force=args.force,
+    )
+    progress = Progress()
+    try:
+        with stop_on_signals() as stop:
+            summary = annotate(job, manifest, lambda: _load(args), progress, stop)
+    except StoppedError as error:
+        print(f"assay: {error}", file=sys.stderr, flush=True)
+        # Threads still answer rows that nobody wants any more, and the interpreter would wait for them.
+        os._exit(INTERRUPTED)
+    failed = f", {summary.failed:,} failed (see the column error)" if summary.failed else ""
+    print(f"assay: {progress.rates()}; {job.target}: {summary.rows:,} rows{failed}", file=sys.stderr)
+    return SOME_FAILED if summary.failed else 0
+
+
+def _load(args: argparse.Namespace) -> "Model":
+    """As options.load_asked, for many rows."""
+    from assay.loading import load
+
+    return load(args.bundle, args.device, args.variant, args.threads, revision=args.revision, mode="throughput")

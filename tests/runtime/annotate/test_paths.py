@@ -1,0 +1,56 @@
+from typing import Any
+
+import pytest
+
+from assay import InputError
+from assay.annotate.paths import lookup, texts_of
+
+CHAT: dict[str, Any] = {
+    "messages": [{"content": "hi"}, {"content": None}],
+    "a.b": "dotted",
+    "a": {"b": "nested", "c.d": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("messages.0.content", "hi"),
+        ("messages.1.content", None),
+        ("a.b", "dotted"),  # an exact key wins over a path
+        ("a.c.d", 1),  # at every step
+        ("a", CHAT["a"]),
+    ],
+)
+def test_a_path_goes_through_objects_and_lists(path: str, value: object) -> None:
+    assert lookup(CHAT, path, "x") == value
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("b", "found messages, a.b, a"),
+        ("a.x", "found b, c.d"),
+        ("messages.2.content", r"found a list of 2 before \.2"),
+        ("messages.-1.content", r"found a list of 2 before \.-1"),
+        ("messages.0.content.x", r"found a str of 2 characters before \.x"),
+        ("messages.1.content.x", r"found None before \.x"),
+        ("", "found messages"),
+    ],
+)
+def test_a_path_that_leads_nowhere_names_where_it_ends(path: str, found: str) -> None:
+    with pytest.raises(InputError, match=rf'^f, line 7, field "{path}": is missing, {found}'):
+        lookup(CHAT, path, "f, line 7")
+
+
+@pytest.mark.parametrize("value", [None, 3, 1.5, True, ["a"], {"a": 1}, "\ud800"])
+def test_what_is_no_text_is_refused_with_line_and_field(value: object) -> None:
+    with pytest.raises(InputError, match=r'^f, line 7, field "q\.t": found .*, expected'):
+        texts_of({"q": {"t": value}}, ["q.t"], "text", "f, line 7")
+
+
+def test_a_pair_has_two_fields_and_a_length_together() -> None:
+    assert texts_of({"a": "x", "b": ""}, ["a", "b"], "pair", "w") == ("x", "")
+    half = "x" * 600_000
+    with pytest.raises(InputError, match="1,200,000 characters together"):
+        texts_of({"a": half, "b": half}, ["a", "b"], "pair", "w")

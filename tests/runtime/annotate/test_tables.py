@@ -1,0 +1,133 @@
+"""CSV and TSV through annotate_file."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay import Classifier, InputError, NumericalError, Scorer
+from assay.annotate import annotate_file
+from tests.runtime.annotate import rows
+
+
+def annotated(model: Classifier | Scorer, folder: Path, data: bytes | str, name: str = "in.csv", **options: Any) -> str:
+    source, target = folder / name, folder / f"out{Path(name).suffix}"
+    source.write_bytes(data if isinstance(data, bytes) else data.encode())
+    annotate_file(model, source, target, force=True, **options)
+    return target.read_bytes().decode()
+
+
+def test_rows_keep_their_quotes_line_ends_and_empty_cells(scorer: Scorer, tmp_path: Path) -> None:
+    data = '"id",text,x\r\n1,"a, ""b""\nc",\r\n2,a,""'
+    out = annotated(scorer, tmp_path, data)
+    first, second = scorer.score_batch(['a, "b"\nc', "a"]).tolist()
+    assert out == f'"id",text,x,score\r\n1,"a, ""b""\nc",,{first!r}\r\n2,a,"",{second!r}\r\n'
+
+
+def test_scores_are_a_column_per_label(judge: Classifier, tmp_path: Path) -> None:
+    out = annotated(judge, tmp_path, "text,text_pair\na,b\n", columns=["label", "scores"])
+    prediction = judge.predict("a", "b")
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert row["label"] == prediction.label
+    assert {label: float(row[f"scores.{label}"]) for label in judge.labels} == prediction.scores
+
+
+def test_a_byte_order_mark_stays_in_front_of_the_header(scorer: Scorer, tmp_path: Path) -> None:
+    assert annotated(scorer, tmp_path, b"\xef\xbb\xbftext\na\n").startswith("\ufefftext,score\n")
+
+
+def test_tab_separated_values_stay_so_and_may_become_comma_separated(scorer: Scorer, tmp_path: Path) -> None:
+    out = annotated(scorer, tmp_path, "text\tx\na\t1,5\n", "in.tsv")
+    score = scorer.score("a")
+    assert out == f"text\tx\tscore\na\t1,5\t{score!r}\n"
+    annotate_file(scorer, tmp_path / "in.tsv", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == f'text,x,score\na,"1,5",{score!r}\n'
+
+
+def test_a_table_becomes_json_lines_and_parquet_of_strings(scorer: Scorer, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    source = rows.write(tmp_path / "in.csv", [{"id": number, "text": text} for number, text in enumerate("abc")])
+    for name in ("out.jsonl", "out.parquet"):
+        annotate_file(scorer, source, tmp_path / name, columns=["score", "evol_complexity"])
+        assert rows.read(tmp_path / name) == [
+            {
+                "id": str(number),
+                "text": text,
+                "score": scorer.score(text),
+                "evol_complexity": scorer.evol_complexity(text),
+            }
+            for number, text in enumerate("abc")
+        ]
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=6))
+def test_every_table_that_python_writes_comes_back_with_its_cells(
+    scorer: Scorer, tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str, str]]
+) -> None:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([("text", "x"), *cells])
+    try:
+        data = buffer.getvalue().encode()
+    except UnicodeEncodeError:
+        return
+    folder = tmp_path_factory.mktemp("table")
+    out = annotated(scorer, folder, data, on_error="null")
+    read = list(csv.reader(io.StringIO(out, newline="")))
+    assert [tuple(row[:2]) for row in read[1:]] == cells
+    assert {len(row) for row in read} == {4}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("", "in.csv: is empty, expected a header line with text and text_pair"),
+        ("text,x\n", 'in.csv, line 1, field "text_pair": is missing, found the columns text, x'),
+        ("text,text_pair,x,x\n", "in.csv, line 1: 2 columns named 'x', expected each name once"),
+        ("text,text_pair,score\n", 'in.csv, line 1, field "score": is there already'),
+        ('text,text_pair\na,"b\n', "in.csv, line 2: unexpected end of data"),
+        ('text,text_pair\na,"b"c\n', "in.csv, line 2: ',' expected after '\"'"),
+        (b"text,text_pair,\xff\n", "in.csv, line 1: byte 0xff at 15 is not UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_such_table_is_refused_also_where_rows_may_fail(
+    judge: Classifier, tmp_path: Path, data: str | bytes, message: str
+) -> None:
+    for on_error in ("raise", "null"):
+        with pytest.raises(InputError) as caught:
+            annotated(judge, tmp_path, data, on_error=on_error)
+        assert message in str(caught.value)
+        assert rows.hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("record", "message", "cells"),
+    [
+        (b"a", "line 3: 1 cells, expected 2 as in the header", ["a", ""]),
+        (b"", "line 3: 0 cells, expected 2", ["", ""]),
+        (b"a,b,c,d", 'line 3: 4 cells, expected 2 as in the header; the last are ["c", "d"]', ["a", "b"]),
+        (b"a\xff,b", "line 3: byte 0xff at 1 is not UTF-8", ["a\\xff", "b"]),
+        (b"nan,b", 'line 3, field "text" and "text_pair": the text gave the logits', ["nan", "b"]),
+    ],
+)
+def test_a_row_that_cannot_be_answered_names_its_line_or_keeps_its_place(
+    judge: Classifier, tmp_path: Path, record: bytes, message: str, cells: list[str]
+) -> None:
+    data = b"text,text_pair\na,b\n" + record + b'\n"x\ny",z\n'
+    with pytest.raises((InputError, NumericalError)) as caught:
+        annotated(judge, tmp_path, data)
+    assert f"in.csv, {message}" in str(caught.value)
+    read = list(csv.reader(io.StringIO(annotated(judge, tmp_path, data, on_error="null"), newline="")))
+    assert read[0] == ["text", "text_pair", "label", "score", "error"]
+    assert read[2][:4] == [*cells, "", ""]
+    assert f"in.csv, {message}" in read[2][4]
+    assert [row[4] for row in (read[1], read[3])] == ["", ""]
+    assert len(read) == 4
+
+
+def test_a_cell_larger_than_a_text_may_be_is_refused(scorer: Scorer, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"in.csv, line 2.*(1,000,002 characters|field limit)"):
+        annotated(scorer, tmp_path, "text\n" + "x" * 1_000_002 + "\n")
