@@ -38,7 +38,7 @@ def split(graph: ir.Graph, blocks: int) -> dict[str, str]:
             continue
         version = graph.opset_imports[""]
 
-        def parts(value: ir.Value, before: ir.Node = chain[0], version: int = version) -> list[ir.Value]:
+        def parts(value: ir.Value, before: ir.Node = chain[-1], version: int = version) -> list[ir.Value]:
             """`value` [..., queries, any] in blocks of queries; as it is where it is the same for all queries."""
             if value.shape is None or value.shape[-2] == 1:
                 return [value] * blocks
@@ -46,7 +46,7 @@ def split(graph: ir.Graph, blocks: int) -> dict[str, str]:
                 attributes = {"axis": -2, "num_outputs": blocks}
                 node = ir.node("Split", [value], attributes, num_outputs=blocks, version=version)
                 for part in node.outputs:
-                    part.type, part.shape = value.type, _symbolic(value)
+                    part.type, part.shape = _type(value), _symbolic(value)
                 graph.insert_before(before, [node])
                 splits[value] = list(node.outputs)
             return splits[value]
@@ -64,16 +64,16 @@ def split(graph: ir.Graph, blocks: int) -> dict[str, str]:
                 ]
                 copy = ir.node(node.op_type, inputs, dict(node.attributes), version=version)
                 old, new = node.outputs[0], copy.outputs[0]
-                new.name, new.type, new.shape = f"{old.name}.block{block}", old.type, _symbolic(old)
+                new.name, new.type, new.shape = f"{old.name}.block{block}", _type(old), _symbolic(old)
                 parts_of[new.name] = str(old.name)
                 made[old] = new
-                graph.insert_before(chain[0], [copy])
+                graph.insert_before(chain[-1], [copy])
             ends.append(made[chain[-1].outputs[0]])
         whole = ir.node("Concat", ends, {"axis": -2}, version=version)
         result = chain[-1].outputs[0]
-        whole.outputs[0].type, whole.outputs[0].shape = result.type, result.shape
+        whole.outputs[0].type, whole.outputs[0].shape = _type(result), result.shape
         ir.convenience.replace_all_uses_with(result, whole.outputs[0])
-        graph.insert_before(chain[0], [whole])
+        graph.insert_before(chain[-1], [whole])
         graph.remove(reversed(chain), safe=True)
     return parts_of
 
@@ -103,3 +103,8 @@ def _chain(softmax: ir.Node) -> list[ir.Node] | None:
 def _symbolic(value: ir.Value) -> ir.Shape | None:
     """The shape of a part of `value`: the number of queries is not known."""
     return None if value.shape is None else ir.Shape([*value.shape[:-2], None, value.shape[-1]])
+
+
+def _type(value: ir.Value) -> ir.TensorType | None:
+    """A type of its own: one that several values have changes for all of them."""
+    return None if value.dtype is None else ir.TensorType(value.dtype)
