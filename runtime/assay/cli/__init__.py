@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from assay.cli import info, predict, score, verify, warmup
+from assay.cli import info, predict, score, triton, verify, warmup
 from assay.cli.options import UsageError
 from assay.errors import AssayError, one_line
 
@@ -32,7 +32,14 @@ class Command(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-_OWN: dict[str, Command] = {"predict": predict, "score": score, "info": info, "verify": verify, "warmup": warmup}
+_OWN: dict[str, Command] = {
+    "predict": predict,
+    "score": score,
+    "info": info,
+    "verify": verify,
+    "warmup": warmup,
+    "triton": triton,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
