@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from pathlib import Path
-from types import FrameType
 
 HELP = "export a fine-tuned checkpoint to a bundle"
 
@@ -33,12 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    # A terminated export must leave nothing behind; Python's default for SIGTERM runs no cleanup.
-    signal.signal(signal.SIGTERM, _interrupt)
+    from .interruption import Interruptible
+    from .progress import Terminal
+
+    progress = Interruptible(Terminal())
+    progress.listen()
     _quieten()
     from .exporter import export
     from .int8.gate import Limits
-    from .progress import Terminal
     from .summary import show
 
     manifest = export(
@@ -52,14 +52,10 @@ def run(args: argparse.Namespace) -> int:
         calibration=args.calibration,
         limits=Limits.of(args.max_flips, args.max_drift),
         force=args.force,
-        progress=Terminal(),
+        progress=progress,
     )
     show(manifest, args.out)
     return 0
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    raise KeyboardInterrupt
 
 
 def _quieten() -> None:

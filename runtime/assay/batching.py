@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 
-__all__ = ["TOKENS_PER_CALL", "group"]
+__all__ = ["INT8_TOKENS_PER_CALL", "TOKENS_PER_CALL", "TOKENS_PER_CALL_OF_A_CORE", "group"]
 
 TOKENS_PER_CALL = 4_096
 """Tokens in one call of the session. Enough to fill the cores, and bounds the memory of attention scores
 [batch, heads, query, key] to what 8 rows of 512 tokens take."""
+
+TOKENS_PER_CALL_OF_A_CORE = 512
+"""The same where a call has one core: other cores run other calls, and the last calls of a batch end together."""
+
+INT8_TOKENS_PER_CALL = 128
+"""The same for int8, where the rows of a call share the scale of their activations. Beyond it sharing gained nothing
+(docs/performance.md)."""
 
 
 def group(lengths: Sequence[int], budget: int = TOKENS_PER_CALL) -> list[list[int]]:

@@ -8,6 +8,7 @@ then lack a provider or crash. Which distributions claim the folder is read off 
 import functools
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -95,8 +96,14 @@ def distributions_beside(package: Path) -> list[str]:
 
 @functools.cache
 def onnxruntime() -> ModuleType:
-    """The module onnxruntime, imported on first use (about 60 ms). Raises InstallationError where it cannot be."""
+    """The module onnxruntime, imported on first use (about 60 ms). Raises InstallationError where it cannot be.
+
+    Official builds from 1.29 on report to their maker from a thread of their own, unless ORT_DISABLE_TELEMETRY is 1
+    before they are imported (their Privacy.md). It is set here where it is not set: a library that answers from a file
+    has nothing to report, and a forked child would wait for that thread at its end, for ever.
+    """
     check()
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         module = importlib.import_module("onnxruntime")
     except Exception as error:  # a missing shared library is an ImportError, a mixture of builds anything at all

@@ -51,7 +51,9 @@ class Graph:
 
     `inputs` are the graph's input names, each int64 [batch, sequence]; the output is logits, float32 [batch, labels].
     `data` are the external weight files that the graph maps. `parity` is the export's report, kept as it was written.
-    `layers` has one entry per linear layer of a quantised graph: its recipe and why it got it.
+    `layers` has one entry per linear layer of a quantised graph: its recipe and why it got it. `tokens_per_call` is for
+    int8, whose activations share a scale in each call: how many tokens the rows of a call may have together, as the
+    gate was held a second time; 1, and so one row a call, where it was not or did not pass.
     """
 
     file: str
@@ -60,6 +62,7 @@ class Graph:
     graph_optimization: Literal["all", "extended", "basic", "disabled"]
     parity: Mapping[str, Any]
     layers: tuple[Mapping[str, Any], ...] = ()
+    tokens_per_call: int = 1
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -263,6 +266,7 @@ def _graph(entry: Fields, files: Mapping[str, FileRecord]) -> Graph:
         graph_optimization=entry.choice("graph_optimization", ("all", "extended", "basic", "disabled")),
         parity=entry.mapping("parity").values,
         layers=_layers(entry),
+        tokens_per_call=entry.integer("tokens_per_call", least=1) if "tokens_per_call" in entry.values else 1,
     )
     for name in graph.files:
         if name not in files:

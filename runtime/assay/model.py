@@ -1,17 +1,18 @@
 """What Classifier and Scorer share: from rows to logits in the rows' order. What logits mean is not known here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from assay.batching import TOKENS_PER_CALL, group
 from assay.bundle import Bundle, Choice
+from assay.engine import Engine
 from assay.errors import AssayError, InputError, NumericalError
+from assay.forking import ForkedEngine
+from assay.lookahead import one_ahead
 from assay.manifest import Manifest
 from assay.pipeline import PipelineAnswer, check_top_k, nest, read_inputs
-from assay.session import Session
 from assay.tokenization import BundleTokenizer, Tokens
 from assay.validation import Row, check_batch, check_flag, check_single
 
@@ -24,18 +25,29 @@ _ROWS_PER_WINDOW = 4_096
 
 
 class Model:
-    """A loaded bundle: made by assay.load, as a Classifier or a Scorer. May be used from several threads at once."""
+    """A loaded bundle: made by assay.load, as a Classifier or a Scorer.
+
+    May be used from several threads at once, and in the children of a fork, where its session is made anew. A pickle of
+    it holds the arguments of assay.load and no weights.
+    """
 
     def __init__(
-        self, bundle: Bundle, choice: Choice, session: Session, tokenizer: BundleTokenizer, info: Mapping[str, Any]
+        self,
+        bundle: Bundle,
+        choice: Choice,
+        engine: Engine,
+        tokenizer: BundleTokenizer,
+        info: Mapping[str, Any],
+        make_engine: Callable[[], Engine],
+        reload: Callable[[], "Model"] | None = None,
     ) -> None:
+        """`make_engine` makes another `engine`, for the child of a fork; `reload` another model, for a pickle."""
         self._bundle = bundle
         self._choice = choice
-        self._session: Session | None = session
+        self._engine = ForkedEngine(engine, make_engine)
         self._tokenizer = tokenizer
         self._info = dict(info)
-        # int8 activations share one scale per call: a row of its own answers the same whatever else is asked with it.
-        self._tokens_per_call = 1 if choice.variant == "int8" else TOKENS_PER_CALL
+        self._reload = reload
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -82,11 +94,11 @@ class Model:
 
         For assay verify, whose rows are in the bundle.
         """
-        return self._answers(self._open(), tokens)
+        return self._engine.get().answer(tokens, len(self.labels))
 
     def build(self, length: int) -> bool:
         """Build what calls of `length` tokens need on TensorRT. Gives whether it was not there. For assay warmup."""
-        return self._open().build(length)
+        return self._engine.get().session.build(length)
 
     def encode(self, rows: Sequence[Row], *, truncate: bool) -> list[Tokens | InputError]:
         """The tokens of rows that validation.py has seen, or why the model does not read one. For streaming.py."""
@@ -94,7 +106,7 @@ class Model:
 
     def close(self) -> None:
         """Let go of the session and its memory. Runs under way in other threads finish; later ones raise AssayError."""
-        self._session = None
+        self._engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -102,8 +114,14 @@ class Model:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._engine.get()  # a closed model is not brought back by a copy
+        if self._reload is None:
+            raise AssayError("this model was not made by assay.load and cannot be pickled; load it with assay.load")
+        return self._reload, ()
+
     def __repr__(self) -> str:
-        state = f"on {self._info['device']}" if self._session else "closed"
+        state = f"on {self._info['device']}" if self._engine.is_open else "closed"
         return f"<assay.{type(self).__name__} {self._bundle.folder} {self._choice.variant} {state}>"
 
     def _scores(self, logits: Float32) -> Float32:
@@ -117,26 +135,20 @@ class Model:
         return logits
 
     def _run(self, rows: Sequence[Row], truncate: bool, single: bool) -> Float32:
-        session = self._open()
+        engine = self._engine.get()  # close() in another thread leaves this call its session
         logits = np.empty((len(rows), len(self.labels)), dtype=np.float32)
-        for start in range(0, len(rows), _ROWS_PER_WINDOW):
-            window = rows[start : start + _ROWS_PER_WINDOW]
-            tokens = self._tokenizer.encode(window, truncate, None if single else start)
-            logits[start : start + len(window)] = self._answers(session, tokens)
+        for start, tokens in self._windows(rows, truncate, single):
+            logits[start : start + len(tokens)] = engine.answer(tokens, len(self.labels))
         _refuse_non_finite(logits, single)
         return logits
 
-    def _open(self) -> Session:
-        session = self._session  # close() in another thread leaves this call its session
-        if session is None:
-            raise AssayError("this model was closed; load it again with assay.load")
-        return session
-
-    def _answers(self, session: Session, tokens: Sequence[Tokens]) -> Float32:
-        logits = np.empty((len(tokens), len(self.labels)), dtype=np.float32)
-        for indices in group([session.call_length(len(row.ids)) for row in tokens], self._tokens_per_call):
-            logits[indices] = session.answer([tokens[index] for index in indices])
-        return logits
+    def _windows(self, rows: Sequence[Row], truncate: bool, single: bool) -> Iterator[tuple[int, list[Tokens]]]:
+        """The tokens of windows of `rows`, each with the index of its first; made ahead where there are several."""
+        windows = (
+            (start, self._tokenizer.encode(rows[start : start + _ROWS_PER_WINDOW], truncate, None if single else start))
+            for start in range(0, len(rows), _ROWS_PER_WINDOW)
+        )
+        return one_ahead(windows) if len(rows) > _ROWS_PER_WINDOW else windows
 
 
 def _refuse_non_finite(logits: Float32, single: bool) -> None:

@@ -2,12 +2,12 @@
 while the model runs, and one row that cannot be answered does not cost the others their answers."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 from assay.errors import AssayError, InputError
+from assay.lookahead import one_ahead
 from assay.model import Float32, Model, not_finite
 from assay.tokenization import Tokens
 from assay.validation import Row
@@ -27,20 +27,11 @@ def answer_windows(model: Model, windows: Iterable[Sequence[Row]], *, truncate: 
     """The answers to each of `windows`, in order. Rows have passed validation.py.
 
     A window's answers depend on its own rows alone, so that work that stops between two windows can go on there. While
-    a window runs, one thread takes the next from the iterable and tokenises it. Errors of single rows (too long, logits
+    a window runs, a thread takes the next from the iterable and tokenises it. Errors of single rows (too long, logits
     that are not finite) speak of "the text" and have no row. Raises what the iterable and the session raise.
     """
-    remaining = iter(windows)
-
-    def prepare() -> list[Tokens | InputError] | None:
-        window = next(remaining, None)
-        return None if window is None else model.encode(window, truncate=truncate)
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="assay-tokens") as ahead:
-        prepared: Future[list[Tokens | InputError] | None] = ahead.submit(prepare)
-        while (encoded := prepared.result()) is not None:
-            prepared = ahead.submit(prepare)
-            yield _answer(model, encoded)
+    for encoded in one_ahead(model.encode(window, truncate=truncate) for window in windows):
+        yield _answer(model, encoded)
 
 
 def _answer(model: Model, encoded: Sequence[Tokens | InputError]) -> Answered:

@@ -170,7 +170,7 @@ def test_a_run_that_fails_is_a_provider_error_that_knows_a_full_memory(
     long_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = assay.load(long_bundle, device="cuda")
-    session = model._session
+    session = model._engine.get().session
     assert isinstance(session, GpuSession)
 
     def full(*_: Any) -> None:

@@ -112,3 +112,15 @@ def test_an_installation_error_is_an_import_error() -> None:
 def test_this_installation_is_sound() -> None:
     installation.check()
     assert hasattr(installation.onnxruntime(), "InferenceSession")
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "1"), ("0", "0")])
+def test_onnx_runtime_is_imported_without_its_telemetry_unless_the_environment_says_otherwise(
+    given: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    if given is not None:
+        monkeypatch.setenv("ORT_DISABLE_TELEMETRY", given)
+    code = "import os, assay.installation as i; i.onnxruntime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"{kept}\n"

@@ -144,6 +144,7 @@ def test_a_model_tells_what_it_is(judge: Classifier, scorer: Scorer, pair_bundle
         "graph": "onnx/model_cpu.onnx",
         "providers": ["CPUExecutionProvider"],
         "threads": 1,
+        "mode": "latency",
         "why": {"device": "asked for", "variant": "auto: on cpu the bundle has no int8"},
     }
     assert isinstance(judge, Classifier)

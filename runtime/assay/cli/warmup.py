@@ -38,9 +38,10 @@ def run(args: argparse.Namespace) -> int:
     last = padded_length(args.up_to or longest, longest)
     lengths = [length for length in all_lengths(longest) if length <= last]
 
-    from assay.loading import load_choice
+    from assay.loading import LoadOptions, load_choice
     from assay.threads import usable_cores
 
+    options = LoadOptions(args.threads or usable_cores())
     choice = bundle.choose(args.variant, device.kind)
     print(f"{choice.variant} ({choice.why}): {len(lengths)} lengths up to {last:,} tokens", file=sys.stderr)
     engines = []
@@ -50,8 +51,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"[{number}/{len(lengths)}] {length:,} tokens ...", end="", flush=True, file=sys.stderr)
             start = time.monotonic()
             if model is None:  # loading builds the shortest
-                threads = args.threads or usable_cores()
-                model = stack.enter_context(load_choice(bundle, choice, device, threads, verify=True))
+                model = stack.enter_context(load_choice(bundle, choice, device, options))
             built = model.build(length)
             seconds = time.monotonic() - start
             print(f" {'built' if built else 'was built before'}, {seconds:.1f} s", file=sys.stderr)
