@@ -21,7 +21,7 @@ from assay.scorer import Scorer
 from assay.streaming import answer_windows
 from assay.validation import Row, check_flag, check_row, describe
 
-__all__ = ["ERROR", "Annotation", "check_taken", "fields", "manifest_of", "names"]
+__all__ = ["ERROR", "Annotation", "anywhere", "check_taken", "fields", "manifest_of", "names"]
 
 ERROR = "error"
 """The column that on_error="null" adds: why a row has no answer, None for one that has."""
@@ -42,7 +42,7 @@ class Annotation:
     scale: (min, max) of a regression's score, as in Scorer.score.
     on_error: "raise", or "null": a row without an answer has None in the new columns, and "error" says why.
     truncate: cut texts that the bundle would refuse as too long.
-    options: those of assay.load.
+    options: those of assay.load; mode is "throughput" where they do not say otherwise.
     """
 
     bundle: str | os.PathLike[str] | Model
@@ -97,14 +97,15 @@ class Annotation:
         """The model, loaded once in this process for all annotations with the same bundle and options."""
         if isinstance(self.bundle, Model):
             return self.bundle
+        options = {"mode": "throughput", **self.options}
         try:
-            key = (os.fspath(self.bundle), *sorted(self.options.items()))
+            key = (os.fspath(self.bundle), *sorted(options.items()))
             hash(key)
         except TypeError:  # what is no path and no option: load says so
-            return load(self.bundle, **self.options)
+            return load(self.bundle, **options)
         with _lock:
             if key not in _models:
-                _models[key] = load(self.bundle, **self.options)
+                _models[key] = load(self.bundle, **options)
             return _models[key]
 
     def _rows(
@@ -177,6 +178,12 @@ def manifest_of(bundle: str | os.PathLike[str] | Model) -> Manifest:
     return bundle.manifest if isinstance(bundle, Model) else open_bundle(bundle).manifest
 
 
+def anywhere(bundle: str | os.PathLike[str]) -> str:
+    """`bundle` for a process with another working directory: a folder's absolute path."""
+    path = os.fspath(bundle)
+    return os.path.abspath(path) if os.path.isdir(path) else path  # noqa: PTH100, PTH112 - what is no folder stays as it is
+
+
 def _values(name: str, model: Model, logits: Float32, scale: Sequence[float] | None) -> list[Any]:
     if isinstance(model, Scorer):
         values = model.evol_complexities(logits) if name == "evol_complexity" else model.scores(logits, scale)
@@ -192,12 +199,11 @@ def _raise_first(errors: Mapping[int, AssayError]) -> None:
     raise kind(f"row {index}: {error}", row=index) from error
 
 
-def _forget() -> None:
-    """In a forked child: a lock that another thread held would stay shut, and sessions have lost their threads."""
+def _after_fork() -> None:
+    """Another thread of the parent may have held the lock. The models are still good: assay/forking.py."""
     global _lock
     _lock = threading.Lock()
-    _models.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_after_fork)

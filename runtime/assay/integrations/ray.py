@@ -60,6 +60,6 @@ class Annotator:
 
 def _cpus() -> int | None:
     """The CPUs of this worker, None outside of one."""
-    if not ray.is_initialized():
+    if not ray.is_initialized() or ray.get_runtime_context().worker.mode != ray.WORKER_MODE:
         return None
     return max(1, int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1)))

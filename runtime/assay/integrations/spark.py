@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay.integrations.columns import ERROR, Annotation, manifest_of, names
+from assay.integrations.columns import ERROR, Annotation, anywhere, manifest_of, names
 from assay.integrations.library import require
 
 __all__ = ["predict_batch_fn", "return_type"]
@@ -28,7 +28,7 @@ def predict_batch_fn(
     The arguments are those of columns.Annotation. The bundle must be at the same path on every machine. `threads`, of
     assay.load, is by default the CPUs of a Spark task (spark.task.cpus).
     """
-    asked = Annotation(os.fspath(bundle), columns, scale, on_error, truncate, options)
+    asked = Annotation(anywhere(bundle), columns, scale, on_error, truncate, options)
 
     def make_predict_fn() -> Callable[..., Mapping[str, Any]]:
         from pyspark import TaskContext

@@ -64,7 +64,7 @@ def test_the_same_work_is_found_in_the_cache_and_another_bundle_is_other_work(
 
 def test_a_null_is_refused_or_null_in_the_answer(score_bundle: Path) -> None:
     data = datasets.Dataset.from_dict({"text": ["a", "b", "c", None]})
-    with pytest.raises(InputError, match="row 3: .* found None"):
+    with pytest.raises(InputError, match=r"row 3: .* found None"):
         data.map(annotator(score_bundle, text="text"), batched=True)
     asked = annotator(score_bundle, text="text", on_error="null", columns=["score", "evol_complexity"])
     # The first batch has no error, so that its type has to be said.

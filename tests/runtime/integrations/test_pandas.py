@@ -38,7 +38,7 @@ def test_a_series_needs_no_names(scorer: Scorer) -> None:
 @pytest.mark.parametrize("dtype", ["object", "str", "string"])
 def test_a_missing_cell_is_refused_or_missing_in_the_answer(missing: Any, dtype: str, scorer: Scorer) -> None:
     texts = pandas.Series(["a", missing, "b"], dtype=dtype)
-    with pytest.raises(InputError, match="row 1: .* expected a text") as caught:
+    with pytest.raises(InputError, match=r"row 1: .* expected a text") as caught:
         annotate(texts, scorer)
     assert caught.value.row == 1
     answers = annotate(texts, scorer, columns=["score", "evol_complexity"], on_error="null")

@@ -36,7 +36,7 @@ def test_a_series_needs_no_names(scorer: Scorer) -> None:
 
 def test_a_null_is_refused_or_null_in_the_answer(scorer: Scorer) -> None:
     texts = polars.Series(["a", None, "b"])
-    with pytest.raises(InputError, match="row 1: .* found None, expected a text"):
+    with pytest.raises(InputError, match=r"row 1: .* found None, expected a text"):
         annotate(texts, scorer)
     answers = annotate(texts, scorer, columns=["score", "evol_complexity"], on_error="null")
     assert answers["score"].is_null().to_list() == [False, True, False]
@@ -55,7 +55,7 @@ def test_what_does_not_fit_is_refused(judge: Classifier, scorer: Scorer) -> None
     frame = polars.DataFrame({"q": ["a"], "label": ["b"], "n": [1]})
     with pytest.raises(InputError, match="a column 'label' is there already"):
         annotate(frame, judge, pair=("q", "label"))
-    with pytest.raises(InputError, match="row 0: .* found the int 1"):
+    with pytest.raises(InputError, match=r"row 0: .* found the int 1"):
         annotate(frame, scorer, text="n")
     with pytest.raises(InputError, match="expected a polars Series or DataFrame"):
         annotate(frame.lazy(), scorer, text="q")

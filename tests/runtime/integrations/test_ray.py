@@ -15,7 +15,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[
 pytest.importorskip("ray.data", reason="Ray Data is not installed: pip install 'ray[data]'")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     # Workers are processes of their own: they must find the sources that are tested here.
     environment = {
@@ -42,7 +42,7 @@ def map_batches(rows: list[dict[str, Any]], blocks: int = 1, **options: Any) -> 
     return sorted(answered.take_all(), key=lambda row: row["id"])
 
 
-def test_ray_data_answers_as_the_model(cluster: None, pair_bundle: Path, judge: Classifier) -> None:
+def test_ray_data_answers_as_the_model(pair_bundle: Path, judge: Classifier) -> None:
     rows = [{"id": 0, "q": "a", "r": "b"}, {"id": 1, "q": "what causes", "r": "rain"}, {"id": 2, "q": "c", "r": ""}]
     answered = map_batches(
         rows, blocks=2, bundle=str(pair_bundle), pair=("q", "r"), columns=["label", "score", "scores"]
@@ -54,7 +54,7 @@ def test_ray_data_answers_as_the_model(cluster: None, pair_bundle: Path, judge: 
         assert got["scores"] == pytest.approx(prediction.scores)
 
 
-def test_a_row_without_an_answer_says_why(cluster: None, score_bundle: Path, scorer: Scorer) -> None:
+def test_a_row_without_an_answer_says_why(score_bundle: Path, scorer: Scorer) -> None:
     rows = [{"id": 0, "text": "a"}, {"id": 1, "text": "b"}, {"id": 2, "text": None}, {"id": 3, "text": "c"}]
     answered = map_batches(
         rows, blocks=2, bundle=str(score_bundle), text="text", columns=["score", "evol_complexity"], on_error="null"
@@ -64,11 +64,24 @@ def test_a_row_without_an_answer_says_why(cluster: None, score_bundle: Path, sco
     assert [row["error"] is None for row in answered] == [True, True, False, True]
 
 
-def test_an_error_names_row_and_cause(cluster: None, score_bundle: Path) -> None:
+def test_an_error_names_row_and_cause(score_bundle: Path) -> None:
     with pytest.raises(ray.exceptions.RayTaskError) as caught:
         map_batches([{"id": 0, "text": "a"}, {"id": 1, "text": None}], bundle=str(score_bundle), text="text")
     assert "row 1: " in str(caught.value)
     assert "found None, expected a text" in str(caught.value)
+
+
+def test_a_model_takes_the_cpus_that_its_worker_was_given() -> None:
+    class Threads:
+        def __init__(self, **options: Any) -> None:
+            self.threads = assay.integrations.ray.Annotator(**options)._asked.options["threads"]
+
+        def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+            return {"threads": np.full(len(batch["id"]), self.threads)}
+
+    options = {"bundle": "unused", "text": "text"}
+    answered = ray.data.range(1).map_batches(Threads, fn_constructor_kwargs=options, concurrency=1, num_cpus=1)
+    assert answered.take_all() == [{"threads": 1}]
 
 
 def test_arrays_come_back_with_their_types(score_bundle: Path, scorer: Scorer) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         sources = [str(Path(assay.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         patch.setenv("PYTHONPATH", os.pathsep.join(sources))
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
         session = (
             SparkSession.builder.master("local[1]")
             .config("spark.ui.enabled", "false")
@@ -75,7 +77,7 @@ def test_a_null_is_null_in_the_answer_or_an_error_with_its_row(spark: Any, score
     assert (null["score"], null["evol_complexity"]) == (None, None)
     assert "expected a text" in null["error"]
     assert last["evol_complexity"] == scorer.evol_complexity("b c")
-    with pytest.raises(pyspark.errors.PythonException, match="row 1: .*expected a text"):
+    with pytest.raises(pyspark.errors.PythonException, match=r"row 1: .*expected a text"):
         frame.select(udf(score_bundle)("text")).collect()
 
 
