@@ -5,7 +5,7 @@
 First the capacity: as many rows a second as come out while the queue is never empty and never full. Then an open loop:
 requests arrive at a constant rate of `load` times the capacity, whether or not the ones before were answered. Both
 send the same rows in turn. An accepted request may take the queue's stated delay, max_queue / capacity + max_delay, and
-the service time: the longest batch of the run, which may have begun just before it came. Exit code 1 where p99 is later
+the service time: the longest batch of the run, because a batch is answered when it ends. Exit code 1 where p99 is later
 than that, where an accepted request got no answer, or where memory grew by more than a tenth. The sender is in the same
 process: with a model that answers a thousand rows a second, what it takes shows in the latencies.
 """

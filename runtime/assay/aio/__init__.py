@@ -33,8 +33,8 @@ def load(
 ) -> "Loading":
     """Load the bundle at `path` in a thread; to be used as `async with load(...) as judge`, or `await load(...)`.
 
-    max_queue: rows that may wait. One more is refused with OverloadedError. A row waits for max_queue divided by the
-        model's rows a second at most, and for the batch under way.
+    max_queue: rows that may wait or run at a time. One more is refused with OverloadedError. An accepted row is
+        answered after max_queue divided by the model's rows a second, and max_delay, or sooner.
     max_delay: seconds that an idle model waits for rows that have come and are not tokenised yet. A row that is alone
         does not wait.
     max_batch: rows that run together, within 4,096 tokens. All of a batch are answered when it ends.

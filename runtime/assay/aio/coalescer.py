@@ -145,8 +145,8 @@ class Coalescer:
         return loop
 
     def _admit(self, loop: asyncio.AbstractEventLoop, rows: Sequence[Row], truncate: bool) -> list[Request]:
-        waiting = len(self._waiting)
-        if waiting + len(rows) > self._max_queue:
+        waiting, running = len(self._waiting), len(self._running)
+        if waiting + running + len(rows) > self._max_queue:
             self._counts["refused"] += len(rows)
             cure = (
                 "send it in smaller batches or raise max_queue"
@@ -154,8 +154,8 @@ class Coalescer:
                 else "send less, retry later, or raise max_queue and have every row wait longer"
             )
             raise OverloadedError(
-                f"{waiting:,} rows wait and {len(rows):,} more came, expected {self._max_queue:,} together at most "
-                f"(max_queue); {cure}"
+                f"{waiting:,} rows wait, {running:,} run and {len(rows):,} more came, expected {self._max_queue:,} "
+                f"together at most (max_queue); {cure}"
             )
         requests = []
         for row in rows:

@@ -31,9 +31,7 @@ def predict_batch_fn(
     asked = Annotation(anywhere(bundle), columns, scale, on_error, truncate, options)
 
     def make_predict_fn() -> Callable[..., Mapping[str, Any]]:
-        from pyspark import TaskContext
-
-        context = TaskContext.get()
+        context = pyspark.TaskContext.get()
         given = {} if context is None else {"threads": context.cpus()}
         task = Annotation(
             asked.bundle, asked.columns, asked.scale, asked.on_error, asked.truncate, {**given, **asked.options}
@@ -64,8 +62,7 @@ def return_type(
     label string; score float; scores array of float in the order of the bundle's labels, NaN for a row without an
     answer; evol_complexity int; with on_error="null" also error string.
     """
-    from pyspark.sql import types
-
+    types = require("pyspark.sql.types", "pyspark")
     kinds = {
         "label": types.StringType(),
         "score": types.FloatType(),

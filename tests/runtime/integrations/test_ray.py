@@ -80,7 +80,9 @@ def test_a_model_takes_the_cpus_that_its_worker_was_given() -> None:
             return {"threads": np.full(len(batch["id"]), self.threads)}
 
     options = {"bundle": "unused", "text": "text"}
-    answered = ray.data.range(1).map_batches(Threads, fn_constructor_kwargs=options, concurrency=1, num_cpus=1)
+    answered = ray.data.from_items([{"id": 0}]).map_batches(
+        Threads, fn_constructor_kwargs=options, concurrency=1, num_cpus=1
+    )
     assert answered.take_all() == [{"threads": 1}]
 
 
