@@ -217,7 +217,7 @@ class Coalescer:
         requests: list[Request] = []
         total = 0
         for request in self._waiting:
-            if request.tokens is None:
+            if request.tokens is None or request.future.done():  # cancelled, and its caller not yet told
                 continue
             total += len(request.tokens.ids)
             if requests and (len(requests) == self._max_batch or total > TOKENS_PER_CALL):
