@@ -91,6 +91,7 @@ def manifest(
             "id": source.id,
             "revision": source.revision,
             "base": location.base.id if location.base else None,
+            "base_revision": location.base.revision if location.base else None,
             "weights_sha256": loaded.weights_sha256,
             "merge_max_abs_delta": loaded.merge_delta,
             "tokenizer": tokens.origin,

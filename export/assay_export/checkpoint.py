@@ -63,14 +63,20 @@ def locate(folder: Path, base: str | None = None) -> Location:
         _weight_files(folder, "model")
         return Location(folder, None)
     _weight_files(folder, "adapter_model")
-    named = base or read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    adapter = read_json(folder / "adapter_config.json")
+    named = base or adapter.get("base_model_name_or_path")
     if not named:
         raise CheckpointError(f"{folder / 'adapter_config.json'} names no base model: pass it with --base")
     if not isinstance(named, str):
         raise CheckpointError(
             f"{folder / 'adapter_config.json'}: base_model_name_or_path = {named!r} is no name: pass it with --base"
         )
-    source = resolve(named, beside=folder)
+    revision = None if base else adapter.get("revision")  # peft's name for the revision of the base
+    if revision is not None and not isinstance(revision, str):
+        raise CheckpointError(
+            f"{folder / 'adapter_config.json'}: revision = {revision!r} is no name: pass the base's folder with --base"
+        )
+    source = resolve(named, revision or None, beside=folder)
     _weight_files(source.folder, "model")
     return Location(folder, source)
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay import hub_errors
+from assay.errors import one_line
+
 from .errors import CheckpointError
 from .presets import PRESETS, Preset
+
+_LOG = logging.getLogger("assay")
 
 # What a checkpoint needs; pickled weights are never downloaded.
 CHECKPOINT_FILES = [
@@ -27,6 +34,7 @@ CHECKPOINT_FILES = [
     "vocab.json",
     "merges.txt",
 ]
+DOWNLOAD_TRIES = 5  # each goes on with what the one before left in the cache
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
@@ -46,7 +54,7 @@ def resolve(source: str, revision: str | None = None, *, beside: Path | None = N
 
     Args:
         source: a name in PRESETS, an existing folder, or a Hub id.
-        revision: a branch, tag or commit on the Hub.
+        revision: a branch, tag or commit on the Hub; refused for a local folder, but where an adapter names both.
         beside: a folder that relative paths may also be relative to (an adapter names its base this way).
 
     Raises:
@@ -56,7 +64,7 @@ def resolve(source: str, revision: str | None = None, *, beside: Path | None = N
     if preset is None:
         for folder in _folders(source, beside):
             if folder.is_dir():
-                if revision is not None:
+                if revision is not None and beside is None:
                     raise CheckpointError(
                         f"revision {revision!r} was asked of the local folder {folder}: drop --revision"
                     )
@@ -82,15 +90,56 @@ def _folders(source: str, beside: Path | None) -> list[Path]:
 
 
 def _download(hub_id: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    """The snapshot of one commit in the Hub's cache; without a network, what the cache has of the revision."""
+    from huggingface_hub import constants, snapshot_download
 
+    unreachable = _unreachable(hub_id, revision)
+    for tried in range(1, DOWNLOAD_TRIES + 1):
+        try:
+            folder = Path(
+                snapshot_download(
+                    hub_id,
+                    revision=revision,
+                    allow_patterns=CHECKPOINT_FILES,
+                    local_files_only=unreachable is not None,
+                )
+            )
+            break
+        except Exception as error:
+            if unreachable is not None or tried == DOWNLOAD_TRIES or not hub_errors.is_broken_off(error):
+                raise _refused(hub_id, revision, unreachable or error) from error
+            _LOG.warning("%s: the download broke off (%s); resuming it", hub_id, one_line(error, 200))
+            time.sleep(tried - 1)
+    if unreachable is not None:
+        if not any(folder.glob("*.safetensors")):  # a download that broke off
+            raise _refused(hub_id, revision, unreachable)
+        if not constants.HF_HUB_OFFLINE:
+            reason = one_line(unreachable, 200)
+            _LOG.warning(
+                "%s: the Hub cannot be reached (%s); using commit %s from the cache", hub_id, reason, folder.name
+            )
+    return folder
+
+
+def _unreachable(hub_id: str, revision: str | None) -> Exception | None:
+    """Why the Hub cannot be asked, or None. Raises CheckpointError where it refuses.
+
+    Asked beforehand, since snapshot_download hides any refusal behind what the cache has.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if constants.HF_HUB_OFFLINE:
+        return OfflineModeIsEnabled("HF_HUB_OFFLINE is set, and the cache does not have it")
     try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=CHECKPOINT_FILES))
-    except (OSError, HfHubHTTPError, HFValidationError) as error:  # most of what the Hub's client raises is an OSError
-        reason = " ".join(str(error).split())
-        wanted = f"{hub_id} at revision {revision}" if revision else hub_id
-        raise CheckpointError(
-            f"the Hub did not give {wanted}: {reason[:300]}; check the name, the revision and the network, or pass the "
-            "folder of a downloaded checkpoint"
-        ) from error
+        HfApi().model_info(hub_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except Exception as error:  # see assay.hub_errors: what transports raise has no common base
+        if not hub_errors.is_unreachable(error):
+            raise _refused(hub_id, revision, error) from error
+        return error
+    return None
+
+
+def _refused(hub_id: str, revision: str | None, error: Exception) -> CheckpointError:
+    reason = hub_errors.explain(error, hub_id, revision or "main", "the checkpoint")
+    return CheckpointError(f"{reason}, or pass the folder of a downloaded checkpoint")

@@ -53,6 +53,19 @@ class Bundle:
     folder: Path
     manifest: Manifest
 
+    @property
+    def revision(self) -> str | None:
+        """The Hub's commit; None for a local folder. hub.py has the bundles of the Hub."""
+        return None
+
+    @property
+    def cure(self) -> str:
+        """What to do about a damaged file."""
+        return "copy the bundle again or export it again"
+
+    def obtain(self, names: Iterable[str]) -> None:
+        """Get the files, where they come from elsewhere. In a local folder they are there, or a check says so."""
+
     def choose(self, variant: str, device: Kind) -> Choice:
         """The graph of `variant` ("auto": the best there is) for a device. Raises BundleError where there is none."""
         variants = self.manifest.variants
@@ -64,9 +77,15 @@ class Bundle:
                     return Choice(name, dialect, variants[name][dialect], why)
         present = ", ".join(f"{name} ({'/'.join(dialects)})" for name, dialects in variants.items())
         reads = " or ".join(_DIALECTS[device])
-        asked = "" if variant in ("auto", "fp32") else f" --variants fp32,{variant}"
         raise BundleError(
             f"{self.folder}: has no variant {' or '.join(wanted)} for {device} (dialect {reads}), it has {present}; "
+            f"{self._adding('' if variant in ('auto', 'fp32') else variant)}"
+        )
+
+    def _adding(self, variant: str) -> str:
+        """What to do about a variant that is not there; "" is fp32, which every export makes."""
+        asked = f" --variants fp32,{variant}" if variant else ""
+        return (
             f"ask for one of these, or add it with: assay export SOURCE --out {self.folder}{asked} --force "
             "(assay export --help lists the variants)"
         )
@@ -111,10 +130,17 @@ class Bundle:
         with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
             self._report(pool.map(self._hash_problem, names))
 
+    def damaged(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that are missing, or are not what the manifest says."""
+        names = list(names)
+        with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
+            problems = pool.map(lambda name: self._size_problem(name) or self._hash_problem(name), names)
+            return [name for name, problem in zip(names, problems, strict=True) if problem]
+
     def _report(self, problems: Iterable[str | None]) -> None:
         found = [problem for problem in problems if problem is not None]
         if found:
-            raise BundleError(f"{'; '.join(found)}; copy the bundle again or export it again")
+            raise BundleError(f"{'; '.join(found)}; {self.cure}")
 
     def _size_problem(self, name: str) -> str | None:
         path = self.folder / name
@@ -144,7 +170,7 @@ class Bundle:
         if (size, digest) != (expected.size, expected.sha256):
             raise BundleError(
                 f"{self.folder / name}: is damaged or changed, {size:,} bytes with sha256 {digest[:12]}..., expected "
-                f"{expected.size:,} with {expected.sha256[:12]}...; copy the bundle again or export it again"
+                f"{expected.size:,} with {expected.sha256[:12]}...; {self.cure}"
             )
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from assay.batching import TOKENS_PER_CALL, TOKENS_PER_CALL_OF_A_CORE
-from assay.bundle import Bundle, Choice, open_bundle
+from assay.bundle import Bundle, Choice
 from assay.classifier import Classifier
 from assay.devices import Device, parse_device
 from assay.engine import Engine, Mode
 from assay.errors import BundleError, InputError, ProviderError
+from assay.hub import open_bundle
 from assay.model import Model
 from assay.provider_options import GpuOptions
 from assay.scorer import Scorer
@@ -38,8 +39,10 @@ def load(
     cuda_graphs: bool = False,
     *,
     mode: Mode = "latency",
+    revision: str | None = None,
+    local_files_only: bool = False,
 ) -> Classifier | Scorer:
-    """Load the bundle in the folder `path`: a Classifier or, for a regression bundle, a Scorer.
+    """Load the bundle in the folder `path`, or of that name on the Hub: a Classifier or, for a regression, a Scorer.
 
     device: "cpu", "cuda", "cuda:N" or "tensorrt". What was asked for loads, or the call fails. "auto" is the first GPU
         on CUDA where that loads, else the CPU, and is logged; never TensorRT, whose engines take minutes to build.
@@ -53,6 +56,8 @@ def load(
     mode: "latency", all threads on one call, or "throughput", a call on each thread: more rows per second of a batch,
         while a row of its own has one core. Short int8 rows of one length share calls then, where that passed the gate,
         and with it their activations' scale. On a GPU there is no difference.
+    revision, local_files_only: of a bundle on the Hub ("org/name", where no such folder is here): the branch, tag or
+        commit, and whether only the Hub's cache is used. See docs/hub.md.
 
     Raises InputError for an option of the wrong type, BundleError where the bundle is missing, damaged or lacks the
     variant, ProviderError where the device's execution provider is missing, did not load, or left work to the CPU.
@@ -65,9 +70,11 @@ def load(
     check_flag(verify, "verify")
     options = _check_gpu_options(target, gpu_memory, cuda_graphs)
     _check_mode(mode)
-    bundle = open_bundle(path)
-    path = bundle.folder.absolute()  # where a worker process has another working directory
+    bundle = open_bundle(path, revision, local_files_only)
+    if bundle.revision is None:
+        path = bundle.folder.absolute()  # where a worker process has another working directory
     again = functools.partial(load, path, device, variant, threads, verify, gpu_memory, cuda_graphs, mode=mode)
+    again = functools.partial(again, revision=bundle.revision, local_files_only=local_files_only)
     how = LoadOptions(count, verify, options, mode, again)
     if from_auto:
         return _load_auto(bundle, variant, how)
@@ -90,6 +97,7 @@ def load_choice(
 ) -> Classifier | Scorer:
     """Load one particular graph of an open bundle. Raises as `load`."""
     names = bundle.needed(choice)
+    bundle.obtain(names)
     # An engine is kept under the hashes of what it was built from, so for TensorRT they have to be true.
     if options.verify or device.kind == "tensorrt":
         bundle.check_hashes(names)
@@ -111,6 +119,8 @@ def load_choice(
         "mode": options.mode,
         "why": {"device": why_device, "variant": choice.why},
     }
+    if bundle.revision is not None:
+        info["revision"] = bundle.revision
     if engine.session.nodes:
         info["nodes"] = engine.session.nodes
     kind = Scorer if manifest.task == "regression" else Classifier

@@ -95,6 +95,12 @@ def not_loaded(ort: Any, missing: list[str], device: Device, words: str) -> Prov
 
 def creation(ort: Any, error: Exception, path: Path, device: Device, preload: str) -> BundleError | ProviderError:
     """No session could be made of the graph at `path`."""
+    if "escapes model directory" in str(error) and path.is_symlink():
+        # The Hub's cache is made of links; 1.24.1 does not follow them (microsoft/onnxruntime#27353, mended in #27374).
+        return BundleError(
+            f"{path}: ONNX Runtime {ort.__version__} does not follow the links of the Hub's cache to the weights; "
+            "to fix it: pip install --upgrade onnxruntime (or onnxruntime-gpu)"
+        )
     about_the_file = ("InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile", "NotImplemented")
     if not device.on_gpu or type(error).__name__ in about_the_file:
         return BundleError(

@@ -20,9 +20,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from assay import provider_options
-from assay.bundle import Bundle, Choice, open_bundle
+from assay.bundle import Bundle, Choice
 from assay.devices import Device
 from assay.errors import BundleError, InputError, one_line
+from assay.hub import open_bundle
 from assay.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph
 from assay.validation import describe
 
@@ -46,9 +47,11 @@ def write(
     name: str | None = None,
     max_batch: int = MAX_BATCH,
     threads: int | None = None,
+    revision: str | None = None,
 ) -> dict[str, Choice]:
     """Write the repository `out`, which must not exist, for the bundle. Gives the models' names with their graphs.
 
+    bundle, revision: as in assay.load.
     name: of the models, before _cpu and _gpu; by default the bundle's.
     max_batch: rows that Triton runs together. It does not count their tokens, so this bounds the memory.
     threads: of a run on the CPU. By default ONNX Runtime takes every core it sees, also those of other containers.
@@ -59,7 +62,7 @@ def write(
     Raises BundleError where the bundle is damaged or has no portable graph, InputError for a wrong option, an `out`
     that exists or cannot be written.
     """
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, revision)
     chosen = opened.manifest.name if name is None else name
     if not isinstance(chosen, str) or _NAME.fullmatch(chosen) is None:
         shown = repr(chosen[:80]) if isinstance(chosen, str) else describe(chosen)
@@ -71,8 +74,10 @@ def write(
         if number is not None and (not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= 1_024):
             raise InputError(f"{option} is {describe(number)}, expected an integer from 1 to 1,024")
     graphs: dict[Kind, Choice] = {"cpu": _portable_fp32(opened), "gpu": opened.choose("auto", "cuda")}
-    opened.check_hashes({file for choice in graphs.values() for file in opened.needed(choice)})
     target = _free(out)
+    files = sorted({file for choice in graphs.values() for file in opened.needed(choice)})
+    opened.obtain(files)
+    opened.check_hashes(files)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.partial-", dir=target.parent) as staging:
             repository = Path(staging) / "models"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import huggingface_hub
+import huggingface_hub.constants
 import pytest
 
 from assay_export import source
@@ -32,6 +33,7 @@ def cached(hub: Path, hub_id: str, revision: str = "main", commit: str = COMMIT)
     snapshot = repository / "snapshots" / commit
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text("{}")
+    (snapshot / "model.safetensors").write_bytes(b"")
     return snapshot
 
 
@@ -85,12 +87,12 @@ def test_a_revision_is_a_branch_a_tag_or_a_commit(hub: Path, revision: str) -> N
 
 
 @pytest.mark.parametrize("revision", [None, "v9"])
-def test_what_the_hub_does_not_give_is_an_error_that_names_it(revision: str | None) -> None:
-    with pytest.raises(CheckpointError, match="the Hub did not give no/such-model") as caught:
+def test_what_neither_the_hub_nor_its_cache_gives_is_an_error_that_names_it(revision: str | None) -> None:
+    with pytest.raises(CheckpointError, match=f"no/such-model at revision {revision or 'main'}") as caught:
         resolve("no/such-model", revision)
     message = str(caught.value)
     assert "\n" not in message
-    assert (f"at revision {revision}" in message) == (revision is not None)
+    assert "HF_HUB_OFFLINE is set" in message
     assert "pass the folder of a downloaded checkpoint" in message
 
 
@@ -170,9 +172,16 @@ def test_pickled_weights_are_never_downloaded() -> None:
 
 @pytest.mark.parametrize("error", [ConnectionError, TimeoutError])
 def test_a_network_that_fails_is_an_error_of_one_line(error: type[OSError], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> str:
+    def fail(*_: object, **__: object) -> None:
         raise error("no\nroute")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(CheckpointError, match="the Hub did not give some/model: no route"):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", fail)
+    with pytest.raises(CheckpointError, match=r"some/model at revision main: .* \(no route\); check the network"):
+        resolve("some/model")
+
+
+def test_a_snapshot_without_weights_is_a_download_that_broke_off(hub: Path) -> None:
+    (cached(hub, "some/model") / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="the cache does not have it"):
         resolve("some/model")

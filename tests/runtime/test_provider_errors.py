@@ -166,3 +166,15 @@ def test_the_linker_is_asked_for_the_providers_own_library(tmp_path: Path) -> No
         (capi / f"libonnxruntime_providers_{name}.so").write_bytes(b"no library")
         (capi / f"onnxruntime_providers_{name}.dll").write_bytes(b"no library")
     assert "providers_shared" in provider_errors.linker_words(ort, "CUDAExecutionProvider")
+
+
+def test_an_onnxruntime_that_does_not_follow_the_links_of_the_hubs_cache_is_to_be_upgraded(tmp_path: Path) -> None:
+    link = tmp_path / "model.onnx"
+    link.symlink_to(tmp_path / "blob")
+    # Seen with onnxruntime 1.24.1.
+    words = 'ValidateExternalDataPath External data path: "model.onnx_data" escapes model directory: "/cache/onnx"'
+    error = provider_errors.creation(ORT, RuntimeError(words), link, CPU, "")
+    assert isinstance(error, BundleError)
+    assert "does not follow the links" in str(error)
+    assert "pip install --upgrade onnxruntime" in str(error)
+    assert "upgrade" not in str(provider_errors.creation(ORT, RuntimeError(words), PATH, CPU, ""))

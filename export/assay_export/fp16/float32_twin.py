@@ -17,6 +17,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from . import query_blocks
 from .graph import HALF
 
 # These hand on values that were rounded where they were computed.
@@ -25,19 +26,22 @@ MOVES = {"Concat", "Expand", "Gather", "Identity", "Pad", "Reshape", "Slice", "S
 }
 
 
-def write(path: Path, target: Path, *, rounded: bool, peaks: bool = False) -> list[str]:
+def write(path: Path, target: Path, *, rounded: bool, peaks: bool = False, attention_blocks: int = 1) -> dict[str, str]:
     """Writes the twin of the graph at `path` to `target`, beside it, with the weights of the original.
 
     Args:
-        peaks: gives the graph an output float32 [] for each value that was float16 and is computed, not moved: its
-            largest |value|, named as the value with a suffix; so that no value has to be handed out.
+        peaks: gives the graph two outputs float32 [] for each value that was float16 and is computed, not moved: its
+            largest and its smallest element, named by `peak_output`; so that no value has to be handed out.
+        attention_blocks: computes attention in so many blocks of queries (query_blocks.py).
 
     Returns:
-        The names of the values that have such outputs.
+        The names of the values that have such outputs, each with the name of the value in the original: several are
+        parts of one where attention is in blocks.
     """
     model = ir.load(path)
     graph = model.graph
     opset = graph.opset_imports[""]
+    parts_of = query_blocks.split(graph, attention_blocks) if attention_blocks > 1 else {}
 
     def node(op_type: str, x: ir.Value, dtype: ir.DataType, **attributes: int) -> ir.Node:
         made = ir.node(op_type, [x], attributes, version=opset)
@@ -78,7 +82,7 @@ def write(path: Path, target: Path, *, rounded: bool, peaks: bool = False) -> li
                 end.outputs[0].name, end.outputs[0].shape = peak_output(str(value.name), end.op_type), ir.Shape([])
                 graph.outputs.append(end.outputs[0])
     ir.save(model, target)
-    return [str(value.name) for value in computed]
+    return {str(value.name): parts_of.get(str(value.name), str(value.name)) for value in computed}
 
 
 def peak_output(value: str, op_type: str) -> str:

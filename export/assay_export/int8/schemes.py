@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.batching import group
+from assay.batching import INT8_TOKENS_PER_CALL, group
 
 from .. import cpu_session
 from ..net import Array, Dialect, Precision
@@ -41,6 +41,7 @@ class Scheme:
     write: Write
     ladder: Callable[[Statistics, bool], Ladder]
     run: Callable[[Path, Sequence[Feed]], Array]
+    run_sharing: Callable[[Path, Sequence[Feed]], Array] | None  # the same where rows share calls, if that differs
 
 
 def _cpu_ladder(layer: Statistics, absorbable: bool) -> Ladder:
@@ -61,6 +62,25 @@ def _run_one_by_one(path: Path, feeds: Sequence[Feed]) -> Array:
     return np.concatenate([session.run(["logits"], {"input_ids": feed["input_ids"]})[0] for feed in feeds])
 
 
+def _run_sharing(path: Path, feeds: Sequence[Feed]) -> Array:
+    """Each short row in a call with as many others as a call of the runtime may have.
+
+    The activations' scale is then that of all of them. The others are rows of `feeds`, cut or repeated to the length
+    of the row, so that every row has company and not only those that have their like.
+    """
+    session = cpu_session.load(path, GRAPH_OPTIMIZATION)
+    rows = [feed["input_ids"][0] for feed in feeds]
+    answers = []
+    for index, row in enumerate(rows):
+        together = [row]
+        for other in range(1, INT8_TOKENS_PER_CALL // len(row)):
+            company = np.resize(rows[(index + other) % len(rows)], len(row))
+            company[-1] = row[-1]  # all texts end in the same special token
+            together.append(company)
+        answers.append(session.run(["logits"], {"input_ids": np.stack(together)})[0][:1])
+    return np.concatenate(answers)
+
+
 def _run_padded(path: Path, feeds: Sequence[Feed]) -> Array:
     """Rows of about one length padded to one, as a GPU gets them. Scales are fixed: no row depends on the others."""
     session = cpu_session.load(path, GRAPH_OPTIMIZATION)
@@ -78,6 +98,6 @@ def _run_padded(path: Path, feeds: Sequence[Feed]) -> Array:
 
 
 SCHEMES = (
-    Scheme("int8", Dialect.CPU, graph.Int8, linear.write, _cpu_ladder, _run_one_by_one),
-    Scheme("int8_qdq", Dialect.PORTABLE, qdq.Qdq, qdq.write, _qdq_ladder, _run_padded),
+    Scheme("int8", Dialect.CPU, graph.Int8, linear.write, _cpu_ladder, _run_one_by_one, _run_sharing),
+    Scheme("int8_qdq", Dialect.PORTABLE, qdq.Qdq, qdq.write, _qdq_ladder, _run_padded, None),
 )

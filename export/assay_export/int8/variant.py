@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.batching import group
+from assay.batching import INT8_TOKENS_PER_CALL, group
 
 from .. import parity
 from ..checkpoint import Checkpoint
@@ -126,7 +126,16 @@ def write(
         "summary": f"{gate.describe(report)}; layers: {mixture}",
         "worst_text": list(calibration.rows[middle + report["worst_row"]]),
     }
-    return {"parity": report, "layers": [_entry(name, ladder) for name, ladder in ladders.items()]}
+    entry = {"parity": report, "layers": [_entry(name, ladder) for name, ladder in ladders.items()]}
+    if scheme.run_sharing is not None:
+        with progress.step(f"Holding {scheme.variant} to its gate where rows share calls"):
+            logits = scheme.run_sharing(path, feeds[middle:])
+        sharing = gate.measure(logits, expected[middle:], head.activation)
+        report["sharing_calls"] = sharing | {"summary": gate.describe(sharing)}
+        # What does not pass is not refused: every row answers as it was gated in a call of its own.
+        if gate.excess(sharing, limits) <= 1:
+            entry["tokens_per_call"] = INT8_TOKENS_PER_CALL
+    return entry
 
 
 @contextlib.contextmanager

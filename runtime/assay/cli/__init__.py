@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from assay.cli import info, predict, score, triton, verify, warmup
+from assay.cli import fetch, info, predict, score, triton, verify, warmup
 from assay.cli.options import UsageError
 from assay.errors import AssayError, one_line
 
@@ -38,6 +38,7 @@ _OWN: dict[str, Command] = {
     "info": info,
     "verify": verify,
     "warmup": warmup,
+    "fetch": fetch,
     "triton": triton,
 }
 

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from assay.bundle import Bundle, open_bundle
-from assay.cli.options import add_bundle, add_json, print_json
+from assay.bundle import Bundle
+from assay.cli.options import add_bundle, add_json, bundle_of, print_json
 from assay.devices import KINDS
 from assay.errors import BundleError
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    bundle = open_bundle(args.bundle)
+    bundle = bundle_of(args)
     manifest = bundle.manifest
     if args.json:
         print_json(dict(manifest.document))
@@ -83,7 +83,8 @@ def _picks(bundle: Bundle) -> Iterator[tuple[str, str]]:
 def _graph(graph: "Graph", manifest: "Manifest") -> str:
     size = _megabytes(manifest.files[name].size for name in graph.files)
     if isinstance(graph.parity.get("summary"), str):
-        return f"{graph.file}, {size}, {graph.parity['summary']}"
+        shared = f"; rows share calls of up to {graph.tokens_per_call} tokens" if graph.tokens_per_call > 1 else ""
+        return f"{graph.file}, {size}, {graph.parity['summary']}{shared}"
     delta, threshold = graph.parity.get("max_abs_delta"), graph.parity.get("threshold")
     parity = f", max |delta logit| {delta:.2g}" if isinstance(delta, int | float) else ""
     limit = f" of {threshold:.2g} allowed" if parity and isinstance(threshold, int | float) else ""

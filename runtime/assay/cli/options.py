@@ -7,22 +7,28 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from assay.bundle import open_bundle
+from assay.hub import open_bundle
 from assay.rows import read_rows
 from assay.validation import Row, check_batch
 
 if TYPE_CHECKING:
+    from assay.bundle import Bundle
+    from assay.classifier import Classifier
     from assay.manifest import Manifest
+    from assay.scorer import Scorer
 
 __all__ = [
     "UsageError",
     "add_bundle",
     "add_device",
     "add_json",
+    "add_revision",
     "add_rows",
     "add_threads",
     "add_variant",
+    "bundle_of",
     "given_rows",
+    "load_asked",
     "manifest_of",
     "positive",
     "print_json",
@@ -34,8 +40,14 @@ class UsageError(Exception):
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
-    """The bundle's folder, first of the arguments."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder that assay export made")
+    """The bundle, first of the arguments, and its revision on the Hub."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder that assay export made, or its name on the Hub")
+    add_revision(parser)
+
+
+def add_revision(parser: argparse.ArgumentParser) -> None:
+    """Which commit of a bundle on the Hub."""
+    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a bundle on the Hub; default: main")
 
 
 def add_rows(parser: argparse.ArgumentParser, texts: str) -> None:
@@ -75,7 +87,21 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
 
 def manifest_of(args: argparse.Namespace) -> "Manifest":
     """The manifest of the bundle asked for, read before the model is loaded so that wrong arguments fail early."""
-    return open_bundle(args.bundle).manifest
+    return bundle_of(args).manifest
+
+
+def bundle_of(args: argparse.Namespace) -> "Bundle":
+    """The bundle asked for. One on the Hub keeps its commit in `args`, so that what is loaded later is that commit."""
+    bundle = open_bundle(args.bundle, args.revision)
+    args.revision = bundle.revision
+    return bundle
+
+
+def load_asked(args: argparse.Namespace) -> "Classifier | Scorer":
+    """The model asked for, after `manifest_of`."""
+    from assay.loading import load
+
+    return load(args.bundle, args.device, args.variant, args.threads, revision=args.revision)
 
 
 def given_rows(args: argparse.Namespace, manifest: "Manifest") -> list[Row]:

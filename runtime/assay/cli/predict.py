@@ -2,7 +2,7 @@
 
 import argparse
 
-from assay.cli.options import add_bundle, add_json, add_rows, given_rows, manifest_of, print_json
+from assay.cli.options import add_bundle, add_json, add_rows, given_rows, load_asked, manifest_of, print_json
 from assay.errors import InputError
 
 HELP = "classify texts or pairs of texts with a classification bundle"
@@ -22,9 +22,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.bundle}: is a regression bundle, expected a classification bundle; use assay score")
     rows = given_rows(args, manifest)
     from assay.classifier import Classifier
-    from assay.loading import load
 
-    model = load(args.bundle, args.device, args.variant, args.threads)
+    model = load_asked(args)
     assert isinstance(model, Classifier)  # as the manifest's task says
     for prediction in model.predict_batch(rows, truncate=args.truncate):
         if args.json:

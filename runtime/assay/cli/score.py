@@ -2,7 +2,7 @@
 
 import argparse
 
-from assay.cli.options import add_bundle, add_json, add_rows, given_rows, manifest_of, print_json
+from assay.cli.options import add_bundle, add_json, add_rows, given_rows, load_asked, manifest_of, print_json
 from assay.errors import InputError
 
 HELP = "score texts with a regression bundle"
@@ -24,10 +24,9 @@ def run(args: argparse.Namespace) -> int:
     if manifest.task != "regression":
         raise InputError(f"{args.bundle}: is a classification bundle, expected a regression bundle; use assay predict")
     rows = given_rows(args, manifest)
-    from assay.loading import load
     from assay.scorer import Scorer
 
-    model = load(args.bundle, args.device, args.variant, args.threads)
+    model = load_asked(args)
     assert isinstance(model, Scorer)  # as the manifest's task says
     if args.evol:
         for value in model.evol_complexity_batch(rows, truncate=args.truncate).tolist():

@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from assay import triton
 
-    models = triton.write(args.bundle, args.out, args.name, args.max_batch or triton.MAX_BATCH, args.threads)
+    max_batch = args.max_batch or triton.MAX_BATCH
+    models = triton.write(args.bundle, args.out, args.name, max_batch, args.threads, args.revision)
     if args.json:
         served = {name: {"variant": choice.variant, "graph": choice.graph.file} for name, choice in models.items()}
         print_json({"repository": args.out, "models": served})

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from assay.bundle import Bundle, Choice, open_bundle
-from assay.cli.options import add_bundle, add_device, add_json, print_json
+from assay.bundle import Bundle, Choice
+from assay.cli.options import add_bundle, add_device, add_json, bundle_of, print_json
 from assay.devices import Device, parse_device
 from assay.errors import BundleError
 
@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     device = parse_device(args.device)
-    bundle = open_bundle(args.bundle)
+    bundle = bundle_of(args)
     files = bundle.manifest.files
+    bundle.obtain(files)
     bundle.check_hashes(files)
     size = sum(record.size for record in files.values())
     if not args.json:

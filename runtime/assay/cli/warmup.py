@@ -5,8 +5,16 @@ import contextlib
 import sys
 import time
 
-from assay.bundle import open_bundle
-from assay.cli.options import UsageError, add_bundle, add_json, add_threads, add_variant, positive, print_json
+from assay.cli.options import (
+    UsageError,
+    add_bundle,
+    add_json,
+    add_threads,
+    add_variant,
+    bundle_of,
+    positive,
+    print_json,
+)
 from assay.errors import InputError
 
 HELP = "build the TensorRT engines of a bundle ahead of its first request (minutes per length)"
@@ -29,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     device = parse_device(args.device)
     if device.kind != "tensorrt":
         raise InputError(f"device is {str(device)!r}, expected 'tensorrt': nothing is built ahead for another device")
-    bundle = open_bundle(args.bundle)
+    bundle = bundle_of(args)
     from assay.buckets import all_lengths, padded_length
 
     longest = bundle.manifest.max_length

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay.bundle import open_bundle
 from assay.classifier import Classifier
 from assay.errors import AssayError, InputError, NumericalError
+from assay.hub import open_bundle
 from assay.loading import load
 from assay.manifest import Manifest
 from assay.model import Float32, Model
@@ -21,7 +21,7 @@ from assay.scorer import Scorer
 from assay.streaming import answer_windows
 from assay.validation import Row, check_flag, check_row, describe
 
-__all__ = ["ERROR", "Annotation", "anywhere", "check_taken", "fields", "manifest_of", "names"]
+__all__ = ["ERROR", "Annotation", "check_taken", "fields", "names", "pinned"]
 
 ERROR = "error"
 """The column that on_error="null" adds: why a row has no answer, None for one that has."""
@@ -173,15 +173,15 @@ def check_taken(present: Sequence[str], wanted: Sequence[str], read: Sequence[st
         raise InputError(f"a column {taken!r} is there already, expected none; rename it or ask for other columns")
 
 
-def manifest_of(bundle: str | os.PathLike[str] | Model) -> Manifest:
-    """The bundle's manifest, without loading the bundle."""
-    return bundle.manifest if isinstance(bundle, Model) else open_bundle(bundle).manifest
+def pinned(bundle: str | os.PathLike[str], options: Mapping[str, Any]) -> tuple[str, dict[str, Any], Manifest]:
+    """`bundle`, the `options` of assay.load and the manifest, for other processes to load the same, wherever they run.
 
-
-def anywhere(bundle: str | os.PathLike[str]) -> str:
-    """`bundle` for a process with another working directory: a folder's absolute path."""
-    path = os.fspath(bundle)
-    return os.path.abspath(path) if os.path.isdir(path) else path  # noqa: PTH100, PTH112 - what is no folder stays as it is
+    A folder becomes an absolute path, a revision on the Hub the commit that it is now. Loads nothing but the manifest.
+    """
+    opened = open_bundle(bundle, options.get("revision"), options.get("local_files_only", False))
+    if opened.revision is None:
+        return str(opened.folder.absolute()), dict(options), opened.manifest
+    return os.fspath(bundle), {**options, "revision": opened.revision}, opened.manifest
 
 
 def _values(name: str, model: Model, logits: Float32, scale: Sequence[float] | None) -> list[Any]:

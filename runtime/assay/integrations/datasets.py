@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from assay.integrations.columns import ERROR, Annotation, anywhere, check_taken, fields, manifest_of, names
+from assay.integrations.columns import ERROR, Annotation, check_taken, fields, names, pinned
 from assay.integrations.library import require
 
 __all__ = ["Annotator"]
@@ -36,12 +36,12 @@ class Annotator:
 
         Give `threads`, of assay.load, together with num_proc: each process takes all usable cores otherwise.
         """
-        manifest = manifest_of(bundle)
+        path, options, manifest = pinned(bundle, options)
         self._read = fields(text, pair)
         self._names = names(manifest, columns)
         self._labels = manifest.labels
         self._seal = manifest.document["sha256"]
-        self._asked = Annotation(anywhere(bundle), self._names, scale, on_error, truncate, options)
+        self._asked = Annotation(path, self._names, scale, on_error, truncate, options)
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """The new columns of a batch. Raises InputError, with the row's place in this batch."""

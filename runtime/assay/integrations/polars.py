@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from assay.errors import InputError
-from assay.integrations.columns import Annotation, check_taken, fields, manifest_of
+from assay.integrations.columns import Annotation, check_taken, fields
 from assay.integrations.library import require
 from assay.model import Model
 from assay.validation import describe
@@ -52,7 +52,7 @@ def annotate(
     types = {
         "label": polars.String,
         "score": polars.Float32,
-        "scores": polars.Struct(dict.fromkeys(manifest_of(bundle).labels, polars.Float32)),
+        "scores": polars.Struct(dict.fromkeys(asked.model().labels, polars.Float32)),
         "evol_complexity": polars.Int64,
         "error": polars.String,
     }

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay.integrations.columns import ERROR, Annotation, anywhere, manifest_of, names
+from assay.integrations.columns import ERROR, Annotation, names, pinned
 from assay.integrations.library import require
 
 __all__ = ["predict_batch_fn", "return_type"]
@@ -28,7 +28,8 @@ def predict_batch_fn(
     The arguments are those of columns.Annotation. The bundle must be at the same path on every machine. `threads`, of
     assay.load, is by default the CPUs of a Spark task (spark.task.cpus).
     """
-    asked = Annotation(anywhere(bundle), columns, scale, on_error, truncate, options)
+    path, options, _ = pinned(bundle, options)
+    asked = Annotation(path, columns, scale, on_error, truncate, options)
 
     def make_predict_fn() -> Callable[..., Mapping[str, Any]]:
         context = pyspark.TaskContext.get()
@@ -56,6 +57,7 @@ def return_type(
     *,
     columns: Sequence[str] | None = None,
     on_error: Literal["raise", "null"] = "raise",
+    revision: str | None = None,
 ) -> Any:
     """The StructType of what the UDF returns. Reads the bundle's manifest, on the driver.
 
@@ -70,7 +72,7 @@ def return_type(
         "evol_complexity": types.IntegerType(),
         ERROR: types.StringType(),
     }
-    wanted = names(manifest_of(bundle), columns)
+    wanted = names(pinned(bundle, {"revision": revision})[2], columns)
     return types.StructType(
         [types.StructField(name, kinds[name]) for name in (*wanted, *((ERROR,) if on_error == "null" else ()))]
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import assay
-from assay_export import export
+from assay.batching import INT8_TOKENS_PER_CALL
+from assay_export import export, variants
 from assay_export.errors import ExportError, ParityError
 from assay_export.int8.gate import Limits, excess, measure
+from assay_export.int8.schemes import SCHEMES, _run_sharing
 from assay_export.int8.search import Ladder
+from assay_export.reference import Feed
 from tests.conftest import CHECKPOINTS, held_out
 from tests.export.int8.outliers import inject_into_deberta_values, inject_into_modernbert
 from tests.export.int8.stand_ins import calibration, changed, merged_scorer
@@ -31,6 +37,30 @@ def test_auto_takes_int8_on_the_cpu_and_answers_almost_as_fp32(tmp_path: Path) -
     graph = manifest.variants["int8"]["cpu"]
     assert len(graph.layers) == len({layer["layer"] for layer in graph.layers})
     assert graph.parity["rows"] >= 200
+    # Rows that share calls passed the same gate, and do so where throughput is asked for.
+    assert graph.tokens_per_call == INT8_TOKENS_PER_CALL
+    assert excess(graph.parity["sharing_calls"], Limits()) <= 1
+    sharing = assay.load(bundle, mode="throughput").logits(pairs)
+    assert np.abs(sharing - logits).max() > 0
+    assert excess(measure(sharing, exact, "softmax"), Limits()) <= 1
+
+
+def test_rows_do_not_share_calls_where_that_does_not_pass_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(path: Path, feeds: Sequence[Feed]) -> np.ndarray:
+        return _run_sharing(path, feeds) + 0.2
+
+    scheme = replace(SCHEMES[0], run_sharing=wrong)
+    monkeypatch.setitem(variants.BESIDE_FP32, "int8", functools.partial(variants._int8, scheme))
+    rows = calibration("instructions", tmp_path)
+    manifest = export(
+        str(CHECKPOINTS / "complexity-adapter"), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows
+    )
+    graph = manifest.variants["int8"]["cpu"]
+    assert graph.tokens_per_call == 1
+    assert excess(graph.parity["sharing_calls"], Limits()) > 1
+    assert excess(graph.parity, Limits()) <= 1
 
 
 def test_int8_answers_do_not_depend_on_what_else_is_in_the_batch(tmp_path: Path) -> None:

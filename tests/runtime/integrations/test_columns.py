@@ -125,6 +125,16 @@ def test_what_travels_is_a_path_and_options(score_bundle: Path, scorer: Scorer) 
     assert pickle.loads(sent).answers(["a"])["score"] == [scorer.score("a", scale=(0, 10))]
 
 
+def test_a_relative_path_means_the_same_in_another_working_directory(
+    score_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(score_bundle.parent)
+    path, options, manifest = columns.pinned(score_bundle.name, {"threads": 1})
+    monkeypatch.chdir(tmp_path)
+    assert columns.pinned(path, {})[2].labels == manifest.labels
+    assert options == {"threads": 1}
+
+
 def test_errors_of_loading_come_through(tmp_path: Path) -> None:
     with pytest.raises(assay.BundleError, match="no such folder"):
         Annotation(tmp_path / "none").answers(["a"])

@@ -1,0 +1,43 @@
+"""assay fetch: a bundle of the Hub into its cache, ahead of the first request or for a machine without a network."""
+
+import argparse
+import sys
+
+from assay import hub
+from assay.cli.options import add_json, add_revision, add_variant, print_json
+from assay.devices import parse_device
+
+HELP = "download a bundle of the Hub into its cache, and check it; print the folder it is in"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the bundle's name on the Hub: organisation/name")
+    add_revision(parser)
+    add_variant(parser)
+    parser.add_argument("--device", default="cpu", help="the variant is chosen for: cpu (default), cuda or tensorrt")
+    add_json(parser, "a JSON object: the folder, the commit, the variant, and how many files and bytes were checked")
+
+
+def run(args: argparse.Namespace) -> int:
+    device = parse_device(args.device)
+    bundle, choice, files = hub.fetch(args.name, args.revision, args.variant, device.kind, _say)
+    size = sum(bundle.manifest.files[name].size for name in files)
+    if args.json:
+        print_json(
+            {
+                "folder": str(bundle.folder),
+                "revision": bundle.commit,
+                "variant": choice.variant,
+                "files": len(files),
+                "bytes": size,
+            }
+        )
+        return 0
+    _say(f"{choice.variant} ({choice.why}) of commit {bundle.commit}")
+    _say(f"{len(files)} files, {size / 1e6:,.1f} MB: sizes and sha256 as in assay.json")
+    print(bundle.folder)
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
