@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import (
     AssayError,
     BundleError,
+    DeadlineError,
     InputError,
     InstallationError,
     NumericalError,
+    OverloadedError,
     ProviderError,
 )
 from assay.installation import check_on_import
 
 if TYPE_CHECKING:
+    from assay import aio, integrations
     from assay.classifier import Classifier, Prediction
     from assay.loading import load
     from assay.scorer import Scorer
@@ -32,13 +35,17 @@ __all__ = [
     "AssayError",
     "BundleError",
     "Classifier",
+    "DeadlineError",
     "InputError",
     "InstallationError",
     "NumericalError",
+    "OverloadedError",
     "Prediction",
     "ProviderError",
     "Scorer",
     "__version__",
+    "aio",
+    "integrations",
     "load",
 ]
 
@@ -51,6 +58,7 @@ _MODULES = {
     "Scorer": "assay.scorer",
     "load": "assay.loading",
 }
+_SUBMODULES = ("aio", "integrations")
 
 
 def __getattr__(name: str) -> Any:
@@ -58,6 +66,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("assay")
+    elif name in _SUBMODULES:
+        from importlib import import_module
+
+        value = import_module(f"assay.{name}")
     elif name in _MODULES:
         from importlib import import_module
 

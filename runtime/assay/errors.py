@@ -7,9 +7,11 @@ messages; each module words its own, and takes the words of a library's exceptio
 __all__ = [
     "AssayError",
     "BundleError",
+    "DeadlineError",
     "InputError",
     "InstallationError",
     "NumericalError",
+    "OverloadedError",
     "ProviderError",
     "one_line",
 ]
@@ -52,6 +54,14 @@ class NumericalError(AssayError, ArithmeticError):
     def __init__(self, message: str, *, row: int | None = None) -> None:
         super().__init__(message)
         self.row = row
+
+
+class OverloadedError(AssayError):
+    """The queue of assay.aio is full, and the call was refused before anything was done for it."""
+
+
+class DeadlineError(AssayError, TimeoutError):
+    """A call of assay.aio had no answer within its timeout."""
 
 
 def one_line(error: BaseException, limit: int = 400) -> str:

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from assay.cli import annotate, fetch, info, predict, score, verify, warmup
+from assay.cli import annotate, fetch, info, predict, score, triton, verify, warmup
 from assay.cli.options import UsageError
 from assay.errors import AssayError, one_line
 
@@ -41,6 +41,7 @@ _OWN: dict[str, Command] = {
     "verify": verify,
     "warmup": warmup,
     "fetch": fetch,
+    "triton": triton,
 }
 
 

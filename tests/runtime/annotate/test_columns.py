@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from assay import Classifier, InputError, Scorer
-from assay.annotate.columns import Columns, check_columns, choose_columns
+from assay.annotate.columns import Columns, choose_columns
 
 
 def test_a_classifier_gives_label_and_score_unless_asked_for_more(judge: Classifier) -> None:
@@ -13,7 +13,8 @@ def test_a_classifier_gives_label_and_score_unless_asked_for_more(judge: Classif
 
 def test_a_regression_gives_its_score_unless_asked_for_more(scorer: Scorer) -> None:
     assert [column.name for column in choose_columns(scorer.manifest, None)] == ["score"]
-    check_columns(scorer.manifest, ["evol_complexity", "score"])
+    both = ["evol_complexity", "score"]
+    assert [column.name for column in choose_columns(scorer.manifest, both)] == both
 
 
 @pytest.mark.parametrize("names", [["label", "evol_complexity"], ["Label"], [""], ["label", "label"], []])

@@ -1,0 +1,25 @@
+"""Bundles inside other libraries' data sets: ray, datasets, pandas, polars, spark.
+
+    import assay
+    assay.integrations.pandas.annotate(frame["instruction"], "bundles/maxwell")
+
+Each module needs its library, and is imported when it is first asked for. docs/integrations.md has an example of each.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assay.integrations import datasets, pandas, polars, ray, spark
+
+__all__ = ["datasets", "pandas", "polars", "ray", "spark"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'assay.integrations' has no attribute {name!r}")
+    return import_module(f"assay.integrations.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

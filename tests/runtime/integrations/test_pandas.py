@@ -1,0 +1,67 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import assay
+from assay import Classifier, InputError, Scorer
+
+pandas = pytest.importorskip("pandas", reason="pandas is not installed: pip install pandas")
+
+
+def annotate(*arguments: Any, **options: Any) -> Any:
+    return assay.integrations.pandas.annotate(*arguments, **options)
+
+
+def test_the_index_is_kept_and_the_answers_are_the_models(judge: Classifier, pair_bundle: Path) -> None:
+    frame = pandas.DataFrame(
+        {"q": ["what causes", "a", "b"], "r": ["rain", "c", ""]}, index=pandas.Index([7, 7, "x"], dtype=object)
+    )
+    answers = annotate(frame, pair_bundle, pair=("q", "r"), columns=["label", "score", "scores"], threads=1)
+    expected = judge.predict_batch(list(zip(frame["q"], frame["r"], strict=True)))
+    assert answers.index.equals(frame.index)
+    assert answers["label"].tolist() == [prediction.label for prediction in expected]
+    assert answers["score"].tolist() == [prediction.score for prediction in expected]
+    assert answers["scores"].tolist() == [prediction.scores for prediction in expected]
+    assert answers["score"].dtype == "float32"
+
+
+def test_a_series_needs_no_names(scorer: Scorer) -> None:
+    texts = pandas.Series(["a", "b c"], index=["x", "y"])
+    answers = annotate(texts, scorer, columns=["score", "evol_complexity"], scale=(0, 10))
+    assert answers["score"].tolist() == scorer.score_batch(["a", "b c"], scale=(0, 10)).tolist()
+    assert answers["evol_complexity"].tolist() == scorer.evol_complexity_batch(["a", "b c"]).tolist()
+    assert list(answers.index) == ["x", "y"]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pandas.NA])
+@pytest.mark.parametrize("dtype", ["object", "str", "string"])
+def test_a_missing_cell_is_refused_or_missing_in_the_answer(missing: Any, dtype: str, scorer: Scorer) -> None:
+    texts = pandas.Series(["a", missing, "b"], dtype=dtype)
+    with pytest.raises(InputError, match=r"row 1: .* expected a text") as caught:
+        annotate(texts, scorer)
+    assert caught.value.row == 1
+    answers = annotate(texts, scorer, columns=["score", "evol_complexity"], on_error="null")
+    assert answers["score"].isna().tolist() == [False, True, False]
+    assert answers["evol_complexity"].isna().tolist() == [False, True, False]
+    assert answers["error"].isna().tolist() == [True, False, True]
+
+
+def test_an_empty_frame_gives_the_columns(judge: Classifier) -> None:
+    answers = annotate(pandas.DataFrame({"q": [], "r": []}), judge, pair=("q", "r"))
+    assert (list(answers.columns), len(answers)) == (["label", "score"], 0)
+
+
+def test_what_does_not_fit_is_refused(judge: Classifier, scorer: Scorer) -> None:
+    frame = pandas.DataFrame({"q": ["a"], "label": ["b"]})
+    with pytest.raises(InputError, match="a column 'label' is there already"):
+        annotate(frame, judge, pair=("q", "label"))
+    with pytest.raises(InputError, match="no column 'x', found 'q', 'label'"):
+        annotate(frame, scorer, text="x")
+    with pytest.raises(InputError, match="for a DataFrame only"):
+        annotate(frame["q"], scorer, text="q")
+    with pytest.raises(InputError, match="data is a list of 1, expected a pandas Series or DataFrame"):
+        annotate(["a"], scorer)
+    twice = pandas.DataFrame([["a", "b"]], columns=["q", "q"])
+    with pytest.raises(InputError, match="two columns of one name"):
+        annotate(twice, scorer, text="q")
