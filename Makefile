@@ -32,12 +32,13 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: $(STAMP) ## export the two stand-in checkpoints, print parity, predict and score
+demo: $(STAMP) ## export the two stand-in checkpoints, print parity, predict, score, annotate
 	@echo "Both checkpoints are stand-ins: tiny models, trained on generated text. They show the path, not the quality."
 	@$(SHOW) assay export tests/checkpoints/pair-classifier --out bundles/pair-classifier --force
 	@$(SHOW) assay export tests/checkpoints/complexity-adapter --out bundles/complexity --force
 	@$(SHOW) assay predict bundles/pair-classifier --file examples/pairs.jsonl
 	@$(SHOW) assay score bundles/complexity --file examples/instructions.txt --scale 1 6
+	@$(SHOW) assay annotate bundles/pair-classifier examples/pairs.jsonl -o bundles/judged.jsonl --force
 
 # A few peers of each kind: all of them would take longer to start than these small models tell anything about.
 BENCH_PEERS := torch-fp32,optimum-int8,openvino-int8,assay-fp32,assay-int8
@@ -83,7 +84,7 @@ format: $(STAMP) ## rewrite the sources as ruff wants them
 lock: ## rewrite requirements.lock from pyproject.toml, in an environment of its own
 	rm -rf build/lock
 	"$(PYTHON)" -m venv build/lock
-	build/lock/bin/python -m pip install --quiet ".[cpu,export,bench,dev]" torch==2.13.0 hatchling editables
+	build/lock/bin/python -m pip install --quiet ".[cpu,export,bench,parquet,zstd,dev]" torch==2.13.0 hatchling editables
 	{ grep '^#' requirements.lock; build/lock/bin/python -m pip freeze --all --exclude pip --exclude assay | sed 's/+cpu$$//'; } > build/lock/new
 	mv build/lock/new requirements.lock
 	rm -rf build/lock

@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lengths", type=integers, default="16,32,64,128,256,512", metavar="N,N", help="tokens")
     parser.add_argument("--batches", type=integers, default="1", metavar="N,N", help="rows of a request")
     parser.add_argument("--modes", type=words, default=",".join(MODES), metavar="M,M", help="of latency, throughput")
+    parser.add_argument(
+        "--rows", type=int, default=texts.THROUGHPUT_ROWS, metavar="N", help="texts of a measurement of throughput"
+    )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--minutes", type=float, default=20, help="of measuring, beyond preparation; default: 20")
     parser.add_argument("--baseline", default="torch-fp32", metavar="PEER", help="whose time is 1; default: torch-fp32")
@@ -81,6 +84,8 @@ def _check(options: argparse.Namespace) -> None:
         raise PeerError(f"--minutes is {options.minutes}, expected more than 0")
     if options.threads is not None and options.threads < 1:
         raise PeerError(f"--threads is {options.threads}, expected at least 1")
+    if options.rows < 1:
+        raise PeerError(f"--rows is {options.rows}, expected at least 1")
     for name, least in (("lengths", 4), ("batches", 1)):
         if low := [value for value in getattr(options, name) if value < least]:
             raise PeerError(f"--{name} has {low[0]}, expected at least {least}")
@@ -164,7 +169,7 @@ def _rows(options: argparse.Namespace, setup: Setup) -> dict[str, Any]:
         for batch in options.batches:
             found = texts.rows_of_length(tokenizer, setup.input, length, texts.REQUESTS * batch)
             latency[cell(length, batch)] = [found[start : start + batch] for start in range(0, len(found), batch)]
-    throughput, source = texts.throughput_rows(tokenizer, setup.input, setup.max_length)
+    throughput, source = texts.throughput_rows(tokenizer, setup.input, setup.max_length, options.rows)
     tokens = sorted(texts.length(tokenizer, row) for row in throughput)
     return {
         "latency": latency,

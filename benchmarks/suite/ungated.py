@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+from assay.batching import INT8_TOKENS_PER_CALL
 from assay.manifest import MANIFEST_NAME, seal
 from assay_export.cpu_session import GRAPH_OPTIMIZATION
 from assay_export.net import Dialect
@@ -29,6 +30,7 @@ def bundle(checkpoint: Path, fp32: Path, folder: Path) -> None:
                 "inputs": ["input_ids"],
                 "graph_optimization": GRAPH_OPTIMIZATION[Dialect.CPU],
                 "parity": {"gate": "none: random weights, for speed only"},
+                "tokens_per_call": INT8_TOKENS_PER_CALL,
             }
         }
         for name in (INT8, data):

@@ -77,6 +77,7 @@ PEERS = {
         Known("torch-bf16", "pytorch", "bf16", _TORCH, "export"),
         Known("torch-fp16", "pytorch", "fp16", _TORCH, "export", _CUDA),
         Known("torch-compile", "pytorch", "fp32", _TORCH, "export", _BOTH),
+        Known("transformers-pipeline", "transformers_pipeline", "fp32", _TORCH, "export", _BOTH),
         Known(
             "sentence-transformers",
             "cross_encoder",

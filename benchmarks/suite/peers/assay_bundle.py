@@ -46,16 +46,16 @@ def split(name: str) -> tuple[str, str]:
 
 
 class AssayPeer:
-    """assay.load and Model.logits, as a user has them."""
+    """assay.load and Model.logits, as a user has them, in the mode that is measured."""
 
-    def __init__(self, name: str, setup: Setup) -> None:
-        self._name, self._setup = name, setup
+    def __init__(self, name: str, setup: Setup, mode: Mode) -> None:
+        self._name, self._setup, self._mode = name, setup, mode
         self._model: Any = None
 
     def load(self) -> None:
         device, variant = split(self._name)
         folder = bundle(self._name, self._setup)
-        self._model = assay.load(folder, device=device, variant=variant, threads=self._setup.threads)
+        self._model = assay.load(folder, device, variant, self._setup.threads, mode=self._mode)
 
     def run(self, rows: Sequence[object]) -> Float32:
         batch: list[Row] = [as_row(row) for row in rows]
@@ -72,5 +72,5 @@ def files(name: str, setup: Setup) -> list[Path]:
     return [folder / file for file in (*graph.files, "tokenizer.json")]
 
 
-def make(name: str, setup: Setup, mode: Mode) -> AssayPeer:  # noqa: ARG001
-    return AssayPeer(name, setup)
+def make(name: str, setup: Setup, mode: Mode) -> AssayPeer:
+    return AssayPeer(name, setup, mode)

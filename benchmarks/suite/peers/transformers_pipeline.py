@@ -1,0 +1,52 @@
+"""transformers' text-classification pipeline in float32, row by row: its documentation advises no batches on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from benchmarks.suite.setup import Float32, Mode, Setup
+
+
+class PipelinePeer:
+    """Raw logits in label order: no function is applied, and scores of all labels are asked for."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._pipeline: Any = None
+
+    def load(self) -> None:
+        torch.set_num_threads(self._setup.threads)
+        model: Any = AutoModelForSequenceClassification.from_pretrained(
+            self._setup.checkpoint, dtype=torch.float32, local_files_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(self._setup.bundle)
+        self._pipeline = pipeline(
+            "text-classification", model=model.eval(), tokenizer=tokenizer, device=self._setup.device
+        )
+
+    def run(self, rows: Sequence[object]) -> Float32:
+        inputs = [row if isinstance(row, str) else dict(zip(("text", "text_pair"), row, strict=True)) for row in rows]  # type: ignore[call-overload]
+        answers = self._pipeline(
+            inputs, top_k=None, function_to_apply="none", truncation=True, max_length=self._setup.max_length
+        )
+        index = self._pipeline.model.config.label2id
+        logits = np.empty((len(rows), len(index)), np.float32)
+        for row, answer in enumerate(answers):
+            for entry in answer:
+                logits[row, index[entry["label"]]] = entry["score"]
+        return logits
+
+
+def files(name: str, setup: Setup) -> list[Path]:  # noqa: ARG001
+    """What is read to load."""
+    return sorted(Path(setup.checkpoint).glob("*.safetensors"))
+
+
+def make(name: str, setup: Setup, mode: Mode) -> PipelinePeer:  # noqa: ARG001
+    return PipelinePeer(setup)
