@@ -46,11 +46,14 @@ def run(args: argparse.Namespace) -> int:
     last = padded_length(args.up_to or longest, longest)
     lengths = [length for length in all_lengths(longest) if length <= last]
 
+    from assay import installation
     from assay.loading import LoadOptions, load_choice
+    from assay.session import prepare
     from assay.threads import usable_cores
 
     options = LoadOptions(args.threads or usable_cores())
     choice = bundle.choose(args.variant, device.kind)
+    prepare(installation.onnxruntime(), device)  # a provider that is not there is said before any progress is
     print(f"{choice.variant} ({choice.why}): {len(lengths)} lengths up to {last:,} tokens", file=sys.stderr)
     engines = []
     with contextlib.ExitStack() as stack:
