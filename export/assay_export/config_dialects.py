@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .config_checks import whole_number
 from .errors import UnsupportedConfigError
-from .net import whole_number
 
 ATTENTION_TYPES = ("full_attention", "sliding_attention")
 

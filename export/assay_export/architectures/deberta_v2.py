@@ -27,8 +27,9 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from ..config_checks import expect, positive_number, whole_number
 from ..errors import UnsupportedConfigError
-from ..net import ACTIVATIONS, Array, Dialect, Net, expect, positive_number, whole_number
+from ..net import ACTIVATIONS, Array, Dialect, Net
 from .relative_positions import Buckets, Distances, stacked_table
 
 ARCHITECTURE = "deberta-v2"

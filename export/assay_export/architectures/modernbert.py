@@ -18,8 +18,9 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from ..config_checks import expect, positive_number, whole_number
 from ..errors import UnsupportedConfigError
-from ..net import ACTIVATIONS, Array, Dialect, Net, expect, positive_number, whole_number
+from ..net import ACTIVATIONS, Array, Dialect, Net
 from .local_attention import LocalBlocks
 
 ARCHITECTURE = "modernbert"
