@@ -167,6 +167,8 @@ class FileOutput:
             if finished.exists():
                 finished.replace(self._target)
                 sync_folder(self._target.parent)
+            elif not self.complete:
+                raise InputError(f"{finished}: is gone, and has all rows; put it back, or start over with --force")
             self._journal_path.unlink()
         except OSError as error:
             raise self._unwritable(error) from error
@@ -206,9 +208,11 @@ class FileOutput:
         )
 
     def _check_target(self) -> None:
-        if self._target.exists() and not self._target.is_file():
+        if not os.path.lexists(self._target):
+            return
+        if not self._target.is_file():  # also a link that leads nowhere
             raise InputError(f"{self._target}: is no regular file; give a file's name, or - for standard output")
-        if self._target.exists() and not (self._force or self.journal.replace or self.complete):
+        if not (self._force or self.journal.replace or self.complete):
             raise InputError(f"{self._target}: is there already; name another file, or replace it with --force")
 
     def _refuse_changes(self, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 from assay.annotate.columns import Answers, Columns
 from assay.annotate.json_lines import dumped, members
 from assay.annotate.lines import Lines, decoded
-from assay.annotate.paths import located
+from assay.annotate.paths import located, named_columns
 from assay.annotate.shards import Shard
 from assay.annotate.windows import State, Window, WindowBuilder
 from assay.errors import AssayError, InputError
-from assay.validation import MAX_CHARACTERS, Kind, Row, check_row, check_text
+from assay.validation import MAX_CHARACTERS, Kind, Row, check_row, check_text, first_twice
 
 __all__ = ["DELIMITERS", "Record", "TableSource", "encode_records", "encode_records_as_lines", "header_line"]
 
@@ -188,13 +188,14 @@ def _cell_names(name: str, labels: Sequence[str]) -> list[str]:
 
 
 def _check_header(header: list[str], fields: Sequence[str], columns: Columns, where: str) -> None:
-    for name in header:
-        if header.count(name) > 1:
-            raise InputError(f"{where}: {header.count(name)} columns named {name!r}, expected each name once")
+    twice = first_twice(header)
+    if twice is not None:
+        raise InputError(f"{where}: {header.count(twice)} columns named {twice!r}, expected each name once")
     for name in fields:
         if name not in header:
-            raise InputError(f"{located(where, name)}: is missing, found the columns {', '.join(header)[:400]}")
-    new = [name for column in columns.all for name in _cell_names(column.name, column.labels)]
+            raise InputError(f"{located(where, name)}: is missing, found {named_columns(header)}")
+    # "scores" is a column in JSON lines and in Parquet, and "scores.LABEL" are those of a table.
+    new = [name for column in columns.all for name in (column.name, *_cell_names(column.name, column.labels))]
     taken = next((name for name in new if name in header), None)
     if taken is not None:
         raise InputError(f"{located(where, taken)}: is there already, expected no column of this name; rename it")

@@ -51,8 +51,6 @@ class Annotation:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.columns, str) or (self.columns is not None and not isinstance(self.columns, Sequence)):
-            raise InputError(f"columns is {describe(self.columns)}, expected a list of names")
         if self.on_error not in ("raise", "null"):
             raise InputError(f"on_error is {self.on_error!r:.80}, expected 'raise' or 'null'")
         check_flag(self.truncate, "truncate")
@@ -87,7 +85,7 @@ class Annotation:
             for index, value in zip(good, columns.values(name, model, logits[good], self.scale), strict=True):
                 made[name][index] = value
         if self.on_error == "null":
-            said = {index: " ".join(str(error).split()) for index, error in errors.items()}
+            said = {index: columns.error_text(error) for index, error in errors.items()}
             made[ERROR] = [said.get(index) for index in range(len(texts))]
         return made
 

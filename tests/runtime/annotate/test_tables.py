@@ -131,3 +131,19 @@ def test_a_row_that_cannot_be_answered_names_its_line_or_keeps_its_place(
 def test_a_cell_larger_than_a_text_may_be_is_refused(scorer: Scorer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"in.csv, line 2.*(1,000,002 characters|field limit)"):
         annotated(scorer, tmp_path, "text\n" + "x" * 1_000_002 + "\n")
+
+
+@pytest.mark.parametrize("target", ["out.csv", "out.jsonl"])
+@pytest.mark.parametrize("name", ["scores", "scores.NOADDR_ON"])
+def test_a_column_of_the_same_name_is_refused_whatever_the_output_is(
+    judge: Classifier, tmp_path: Path, name: str, target: str
+) -> None:
+    (tmp_path / "in.csv").write_text(f"text,text_pair,{name}\na,b,mine\n")
+    with pytest.raises(InputError, match=f'line 1, field "{name}": is there already'):
+        annotate_file(judge, tmp_path / "in.csv", tmp_path / target, columns=["scores"])
+
+
+@pytest.mark.parametrize("data", [b"\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
+def test_a_header_without_columns_is_said_to_have_none(scorer: Scorer, tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(InputError, match=r'in.csv, line 1, field "text": is missing, found no columns'):
+        annotated(scorer, tmp_path, data)
