@@ -56,14 +56,19 @@ class StandardOutput:
     """Rows go out window by window, and none is kept."""
 
     def __init__(self) -> None:
+        """Raises InputError where standard output is closed, or takes text alone as that of a notebook does."""
+        out: BinaryIO | None = getattr(sys.stdout, "buffer", None)
+        if out is None:
+            raise InputError("standard output takes no bytes, expected it to; name a file")
+        self._out = out
         self.kept = 0
         self.journal = Journal({}, replace=False)
 
     def append(
         self, chunk: bytes, rows: int = 0, failed: int = 0, tokens: int = 0, source: State | None = None
     ) -> None:
-        sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        self._out.write(chunk)
+        self._out.flush()
         _count(self.journal, rows, failed, tokens, source)
 
     def commit(self) -> None:

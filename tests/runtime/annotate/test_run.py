@@ -1,6 +1,8 @@
 """annotate_file: options, resumption and shards."""
 
+import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from assay.annotate.job import Job
 from assay.annotate.run import StoppedError, annotate
 from tests.runtime.annotate import rows
 
+WRONG_TYPE = b'{"schema": 1, "identity": 5, "replace": false, "rows": 7}'
 KINDS = ["jsonl", "ndjson", "csv", "tsv", "jsonl.gz", "csv.gz", "jsonl.zst", "tsv.zst", "parquet"]
 
 
@@ -270,7 +273,7 @@ def test_what_an_interrupted_run_left_is_discarded_only_when_asked(judge: Classi
     assert list(rows.read(target)[0]) == ["id", "text", "text_pair", "label"]
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff", b'{"schema": 2}', b'{"schema": 1, "x": 1}'])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff", b'{"schema": 2}', b'{"schema": 1, "x": 1}', WRONG_TYPE])
 def test_a_journal_that_is_none_is_refused_and_discarded_when_asked(
     judge: Classifier, tmp_path: Path, data: bytes
 ) -> None:
@@ -398,3 +401,15 @@ def test_a_finished_file_that_was_taken_away_before_it_had_its_name_is_not_said_
         InputError, match=r"\.out\.jsonl\.partial: is gone, and has all rows; put it back, or start over"
     ):
         annotate_file(judge, source, target, resume=True)
+
+
+@pytest.mark.parametrize(("stream", "files"), [("stdin", ("-", "out.jsonl")), ("stdout", ("in.jsonl", "-"))])
+def test_a_standard_stream_of_text_alone_is_refused(
+    judge: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str, files: tuple[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows.write(tmp_path / "in.jsonl", rows.pairs(3))
+    monkeypatch.setattr(sys, stream, io.StringIO())  # as in a notebook
+    with pytest.raises(InputError, match="no bytes, expected"):
+        annotate_file(judge, *files)
+    assert not (tmp_path / "out.jsonl").exists()
