@@ -205,12 +205,17 @@ def _joined(cells: Sequence[str], delimiter: str) -> str:
     if list(cells) == [""]:
         return ""  # alone the writer would quote it, to tell it from an empty line; here it never is alone
     buffer = io.StringIO()
-    csv.writer(buffer, delimiter=delimiter, lineterminator="").writerow(cells)
-    return buffer.getvalue()
+    # Before Python 3.13 the writer quotes the characters of its own line end alone, so that it has to have one.
+    csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n")
 
 
 def _split_end(text: str, end: str = "\n") -> tuple[str, str]:
-    """A record's text and line end, `end` where it has none as the last one may."""
-    if text.endswith("\r\n"):
-        return text[:-2], "\r\n"
-    return (text[:-1], "\n") if text.endswith("\n") else (text, end)
+    """A record's text and line end, `end` where it has none as the last one may.
+
+    To csv.reader carriage returns behind the last cell are part of the line end. Before a new cell they would be in the
+    middle of a row, where it refuses them.
+    """
+    if text.endswith("\n"):
+        end = "\r\n" if text.endswith("\r\n") else "\n"
+    return text.rstrip("\r\n"), end
