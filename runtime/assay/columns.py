@@ -8,8 +8,9 @@ from assay.errors import InputError
 from assay.manifest import Manifest
 from assay.model import Float32, Model
 from assay.scorer import Scorer
+from assay.validation import describe, first_twice
 
-__all__ = ["ERROR", "NAMES", "chosen", "values"]
+__all__ = ["ERROR", "NAMES", "chosen", "error_text", "values"]
 
 NAMES = ("label", "score", "scores", "evol_complexity")
 """The best label, its score or the regression's, a score for each label, and the DEITA Evol-Complexity."""
@@ -29,10 +30,12 @@ def chosen(manifest: Manifest, names: Sequence[str] | None) -> tuple[str, ...]:
         possible.append("evol_complexity")
     if names is None:
         return ("label", "score") if classifies else ("score",)
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise InputError(f"columns is {describe(names)}, expected a list of names")
     wrong = next((repr(name) for name in names if name not in possible), None if names else "none")
     if wrong is not None:
         raise InputError(f"columns: found {wrong:.80}, expected of this {manifest.task} bundle {', '.join(possible)}")
-    twice = next((name for name in names if list(names).count(name) > 1), None)
+    twice = first_twice(names)
     if twice is not None:
         raise InputError(f"columns: found {twice!r} twice, expected each once")
     return tuple(names)
@@ -45,3 +48,8 @@ def values(name: str, model: Model, logits: Float32, scale: Sequence[float] | No
         return list(found.tolist())
     assert isinstance(model, Classifier)  # the two kinds that there are
     return [getattr(prediction, name) for prediction in model.predictions(logits)]
+
+
+def error_text(error: Exception) -> str:
+    """`error` for the column ERROR: one line, and UTF-8 also where it names a key or a file that is not."""
+    return " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode("utf-8")

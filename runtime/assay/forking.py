@@ -45,7 +45,8 @@ class ForkedEngine:
     def close(self) -> None:
         """Let go of the engine. Runs under way keep theirs until they end."""
         self._is_open = False
-        self._engine = None
+        with self._making:  # one that is being made would come afterwards
+            self._engine = None
 
     def leave_to_parent(self) -> None:
         """In the child of a fork: never run, and never destroy, what the parent uses."""

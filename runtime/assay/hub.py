@@ -25,6 +25,7 @@ __all__ = ["HubBundle", "fetch", "open_bundle"]
 
 _LOG = logging.getLogger("assay")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_REVISION = re.compile(r"[^\s\x00-\x1f\x7f]+")  # git takes no white space and no control characters in a name
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHECKPOINTS = ("osmosis", "maxwell")  # what assay export knows by these names are no bundles
 _TRIES = 5  # of one file; each goes on where the one before broke off
@@ -85,7 +86,7 @@ def open_bundle(path: str | os.PathLike[str], revision: str | None = None, local
     _check_revision(revision)
     check_flag(local_files_only, "local_files_only")
     if not isinstance(path, str) or _NAME.fullmatch(path) is None or os.path.lexists(path):
-        if path in _CHECKPOINTS and not os.path.lexists(path):
+        if isinstance(path, str) and path in _CHECKPOINTS and not os.path.lexists(path):
             raise BundleError(
                 f"{path}: no such folder; {path} is a checkpoint, of which a bundle is made with: "
                 f"assay export {path} --out {path}"
@@ -134,7 +135,7 @@ def fetch(
 
 
 def _check_revision(revision: object) -> None:
-    if revision is not None and (not isinstance(revision, str) or not revision.strip()):
+    if revision is not None and (not isinstance(revision, str) or _REVISION.fullmatch(revision) is None):
         raise InputError(f"revision is {describe(revision)}, expected a branch, a tag or a commit on the Hub, or None")
 
 

@@ -104,6 +104,8 @@ def _portable_fp32(bundle: Bundle) -> Choice:
 def _free(out: str | os.PathLike[str]) -> Path:
     try:
         target = Path(os.path.abspath(os.fspath(out)))  # noqa: PTH100 - Path.absolute keeps "..", Path.resolve follows links
+        if "\0" in str(target):
+            raise ValueError("it has a NUL character")
         if not os.path.lexists(target):
             return target
     except (TypeError, ValueError) as error:

@@ -19,6 +19,7 @@ __all__ = [
     "check_single",
     "check_text",
     "describe",
+    "first_twice",
 ]
 
 Row = str | tuple[str, str]
@@ -114,6 +115,12 @@ def check_flag(value: object, name: str) -> bool:
     if not isinstance(value, bool):
         raise InputError(f"{name} is {describe(value)}, expected True or False")
     return value
+
+
+def first_twice(names: Iterable[str]) -> str | None:
+    """The first of `names` that was there before it, if any."""
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
 
 
 def describe(value: object) -> str:

@@ -523,3 +523,19 @@ def test_errors_of_loading_are_those_of_load(tmp_path: Path) -> None:
                 pass
 
     run(body)
+
+
+def test_a_row_cancelled_as_its_run_ends_is_counted_as_cancelled(model: Classifier, held: Held) -> None:
+    async def body() -> None:
+        judge = assay.aio.wrap(model)
+        task = await start(judge, "a")
+        await held.under_way()
+        held.let_go()
+        # The run has ended, and the loop has not seen it yet, when the cancellation comes.
+        judge._queue._runner.submit(lambda: None).result()
+        task.cancel()
+        await gathered(task)
+        await judge.aclose()
+        assert (judge.stats.accepted, judge.stats.cancelled, judge.stats.running) == (1, 1, 0)
+
+    run(body)

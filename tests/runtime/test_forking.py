@@ -7,14 +7,18 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import assay
 from assay import AssayError, Classifier
+from assay.engine import Engine
+from assay.forking import ForkedEngine
 from tests.runtime import tiny
 
 PAIRS = [("what causes rain", "water"), ("a b", "c"), ("d", "e f g a b c")]
@@ -115,3 +119,25 @@ def test_rows_of_many_windows_are_answered_in_a_forked_child(
     with multiprocessing.get_context("fork").Pool(1) as pool:
         found = pool.apply_async(answer, (model, rows)).get(timeout=60)
     assert np.array_equal(found, expected)
+
+
+def test_a_child_that_closes_the_model_while_it_is_made_has_it_closed() -> None:
+    begun, going = threading.Event(), threading.Event()
+
+    def make() -> Engine:
+        begun.set()
+        going.wait(10)
+        return made
+
+    made = cast(Engine, object())
+    engine = ForkedEngine(cast(Engine, object()), make)
+    engine._engine = None  # as leave_to_parent leaves it
+    with ThreadPoolExecutor(2) as pool:
+        answer = pool.submit(engine.get)
+        begun.wait(10)
+        closing = pool.submit(engine.close)
+        going.set()
+        assert answer.result() is made
+        closing.result()
+    with pytest.raises(AssayError, match="this model was closed"):
+        engine.get()

@@ -248,3 +248,9 @@ def test_the_command_says_what_it_wrote(pair_bundle: Path, tmp_path: Path, capsy
     }
     assert main(["triton", str(pair_bundle), str(out)]) == 1
     assert "exists, expected a path where nothing is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", [5, "a\0b"])
+def test_what_is_no_path_is_refused(pair_bundle: Path, out: Any) -> None:
+    with pytest.raises(InputError, match="expected the path of a folder to make"):
+        triton.write(pair_bundle, out)

@@ -250,10 +250,10 @@ class Coalescer:
         if request.future.done():
             return
         if isinstance(answer, BaseException):
-            self._counts["failed"] += 1
+            self._count(request, "failed")
             request.future.set_exception(_own(answer))
         else:
-            self._counts["answered"] += 1
+            self._count(request, "answered")
             request.future.set_result(answer)
 
     def _expire(self, requests: Sequence[Request], timeout: float) -> None:
@@ -262,7 +262,7 @@ class Coalescer:
             was_running = request not in self._waiting
             state = "it was running, and its answer is dropped" if was_running else "it had not begun and is not run"
             self._forget(request)
-            self._counts["expired"] += 1
+            self._count(request, "expired")
             error = DeadlineError(
                 f"no answer within the timeout of {timeout:g} s, {len(self._waiting):,} rows are waiting; {state}; "
                 "send less or allow more time"
@@ -275,13 +275,18 @@ class Coalescer:
         for request in requests:
             future = request.future
             if not future.done() or future.cancelled():
-                if request in self._waiting or request in self._running:
-                    self._counts["cancelled"] += 1
+                # Its run may have ended already: between a cancellation and this the loop goes on.
+                if not request.counted:
+                    self._count(request, "cancelled")
                 self._forget(request)
                 future.cancel()
             else:
                 future.exception()  # else asyncio reports an error that nobody asked for
         self._announce_quiet()
+
+    def _count(self, request: Request, what: str) -> None:
+        self._counts[what] += 1
+        request.counted = True
 
     def _forget(self, request: Request) -> None:
         self._waiting.pop(request, None)

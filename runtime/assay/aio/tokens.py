@@ -17,7 +17,7 @@ _ROWS = 32  # tokenised in one go: few, so that the first of many can run soon
 class Request:
     """One row that was accepted. Its `future` is done as soon as nobody waits for the row any more."""
 
-    __slots__ = ("future", "lane", "ready_at", "row", "tokens", "truncate")
+    __slots__ = ("counted", "future", "lane", "ready_at", "row", "tokens", "truncate")
 
     def __init__(self, row: Row, truncate: bool, lane: "Lane", future: "asyncio.Future[Float32]") -> None:
         self.row = row
@@ -26,6 +26,7 @@ class Request:
         self.future = future
         self.tokens: Tokens | None = None
         self.ready_at = math.inf
+        self.counted = False  # in Stats, as answered, failed, expired or cancelled
 
 
 class Lane:

@@ -58,8 +58,7 @@ class Columns:
         answers = dict(zip(good, ((*row, *tail) for row in zip(*values, strict=True)), strict=True))
         nothing = (None,) * len(self.answers)
         return [
-            (*nothing, " ".join(str(errors[row]).split())) if row in errors else answers[row]
-            for row in range(len(logits))
+            (*nothing, columns.error_text(errors[row])) if row in errors else answers[row] for row in range(len(logits))
         ]
 
 

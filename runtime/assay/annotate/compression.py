@@ -52,16 +52,21 @@ def opened(file: BinaryIO, compression: Compression, name: str) -> io.BufferedRe
     if compression == "zst":
         _zstandard()
         return io.BufferedReader(_Chunks(_decompressed_zst(file, name)), _CHUNK)
+    return _buffered(file)
+
+
+def _buffered(file: BinaryIO) -> io.BufferedReader:
     return file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[arg-type]
 
 
 def _decompressed_gz(file: BinaryIO, name: str) -> Iterator[bytes]:
+    buffered = _buffered(file)
     try:
-        with gzip.GzipFile(fileobj=file) as content:
+        if not buffered.peek(1):
+            raise EOFError("it is empty")  # gzip has a header also for no content
+        with gzip.GzipFile(fileobj=buffered) as content:
             while data := content.read(_CHUNK):
                 yield data
-        if file.tell() == 0:
-            raise EOFError("it is empty")  # gzip has a header also for no content
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{name}: is damaged or cut short as gzip ({error}); copy it again") from None
 

@@ -1,6 +1,7 @@
 """The options of a run: checked before anything is read, and by which a resumption knows the run again."""
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from assay.manifest import Manifest
 from assay.model import Model
 from assay.validation import Kind, check_flag, describe
 
-__all__ = ["Asked", "Job", "check", "identity"]
+__all__ = ["Asked", "Job", "check", "checked_path", "identity"]
 
 _DEFAULT_FIELDS: dict[Kind, tuple[str, ...]] = {"text": ("text",), "pair": ("text", "text_pair")}
 
@@ -46,6 +47,13 @@ class Asked:
     columns: Columns
     shard: Shard
     truncate: bool
+
+
+def checked_path(path: object, name: str) -> str:
+    """`path` as str. Raises InputError for what is no path."""
+    if isinstance(path, str | os.PathLike) and isinstance(text := os.fspath(path), str):
+        return text
+    raise InputError(f"{name} is {describe(path)}, expected the path of a file, or '-'")
 
 
 def check(job: Job, manifest: Manifest) -> Asked:
@@ -85,6 +93,9 @@ def identity(model: Model, job: Job, asked: Asked, source: Mapping[str, Any]) ->
 
 
 def _checked_files(source: str, target: str, resume: bool) -> tuple[Format, Format]:
+    for path in (source, target):
+        if "\0" in path:
+            raise InputError(f"{path!r}: has a NUL character, expected the name of a file")
     formats = check_conversion(source, target)
     if resume and STANDARD in (source, target):
         raise InputError("--resume needs files, - cannot be read or written a second time; leave it out")
@@ -99,10 +110,13 @@ def _checked_fields(manifest: Manifest, fields: Sequence[str] | None) -> tuple[s
     if fields is None:
         return _DEFAULT_FIELDS[manifest.input]
     count = len(_DEFAULT_FIELDS[manifest.input])
-    if isinstance(fields, str) or not all(isinstance(field, str) for field in fields) or len(fields) != count:
-        found = describe(fields) if isinstance(fields, str) else f"{len(fields)} fields"
+    if (
+        not isinstance(fields, tuple | list)
+        or not all(isinstance(field, str) for field in fields)
+        or len(fields) != count
+    ):
         wanted = "the two fields of a pair (--pair)" if count == 2 else "the field of one text (--text)"
-        raise InputError(f"fields: found {found}, expected {wanted}: so this bundle reads")
+        raise InputError(f"fields is {describe(fields)}, expected {wanted}: so this bundle reads")
     return tuple(fields)
 
 

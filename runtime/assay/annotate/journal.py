@@ -49,7 +49,12 @@ def read_journal(path: Path) -> Journal | None:
         document = json.loads(path.read_bytes())
         if document.pop("schema") != SCHEMA:
             raise ValueError("of another version of assay")
-        return Journal(**document)
+        journal = Journal(**document)
+        if not isinstance(journal.identity, dict) or not all(
+            isinstance(number, int) for number in (journal.rows, journal.failed, journal.tokens, journal.length)
+        ):
+            raise ValueError("a value of the wrong type")
+        return journal
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

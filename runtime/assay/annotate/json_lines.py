@@ -17,7 +17,7 @@ from assay.annotate.paths import located, texts_of
 from assay.annotate.shards import Shard
 from assay.annotate.windows import State, Window, WindowBuilder
 from assay.errors import AssayError, InputError
-from assay.validation import Kind, describe
+from assay.validation import Kind, describe, first_twice
 
 __all__ = ["JsonLine", "JsonSource", "dumped", "encode_lines", "members"]
 
@@ -144,7 +144,6 @@ def _parse(text: str, where: str) -> Any:
 def _once(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"{located(where, twice)}: is there twice in one object, expected each field once")
+        twice = first_twice(name for name, _ in pairs)
+        raise InputError(f"{located(where, str(twice))}: is there twice in one object, expected each field once")
     return document

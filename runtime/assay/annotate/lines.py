@@ -88,9 +88,10 @@ class Lines:
 
 
 def _standard_input() -> BinaryIO:
-    if sys.stdin is None:
-        raise InputError("standard input is closed, expected JSON lines on it; name a file")
-    return sys.stdin.buffer
+    found: BinaryIO | None = getattr(sys.stdin, "buffer", None)  # closed, or of a notebook
+    if found is None:
+        raise InputError("standard input gives no bytes, expected JSON lines on it; name a file")
+    return found
 
 
 def _size(file: BinaryIO) -> int | None:

@@ -56,14 +56,19 @@ class StandardOutput:
     """Rows go out window by window, and none is kept."""
 
     def __init__(self) -> None:
+        """Raises InputError where standard output is closed, or takes text alone as that of a notebook does."""
+        out: BinaryIO | None = getattr(sys.stdout, "buffer", None)
+        if out is None:
+            raise InputError("standard output takes no bytes, expected it to; name a file")
+        self._out = out
         self.kept = 0
         self.journal = Journal({}, replace=False)
 
     def append(
         self, chunk: bytes, rows: int = 0, failed: int = 0, tokens: int = 0, source: State | None = None
     ) -> None:
-        sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        self._out.write(chunk)
+        self._out.flush()
         _count(self.journal, rows, failed, tokens, source)
 
     def commit(self) -> None:
@@ -167,6 +172,8 @@ class FileOutput:
             if finished.exists():
                 finished.replace(self._target)
                 sync_folder(self._target.parent)
+            elif not self.complete:
+                raise InputError(f"{finished}: is gone, and has all rows; put it back, or start over with --force")
             self._journal_path.unlink()
         except OSError as error:
             raise self._unwritable(error) from error
@@ -206,9 +213,11 @@ class FileOutput:
         )
 
     def _check_target(self) -> None:
-        if self._target.exists() and not self._target.is_file():
+        if not os.path.lexists(self._target):
+            return
+        if not self._target.is_file():  # also a link that leads nowhere
             raise InputError(f"{self._target}: is no regular file; give a file's name, or - for standard output")
-        if self._target.exists() and not (self._force or self.journal.replace or self.complete):
+        if not (self._force or self.journal.replace or self.complete):
             raise InputError(f"{self._target}: is there already; name another file, or replace it with --force")
 
     def _refuse_changes(self, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -17,11 +17,11 @@ from typing import Any, BinaryIO
 from assay.annotate.columns import Answers, Column, Columns
 from assay.annotate.extras import optional
 from assay.annotate.json_lines import dumped, members
-from assay.annotate.paths import located, texts_of
+from assay.annotate.paths import located, named_columns, texts_of
 from assay.annotate.shards import Shard
 from assay.annotate.windows import State, Window, WindowBuilder
 from assay.errors import AssayError, InputError, one_line
-from assay.validation import Kind, Row, describe
+from assay.validation import Kind, Row, describe, first_twice
 
 __all__ = [
     "ParquetSource",
@@ -75,16 +75,16 @@ class ParquetSource:
         self._shard = shard
         self._builder = WindowBuilder(strict=not columns.errors)
         names = list(self.schema.names)
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(f"{path}: has {names.count(name)} columns named {name!r}, expected each name once")
+        twice = first_twice(names)
+        if twice is not None:
+            raise InputError(f"{path}: has {names.count(twice)} columns named {twice!r}, expected each name once")
         taken = columns.taken(names)
         if taken is not None:
             raise InputError(f"{located(path, taken)}: is there already, expected no column of this name; rename it")
         roots = [name if name in names else name.partition(".")[0] for name in fields]
         for field, root in zip(fields, roots, strict=True):
             if root not in names:
-                raise InputError(f"{located(path, field)}: is missing, found the columns {', '.join(names)[:400]}")
+                raise InputError(f"{located(path, field)}: is missing, found {named_columns(names)}")
         self._roots = list(dict.fromkeys(roots))
 
     def identity(self) -> dict[str, Any]:
@@ -138,8 +138,9 @@ class ParquetSource:
     def _row(self, document: dict[str, object], where: str) -> Row | AssayError:
         try:
             for root, value in document.items():
-                if isinstance(value, UnicodeDecodeError):
-                    raise InputError(f"{located(where, root)}: is not UTF-8 ({value}); write the file again")
+                if isinstance(value, Exception):
+                    found = "is not UTF-8" if isinstance(value, UnicodeDecodeError) else "cannot be read"
+                    raise InputError(f"{located(where, root)}: {found} ({one_line(value)}); write the file again")
             return texts_of(document, self._fields, self._kind, where)
         except InputError as error:
             return error
@@ -186,6 +187,10 @@ def encode_batches_as_lines(batches: Sequence[Any], answers: Answers, columns: C
         rows = [row for batch in batches for row in batch.to_pylist()]
     except UnicodeDecodeError as error:
         raise InputError(f"{wheres[0]} to {wheres[-1]}: a text is not UTF-8 ({error}); write the file again") from None
+    except (ValueError, OverflowError) as error:  # a struct with a field twice, a date after the year 9999
+        raise InputError(
+            f"{wheres[0]} to {wheres[-1]}: cannot be written as JSON ({error}); choose an OUTPUT of .parquet"
+        ) from None
     lines = []
     for row, values, where in zip(rows, answers, wheres, strict=True):
         try:
@@ -237,15 +242,15 @@ def _taken(batch: Any, piece: Sequence[int]) -> Any:
 
 
 def _values(column: Any) -> list[Any]:
-    """The values of a column; in the place of a text that is not UTF-8 stands the error."""
+    """The values of a column; in the place of one that Python cannot hold (no UTF-8) stands the error."""
     try:
         values: list[Any] = column.to_pylist()
-    except UnicodeDecodeError:
+    except (ValueError, OverflowError):
         values = []
         for scalar in column:
             try:
                 values.append(scalar.as_py())
-            except UnicodeDecodeError as error:
+            except (ValueError, OverflowError) as error:
                 values.append(error)
     return values
 

@@ -5,12 +5,17 @@ from collections.abc import Sequence
 from assay.errors import InputError
 from assay.validation import Kind, Row, check_row, check_text, describe
 
-__all__ = ["located", "lookup", "texts_of"]
+__all__ = ["located", "lookup", "named_columns", "texts_of"]
 
 
 def located(where: str, field: str) -> str:
     """How errors name a field of a row."""
     return f'{where}, field "{field}"'
+
+
+def named_columns(names: Sequence[str]) -> str:
+    """The columns of a file, for an error."""
+    return f"the columns {', '.join(names)[:400]}" if any(names) else "no columns"
 
 
 def texts_of(document: object, fields: Sequence[str], kind: Kind, where: str) -> Row:

@@ -14,17 +14,17 @@ import numpy as np
 
 from assay.annotate.encoders import Encoder, connect
 from assay.annotate.formats import STANDARD
-from assay.annotate.job import Asked, Job, check, identity
+from assay.annotate.job import Asked, Job, check, checked_path, identity
 from assay.annotate.output import FileOutput, Output, StandardOutput, WriteError
 from assay.annotate.paths import located
 from assay.annotate.progress import Silent
 from assay.annotate.windows import Source, Window
-from assay.errors import AssayError
+from assay.errors import AssayError, InputError
 from assay.manifest import Manifest
 from assay.model import Float32, Model
 from assay.scorer import Scorer
 from assay.streaming import Answered, answer_windows
-from assay.validation import Row
+from assay.validation import Row, describe
 
 __all__ = ["StoppedError", "Summary", "annotate", "annotate_file"]
 
@@ -71,7 +71,10 @@ def annotate_file(
     Raises InputError for a row, a file or an option that is wrong, AssayError where the target cannot be written. Rows
     that were written by then are kept for `resume`.
     """
-    job = Job(os.fspath(source), os.fspath(target), fields, columns, scale, on_error, truncate, shard, resume, force)
+    if not isinstance(model, Model):
+        raise InputError(f"model is {describe(model)}, expected what assay.load gives")
+    paths = checked_path(source, "source"), checked_path(target, "target")
+    job = Job(*paths, fields, columns, scale, on_error, truncate, shard, resume, force)
     return annotate(job, model.manifest, lambda: model)
 
 

@@ -26,10 +26,10 @@ class Shard:
 WHOLE = Shard(1, 1)
 
 
-def parse_shard(word: str) -> Shard:
+def parse_shard(word: object) -> Shard:
     """ "I/N" as a Shard. Raises InputError unless 1 <= I <= N."""
-    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", word, re.ASCII)
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", word) if isinstance(word, str) else None
     shard = Shard(int(match[1]), int(match[2])) if match else None
     if shard is None or not 1 <= shard.index <= shard.count:
-        raise InputError(f"shard is {word!r}, expected I/N with 1 <= I <= N, such as 2/8")
+        raise InputError(f"shard is {word!r:.80}, expected I/N with 1 <= I <= N, such as 2/8")
     return shard

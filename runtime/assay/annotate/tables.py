@@ -15,11 +15,11 @@ from typing import Any
 from assay.annotate.columns import Answers, Columns
 from assay.annotate.json_lines import dumped, members
 from assay.annotate.lines import Lines, decoded
-from assay.annotate.paths import located
+from assay.annotate.paths import located, named_columns
 from assay.annotate.shards import Shard
 from assay.annotate.windows import State, Window, WindowBuilder
 from assay.errors import AssayError, InputError
-from assay.validation import MAX_CHARACTERS, Kind, Row, check_row, check_text
+from assay.validation import MAX_CHARACTERS, Kind, Row, check_row, check_text, first_twice
 
 __all__ = ["DELIMITERS", "Record", "TableSource", "encode_records", "encode_records_as_lines", "header_line"]
 
@@ -188,13 +188,14 @@ def _cell_names(name: str, labels: Sequence[str]) -> list[str]:
 
 
 def _check_header(header: list[str], fields: Sequence[str], columns: Columns, where: str) -> None:
-    for name in header:
-        if header.count(name) > 1:
-            raise InputError(f"{where}: {header.count(name)} columns named {name!r}, expected each name once")
+    twice = first_twice(header)
+    if twice is not None:
+        raise InputError(f"{where}: {header.count(twice)} columns named {twice!r}, expected each name once")
     for name in fields:
         if name not in header:
-            raise InputError(f"{located(where, name)}: is missing, found the columns {', '.join(header)[:400]}")
-    new = [name for column in columns.all for name in _cell_names(column.name, column.labels)]
+            raise InputError(f"{located(where, name)}: is missing, found {named_columns(header)}")
+    # "scores" is a column in JSON lines and in Parquet, and "scores.LABEL" are those of a table.
+    new = [name for column in columns.all for name in (column.name, *_cell_names(column.name, column.labels))]
     taken = next((name for name in new if name in header), None)
     if taken is not None:
         raise InputError(f"{located(where, taken)}: is there already, expected no column of this name; rename it")
@@ -204,12 +205,17 @@ def _joined(cells: Sequence[str], delimiter: str) -> str:
     if list(cells) == [""]:
         return ""  # alone the writer would quote it, to tell it from an empty line; here it never is alone
     buffer = io.StringIO()
-    csv.writer(buffer, delimiter=delimiter, lineterminator="").writerow(cells)
-    return buffer.getvalue()
+    # Before Python 3.13 the writer quotes the characters of its own line end alone, so that it has to have one.
+    csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n")
 
 
 def _split_end(text: str, end: str = "\n") -> tuple[str, str]:
-    """A record's text and line end, `end` where it has none as the last one may."""
-    if text.endswith("\r\n"):
-        return text[:-2], "\r\n"
-    return (text[:-1], "\n") if text.endswith("\n") else (text, end)
+    """A record's text and line end, `end` where it has none as the last one may.
+
+    To csv.reader carriage returns behind the last cell are part of the line end. Before a new cell they would be in the
+    middle of a row, where it refuses them.
+    """
+    if text.endswith("\n"):
+        end = "\r\n" if text.endswith("\r\n") else "\n"
+    return text.rstrip("\r\n"), end

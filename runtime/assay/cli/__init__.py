@@ -7,8 +7,10 @@ only when they are asked for.
 """
 
 import argparse
+import contextlib
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
@@ -50,7 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Wrong usage and --help raise SystemExit, as argparse does.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    code = _code(list(sys.argv[1:] if argv is None else argv))
+    if argv is None and code != 0:
+        _leave_threads(code)
+    return code
+
+
+def _code(words: Sequence[str]) -> int:
     debug = "--debug" in words[: words.index("--")] if "--" in words else "--debug" in words
     # A label or a path that the terminal's encoding lacks must not fail an answer that was computed.
     for stream in (sys.stdout, sys.stderr):
@@ -169,6 +177,18 @@ def _message(error: Exception) -> str:
     if isinstance(error, OSError):
         return one_line(error)
     return f"{type(error).__name__}: {one_line(error)} (a defect of assay: please report it with the output of --debug)"
+
+
+def _leave_threads(code: int) -> None:
+    """End the process at once where a thread of assay is left, for which the interpreter would wait.
+
+    It may answer rows that nobody wants any more, or wait for a line of standard input that never comes.
+    """
+    if any(thread.name.startswith("assay") for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
 
 
 def _give_up_output() -> None:

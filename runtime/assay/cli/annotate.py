@@ -1,7 +1,6 @@
 """assay annotate: the rows of a file with the model's answers as new columns. docs/annotate.md has the formats."""
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -78,9 +77,8 @@ def run(args: argparse.Namespace) -> int:
         with stop_on_signals() as stop:
             summary = annotate(job, manifest, lambda: _load(args), progress, stop)
     except StoppedError as error:
-        print(f"assay: {error}", file=sys.stderr, flush=True)
-        # Threads still answer rows that nobody wants any more, and the interpreter would wait for them.
-        os._exit(INTERRUPTED)
+        print(f"assay: {error}", file=sys.stderr)
+        return INTERRUPTED
     failed = f", {summary.failed:,} failed (see the column error)" if summary.failed else ""
     print(f"assay: {progress.rates()}; {job.target}: {summary.rows:,} rows{failed}", file=sys.stderr)
     return SOME_FAILED if summary.failed else 0

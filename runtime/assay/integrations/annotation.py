@@ -51,8 +51,6 @@ class Annotation:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.columns, str) or (self.columns is not None and not isinstance(self.columns, Sequence)):
-            raise InputError(f"columns is {describe(self.columns)}, expected a list of names")
         if self.on_error not in ("raise", "null"):
             raise InputError(f"on_error is {self.on_error!r:.80}, expected 'raise' or 'null'")
         check_flag(self.truncate, "truncate")
@@ -63,8 +61,7 @@ class Annotation:
         `texts` and, for a bundle of pairs, `pairs` are the cells. Raises InputError, with the row, for what is no text,
         and where the bundle reads pairs and was given none, or the reverse; else as Model.logits.
         """
-        model = self.model()
-        wanted = columns.chosen(model.manifest, self.columns)
+        model, wanted = self.model(), [name for name in self.names() if name != ERROR]
         if (model.manifest.input == "pair") != (pairs is not None):
             found, expected = ("one column", "two: it reads pairs") if pairs is None else ("two", "one: it reads texts")
             raise InputError(f"found {found}, expected for this bundle {expected} (text=FIELD or pair=(FIELD, FIELD))")
@@ -87,9 +84,14 @@ class Annotation:
             for index, value in zip(good, columns.values(name, model, logits[good], self.scale), strict=True):
                 made[name][index] = value
         if self.on_error == "null":
-            said = {index: " ".join(str(error).split()) for index, error in errors.items()}
+            said = {index: columns.error_text(error) for index, error in errors.items()}
             made[ERROR] = [said.get(index) for index in range(len(texts))]
         return made
+
+    def names(self) -> tuple[str, ...]:
+        """The new columns in their order. Loads the model. Raises InputError for one that it does not answer."""
+        wanted = columns.chosen(self.model().manifest, self.columns)
+        return (*wanted, ERROR) if self.on_error == "null" else wanted
 
     def model(self) -> Model:
         """The model, loaded once in this process for all annotations with the same bundle and options."""

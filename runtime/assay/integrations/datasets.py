@@ -1,10 +1,11 @@
 """Hugging Face datasets: ds.map(Annotator(...), batched=True, num_proc=N)."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from assay.columns import ERROR, chosen
+from assay.errors import InputError
 from assay.integrations.annotation import Annotation, check_taken, fields, pinned
 from assay.integrations.library import require
 
@@ -46,10 +47,11 @@ class Annotator:
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """The new columns of a batch. Raises InputError, with the row's place in this batch."""
-        check_taken(list(batch), (), self._read)
-        answers = self._asked.answers(*(list(batch[name]) for name in self._read))
-        check_taken(list(batch), list(answers))
-        return answers
+        check_taken(list(batch), self._asked.names(), self._read)
+        cells = [batch[name] for name in self._read]
+        if any(isinstance(column, str) or not isinstance(column, Iterable) for column in cells):
+            raise InputError("found one row, expected a batch of rows: ds.map(..., batched=True)")
+        return self._asked.answers(*(list(column) for column in cells))
 
     def features(self, dataset: Any) -> Any:
         """The features of `dataset` with the new columns: for ds.map(..., features=...).

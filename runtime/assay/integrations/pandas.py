@@ -44,15 +44,13 @@ def annotate(
         cells = [data.tolist()]
     elif isinstance(data, pandas.DataFrame):
         read = fields(text, pair)
-        check_taken(list(data.columns), (), read)
+        check_taken(list(data.columns), asked.names(), read)
         if any(data.columns.tolist().count(name) > 1 for name in read):
             raise InputError(f"found two columns of one name among {', '.join(map(repr, read))}, expected one each")
         cells = [data[name].tolist() for name in read]
     else:
         raise InputError(f"data is {describe(data)}, expected a pandas Series or DataFrame")
     answers = asked.answers(*cells)
-    if isinstance(data, pandas.DataFrame):
-        check_taken(list(data.columns), list(answers))
     return pandas.DataFrame(
         {
             name: pandas.Series(values, index=data.index, dtype=_DTYPES.get(name, "object"))

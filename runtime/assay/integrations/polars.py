@@ -42,13 +42,11 @@ def annotate(
         cells = [data.to_list()]
     elif isinstance(data, polars.DataFrame):
         read = fields(text, pair)
-        check_taken(data.columns, (), read)
+        check_taken(data.columns, asked.names(), read)
         cells = [data[name].to_list() for name in read]
     else:
         raise InputError(f"data is {describe(data)}, expected a polars Series or DataFrame")
     answers = asked.answers(*cells)
-    if isinstance(data, polars.DataFrame):
-        check_taken(data.columns, list(answers))
     types = {
         "label": polars.String,
         "score": polars.Float32,

@@ -43,9 +43,8 @@ class Annotator:
         score is float32, NaN for a row without an answer; evol_complexity int64, or with on_error="null" float64, NaN
         for such a row; the others are objects. Raises InputError, with the row's place in this batch.
         """
-        check_taken(list(batch), (), self._read)
+        check_taken(list(batch), self._asked.names(), self._read)
         answers = self._asked.answers(*(batch[name].tolist() for name in self._read))
-        check_taken(list(batch), list(answers))
         return {**batch, **{name: self._array(name, values) for name, values in answers.items()}}
 
     def _array(self, name: str, values: list[Any]) -> Any:

@@ -119,6 +119,24 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(pair_bundle: Path, tmp
     assert done.stdout.count("\n") == 1
 
 
+def test_a_reader_that_goes_away_ends_the_command_also_where_more_input_may_come(pair_bundle: Path) -> None:
+    lines = "".join(json.dumps(row) + "\n" for row in rows.pairs(1_500)).encode()
+    command = [sys.executable, "-m", "assay", "annotate", str(pair_bundle), "-", "-o", "-"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(lines)
+        process.stdin.flush()
+        assert process.stdout.readline().startswith(b'{"id": 0')
+        process.stdout.close()
+        process.stdin.write(lines)
+        process.stdin.flush()  # and it stays open: a thread waits for the next line
+        assert process.wait(60) == 141
+        assert process.stderr.read() == b""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")
 @pytest.mark.parametrize("name", ["jsonl", "csv.gz", "jsonl.zst", "parquet"])
 def test_memory_does_not_grow_with_the_file(pair_bundle: Path, tmp_path: Path, name: str) -> None:

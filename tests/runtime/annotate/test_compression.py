@@ -1,14 +1,17 @@
 import gzip
 import io
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import InputError
+from assay import InputError, Scorer
+from assay.annotate import annotate_file
 from assay.annotate.compression import compress, join_frames, opened
 from assay.annotate.formats import Compression
 
@@ -79,3 +82,13 @@ def test_a_missing_package_names_its_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("InstallationError a .zst file needs zstandard")
     assert "pip install 'assay[zstd]'" in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_as_a_file_is(scorer: Scorer, tmp_path: Path) -> None:
+    pipe = tmp_path / "in.jsonl.gz"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(gzip.compress(b'{"text": "a"}\n'),))
+    writer.start()
+    assert annotate_file(scorer, pipe, tmp_path / "out.jsonl").rows == 1
+    writer.join()

@@ -148,3 +148,17 @@ def test_a_file_without_line_ends_is_refused_before_it_fills_the_memory(
     monkeypatch.setattr("assay.annotate.lines.MAX_LINE", 1 << 20)
     with pytest.raises(InputError, match="line 1: is longer than 1 MiB, expected a row per line"):
         annotated(judge, tmp_path, b"x" * (2 << 20), on_error="null")
+
+
+def test_an_error_that_names_a_key_of_a_lone_surrogate_is_written_as_utf_8(scorer: Scorer, tmp_path: Path) -> None:
+    lines = [r'{"\ud800": 1}', r'{"\ud800": 1, "\ud800": 2, "text": "a"}']
+    out = [json.loads(line) for line in annotated(scorer, tmp_path, "\n".join(lines), on_error="null")]
+    assert out[0]["error"].endswith(r'field "text": is missing, found \ud800')
+    assert r'field "\ud800": is there twice' in out[1]["error"]
+
+
+def test_a_line_of_very_many_keys_is_read_in_a_moment(scorer: Scorer, tmp_path: Path) -> None:
+    # Comparing each key with each takes hours for these.
+    line = "{" + "".join(f'"k{number}": 1, ' for number in range(400_000)) + '"k399999": 2, "text": "a"}'
+    (out,) = annotated(scorer, tmp_path, line, on_error="null")
+    assert 'field "k399999": is there twice in one object' in json.loads(out)["error"]

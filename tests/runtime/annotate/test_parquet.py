@@ -161,3 +161,21 @@ def test_pandas_polars_and_datasets_read_the_result(judge: Classifier, tmp_path:
     assert polars.read_parquet(tmp_path / "out.parquet")["label"].to_list() == labels
     read = datasets.Dataset.from_parquet(str(tmp_path / "out.parquet"), cache_dir=str(tmp_path / "cache"))
     assert list(read["label"]) == labels
+
+
+def test_a_value_that_python_cannot_hold_fails_its_row_alone_and_is_not_written_as_json(
+    scorer: Scorer, tmp_path: Path
+) -> None:
+    twice = pa.StructArray.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
+    late = pa.array([10**8], pa.date32())
+    for column, field in ((twice, "x.text"), (late, "x")):
+        pq.write_table(pa.table({"x": column, "text": ["a"]}), tmp_path / "in.parquet")
+        annotate_file(
+            scorer, tmp_path / "in.parquet", tmp_path / "out.parquet", fields=[field], on_error="null", force=True
+        )
+        (error,) = pq.read_table(tmp_path / "out.parquet")["error"].to_pylist()
+        assert 'in.parquet, row 0, field "x": cannot be read' in error
+        annotate_file(scorer, tmp_path / "in.parquet", tmp_path / "kept.parquet", force=True)
+        assert pq.read_table(tmp_path / "kept.parquet")["x"].chunk(0).equals(column)
+        with pytest.raises(InputError, match=r"row 0: cannot be written as JSON .*choose an OUTPUT of .parquet"):
+            annotate_file(scorer, tmp_path / "in.parquet", tmp_path / "out.jsonl")

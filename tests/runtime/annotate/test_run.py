@@ -1,6 +1,8 @@
 """annotate_file: options, resumption and shards."""
 
+import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from assay.annotate.job import Job
 from assay.annotate.run import StoppedError, annotate
 from tests.runtime.annotate import rows
 
+WRONG_TYPE = b'{"schema": 1, "identity": 5, "replace": false, "rows": 7}'
 KINDS = ["jsonl", "ndjson", "csv", "tsv", "jsonl.gz", "csv.gz", "jsonl.zst", "tsv.zst", "parquet"]
 
 
@@ -86,11 +89,15 @@ def test_a_scale_rescales_the_scores(scorer: Scorer, tmp_path: Path) -> None:
     [
         ({"on_error": "skip"}, "on_error is 'skip', expected 'raise' or 'null'"),
         ({"truncate": "no"}, "truncate is a str of 2 characters, expected True or False"),
-        ({"fields": "text"}, "fields: found a str of 4 characters, expected the two fields of a pair"),
-        ({"fields": ["text"]}, "fields: found 1 fields, expected the two fields of a pair"),
+        ({"fields": "text"}, "fields is a str of 4 characters, expected the two fields of a pair"),
+        ({"fields": ["text"]}, "fields is a list of 1, expected the two fields of a pair"),
+        ({"fields": 5}, "fields is the int 5, expected the two fields of a pair"),
+        ({"columns": "label"}, "columns is a str of 5 characters, expected a list of names"),
+        ({"columns": 5}, "columns is the int 5, expected a list of names"),
         ({"scale": (0, 1)}, "scale is for a regression bundle"),
         ({"columns": ["evol_complexity"]}, "columns: found 'evol_complexity'"),
         ({"shard": "3/2"}, "shard is '3/2'"),
+        ({"shard": 3}, "shard is 3, expected I/N"),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused_before_anything_is_written(
@@ -117,6 +124,8 @@ def test_a_scale_that_is_none_is_refused(scorer: Scorer, tmp_path: Path, scale: 
         ("in.jsonl", "link.jsonl", "is the input, expected another file"),
         ("in.jsonl", "there.jsonl", "there.jsonl: is there already; name another file, or replace it with --force"),
         ("in.jsonl", "folder.jsonl", "folder.jsonl: is no regular file"),
+        ("in.jsonl", "nowhere.jsonl", "nowhere.jsonl: is no regular file"),
+        ("in.jsonl", "o\0.jsonl", "has a NUL character"),
         ("in.jsonl", "none/out.jsonl", "out.jsonl: cannot be written"),
         ("folder.jsonl", "out.jsonl", "folder.jsonl: cannot be read"),
     ],
@@ -126,6 +135,7 @@ def test_files_that_cannot_be_read_or_must_not_be_written_are_refused(
 ) -> None:
     rows.write(tmp_path / "in.jsonl", rows.pairs(3))
     (tmp_path / "link.jsonl").symlink_to("in.jsonl")
+    (tmp_path / "nowhere.jsonl").symlink_to("is/nothing.jsonl")
     (tmp_path / "there.jsonl").write_text("mine")
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(InputError, match=message):
@@ -263,7 +273,7 @@ def test_what_an_interrupted_run_left_is_discarded_only_when_asked(judge: Classi
     assert list(rows.read(target)[0]) == ["id", "text", "text_pair", "label"]
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff", b'{"schema": 2}', b'{"schema": 1, "x": 1}'])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff", b'{"schema": 2}', b'{"schema": 1, "x": 1}', WRONG_TYPE])
 def test_a_journal_that_is_none_is_refused_and_discarded_when_asked(
     judge: Classifier, tmp_path: Path, data: bytes
 ) -> None:
@@ -359,3 +369,47 @@ def test_a_run_that_the_model_fails_keeps_what_was_done(
         annotate_file(judge, source, target)
     annotate_file(judge, source, target, resume=True)
     assert len(rows.read(target)) == 100
+
+
+def test_what_is_no_path_and_no_model_is_refused(judge: Classifier, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="source is the int 5, expected the path of a file"):
+        annotate_file(judge, 5, tmp_path / "out.jsonl")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="target is a bytes of 9, expected the path of a file"):
+        annotate_file(judge, "in.jsonl", b"out.jsonl")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"model is a str of 7 characters, expected what assay.load gives"):
+        annotate_file("bundles", "in.jsonl", "out.jsonl")  # type: ignore[arg-type]
+
+
+def test_a_link_is_replaced_itself_when_asked_and_what_it_points_to_stays(judge: Classifier, tmp_path: Path) -> None:
+    source = rows.write(tmp_path / "in.jsonl", rows.pairs(3))
+    (tmp_path / "real.jsonl").write_text("mine")
+    (tmp_path / "link.jsonl").symlink_to("real.jsonl")
+    annotate_file(judge, source, tmp_path / "link.jsonl", force=True)
+    assert (tmp_path / "real.jsonl").read_text() == "mine"
+    assert len(rows.read(tmp_path / "link.jsonl")) == 3
+
+
+def test_a_finished_file_that_was_taken_away_before_it_had_its_name_is_not_said_to_be_there(
+    judge: Classifier, tmp_path: Path
+) -> None:
+    source, target = rows.write(tmp_path / "in.jsonl", rows.pairs(100)), tmp_path / "out.jsonl"
+    interrupted(judge, source, target)
+    journal = tmp_path / ".out.jsonl.journal"
+    journal.write_text(json.dumps(json.loads(journal.read_text()) | {"stage": "assembled"}))
+    (tmp_path / ".out.jsonl.partial").unlink()
+    with pytest.raises(
+        InputError, match=r"\.out\.jsonl\.partial: is gone, and has all rows; put it back, or start over"
+    ):
+        annotate_file(judge, source, target, resume=True)
+
+
+@pytest.mark.parametrize(("stream", "files"), [("stdin", ("-", "out.jsonl")), ("stdout", ("in.jsonl", "-"))])
+def test_a_standard_stream_of_text_alone_is_refused(
+    judge: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str, files: tuple[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows.write(tmp_path / "in.jsonl", rows.pairs(3))
+    monkeypatch.setattr(sys, stream, io.StringIO())  # as in a notebook
+    with pytest.raises(InputError, match="no bytes, expected"):
+        annotate_file(judge, *files)
+    assert not (tmp_path / "out.jsonl").exists()

@@ -131,3 +131,41 @@ def test_a_row_that_cannot_be_answered_names_its_line_or_keeps_its_place(
 def test_a_cell_larger_than_a_text_may_be_is_refused(scorer: Scorer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"in.csv, line 2.*(1,000,002 characters|field limit)"):
         annotated(scorer, tmp_path, "text\n" + "x" * 1_000_002 + "\n")
+
+
+@pytest.mark.parametrize("target", ["out.csv", "out.jsonl"])
+@pytest.mark.parametrize("name", ["scores", "scores.NOADDR_ON"])
+def test_a_column_of_the_same_name_is_refused_whatever_the_output_is(
+    judge: Classifier, tmp_path: Path, name: str, target: str
+) -> None:
+    (tmp_path / "in.csv").write_text(f"text,text_pair,{name}\na,b,mine\n")
+    with pytest.raises(InputError, match=f'line 1, field "{name}": is there already'):
+        annotate_file(judge, tmp_path / "in.csv", tmp_path / target, columns=["scores"])
+
+
+@pytest.mark.parametrize("data", [b"\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
+def test_a_header_without_columns_is_said_to_have_none(scorer: Scorer, tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(InputError, match=r'in.csv, line 1, field "text": is missing, found no columns'):
+        annotated(scorer, tmp_path, data)
+
+
+@pytest.mark.parametrize(("data", "end"), [("text\na\r\r\nb\r\n", "\r\n"), ('text\na\n"b\n"\r', "\n")])
+def test_carriage_returns_behind_the_last_cell_stay_behind_the_new_ones(
+    scorer: Scorer, tmp_path: Path, data: str, end: str
+) -> None:
+    out = annotated(scorer, tmp_path, data)
+    assert [len(row) for row in csv.reader(io.StringIO(out, newline=""), strict=True)] == [2, 2, 2]
+    assert out.startswith(f"text,score\na,{scorer.score('a')!r}{end}")
+
+
+@pytest.mark.parametrize("cell", ["a\nb", "a\rb", "a\r\nb", "\n", "a\t,b\n"])
+@pytest.mark.parametrize("target", ["out.csv", "out.tsv"])
+def test_line_ends_in_cells_are_quoted_where_a_row_is_written_anew(
+    scorer: Scorer, tmp_path: Path, cell: str, target: str
+) -> None:
+    (tmp_path / "in.csv").write_bytes(f'text,x\n"{cell}",1\n"{cell}"\n'.encode())
+    annotate_file(scorer, tmp_path / "in.csv", tmp_path / target, on_error="null")
+    text = (tmp_path / target).read_bytes().decode()
+    out = list(csv.reader(io.StringIO(text, newline=""), delimiter="," if target == "out.csv" else "\t", strict=True))
+    assert [row[:2] for row in out] == [["text", "x"], [cell, "1"], [cell, ""]]
+    assert {len(row) for row in out} == {4}

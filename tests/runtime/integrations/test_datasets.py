@@ -85,3 +85,10 @@ def test_what_does_not_fit_is_refused(score_bundle: Path, tmp_path: Path) -> Non
         annotator(score_bundle, text="text", columns=["label"])
     with pytest.raises(assay.BundleError, match="no such folder"):
         annotator(tmp_path / "none", text="text")
+
+
+@pytest.mark.parametrize("texts", [["abc"], [None]])
+def test_one_row_at_a_time_is_refused_and_not_read_letter_by_letter(score_bundle: Path, texts: list[Any]) -> None:
+    data = datasets.Dataset.from_dict({"text": texts})
+    with pytest.raises(InputError, match="found one row, expected a batch"):
+        data.map(annotator(score_bundle, text="text"))

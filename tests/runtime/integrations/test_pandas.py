@@ -65,3 +65,12 @@ def test_what_does_not_fit_is_refused(judge: Classifier, scorer: Scorer) -> None
     twice = pandas.DataFrame([["a", "b"]], columns=["q", "q"])
     with pytest.raises(InputError, match="two columns of one name"):
         annotate(twice, scorer, text="q")
+
+
+def test_a_column_that_is_taken_is_refused_before_anything_runs(
+    scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scorer, "answers", None)
+    frame = pandas.DataFrame({"text": ["a"], "error": [""]})
+    with pytest.raises(InputError, match="a column 'error' is there already"):
+        annotate(frame, scorer, text="text", on_error="null")

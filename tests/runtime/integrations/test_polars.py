@@ -61,3 +61,12 @@ def test_what_does_not_fit_is_refused(judge: Classifier, scorer: Scorer) -> None
         annotate(frame.lazy(), scorer, text="q")
     with pytest.raises(InputError, match="for a DataFrame only"):
         annotate(frame["q"], scorer, text="q")
+
+
+def test_a_column_that_is_taken_is_refused_before_anything_runs(
+    scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scorer, "answers", None)
+    frame = polars.DataFrame({"text": ["a"], "error": [""]})
+    with pytest.raises(InputError, match="a column 'error' is there already"):
+        annotate(frame, scorer, text="text", on_error="null")

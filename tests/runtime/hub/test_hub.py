@@ -1,14 +1,9 @@
 """Bundles from the Hub, over HTTP from tests/hub_server.py: what is asked for, what is kept, and every refusal."""
 
-import errno
-import json
 import logging
-import os
 import pickle
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,82 +12,9 @@ import huggingface_hub.constants
 import pytest
 
 import assay
-from assay import BundleError, Classifier, InputError, InstallationError, hub, manifest
-from assay.cli import main
-from tests import hub_server
+from assay import BundleError, InputError, InstallationError, hub
 from tests.hub_server import Hub
-from tests.runtime import tiny
-
-NAME = "acme/judge"
-ROW = ("what causes rain", "rain forms when water is a b")
-COMMON = ["assay.json", "config.json", "golden.json", "tokenizer.json", "tokenizer_config.json"]
-FP32 = ["onnx/model.onnx", "onnx/model_cpu.onnx", "onnx/model.onnx_data"]
-INT8 = ["onnx/model_int8.onnx", "onnx/model_int8.onnx_data"]
-TWO_VARIANTS = tiny.document()["variants"] | {
-    "int8": {"cpu": tiny.entry("onnx/model_int8.onnx", ["input_ids"], "model_int8.onnx_data")}
-}
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is uploaded: a bundle with two variants, beside a file that no bundle needs."""
-    made = two_variants(tmp_path_factory.mktemp("upload") / "judge", seed=0)
-    (made / "README.md").write_text("a card")
-    return made
-
-
-@pytest.fixture
-def server() -> Iterator[Hub]:
-    with hub_server.serve() as served:
-        yield served
-
-
-@pytest.fixture
-def cache(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of huggingface_hub, which asks the server."""
-    cache = hub_server.ask(server, tmp_path, monkeypatch)
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return cache
-
-
-@pytest.fixture(autouse=True)
-def commit(server: Hub, cache: Path, folder: Path) -> str:  # noqa: ARG001
-    """The bundle as NAME on the Hub; the id of its commit."""
-    return server.add(NAME, folder)
-
-
-def load(name: Any = NAME, **options: Any) -> Classifier:
-    model = assay.load(name, threads=1, **options)
-    assert isinstance(model, Classifier)
-    return model
-
-
-def refusal(error: type[assay.AssayError], *words: str, name: Any = NAME, **options: Any) -> str:
-    """Loading is refused with all of `words`, on one line."""
-    with pytest.raises(error) as caught:
-        assay.load(name, threads=1, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message
-    return message
-
-
-def two_variants(folder: Path, seed: int) -> Path:
-    """A bundle whose answers depend on `seed`. Its two files of weights differ, as the Hub keeps equal ones once."""
-    document = tiny.document(variants=TWO_VARIANTS)
-    tiny.write(folder, tiny.weights(3, seed), **document)
-    with (folder / INT8[1]).open("ab") as file:
-        file.write(b"read by nobody")
-    tiny.reseal(folder, document)
-    return folder
-
-
-def newer(tmp_path: Path) -> Path:
-    """A bundle of other weights, and so of other answers."""
-    return two_variants(tmp_path / "newer", seed=1)
-
+from tests.runtime.hub.uploads import COMMON, FP32, INT8, NAME, ROW, load, newer, refusal
 
 # What is downloaded
 
@@ -342,75 +264,6 @@ def test_a_server_that_is_not_the_hub_is_an_error(server: Hub, monkeypatch: pyte
     refusal(BundleError, "HF_ENDPOINT")
 
 
-# Damage
-
-
-def test_a_file_that_was_tampered_with_on_the_hub_is_refused(
-    commit: str, server: Hub, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = "onnx/model_int8.onnx_data"
-    files = server.models[NAME].commits[commit]
-    files[data] = files[data][:-1] + bytes([files[data][-1] ^ 1])
-    refusal(BundleError, data, "is damaged or changed", f"assay fetch {NAME} --revision {commit}")
-    assert main(["fetch", NAME]) == 1
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert f"{data} of commit {commit} is not what its assay.json says, on the Hub itself" in error
-
-
-@pytest.mark.parametrize("file", [INT8[1], FP32[0], "tokenizer.json"])
-@pytest.mark.parametrize("as_link", [True, False])
-def test_what_is_damaged_in_the_cache_is_refused_and_the_cure_of_the_message_works(
-    folder: Path, file: str, as_link: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    variant = "fp32" if file in FP32 else "auto"
-    path = Path(load(variant=variant).info["path"]) / file
-    damaged = b"x" + path.read_bytes()[1:]
-    if not as_link:
-        path.unlink()
-    path.write_bytes(damaged)  # through the link: into the cache's blob
-    message = refusal(BundleError, str(path), "is damaged or changed", variant=variant)
-    command = message.partition("replace it with: assay ")[2].split()
-    assert main(command) == 0
-    assert file in capsys.readouterr().err
-    assert load(variant=variant).predict(*ROW) == load(folder).predict(*ROW)
-
-
-def test_what_is_damaged_is_replaced_also_where_its_download_breaks_off(server: Hub) -> None:
-    data = "onnx/model_int8.onnx_data"
-    path = Path(load().info["path"]) / data
-    path.write_bytes(b"x" + path.read_bytes()[1:])
-    server.cuts[data] = [100, 0, 300]
-    assert main(["fetch", NAME]) == 0
-    assert load().predict(*ROW).label in tiny.LABELS
-
-
-def test_a_manifest_that_is_damaged_in_the_cache_is_replaced_by_what_the_message_says(commit: str) -> None:
-    path = Path(load().info["path"]) / "assay.json"
-    path.write_bytes(path.read_bytes()[:-3])
-    message = refusal(BundleError, str(path), "cut short", f"is replaced by: assay fetch {NAME}")
-    assert main(message.partition("is replaced by: assay ")[2].split()) == 0
-    assert load().info["revision"] == commit
-
-
-def test_a_file_that_went_away_from_the_cache_is_downloaded_again(commit: str) -> None:
-    path = Path(load().info["path"]) / "tokenizer.json"
-    path.resolve().unlink()  # the link stays
-    assert load().info["revision"] == commit
-
-
-def test_a_cache_that_cannot_be_written_is_an_error(cache: Path) -> None:
-    cache.write_text("a file where a folder is meant")
-    refusal(BundleError, str(cache), "cannot be written", "HF_HOME")
-
-
-def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> str:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", full)
-    refusal(BundleError, "no space left for assay.json", "free some", "HF_HOME")
-
-
 # Names
 
 
@@ -430,7 +283,14 @@ def test_what_is_for_the_hub_is_refused_for_a_folder(pair_bundle: Path, options:
 
 @pytest.mark.parametrize(
     "options",
-    [{"revision": ""}, {"revision": " "}, {"revision": 3}, {"revision": b"main"}, {"local_files_only": None}],
+    [
+        {"revision": ""},
+        {"revision": " "},
+        {"revision": "main\n"},
+        {"revision": 3},
+        {"revision": b"main"},
+        {"local_files_only": None},
+    ],
 )
 def test_options_of_the_wrong_type_are_refused(server: Hub, options: dict[str, Any]) -> None:
     refusal(InputError, next(iter(options)), **options)
@@ -464,122 +324,3 @@ def test_without_huggingface_hub_the_error_says_how_to_get_it(monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     refusal(InstallationError, "no such folder here", "pip install huggingface_hub")
-
-
-# The command line, in processes of their own: HF_ENDPOINT and HF_HOME as users set them
-
-
-def assay_command(server: Hub, home: Path, *words: str, **more: str) -> "subprocess.Popen[str]":
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    environment |= {"HF_ENDPOINT": server.url, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1,localhost", **more}
-    return subprocess.Popen(
-        [sys.executable, "-m", "assay", *words],
-        env=environment,
-        cwd=home,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finished(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
-
-
-def test_two_processes_that_fetch_at_once_both_end_right_and_the_bundle_answers_offline(
-    commit: str, server: Hub, folder: Path, tmp_path: Path
-) -> None:
-    both = [assay_command(server, tmp_path, "fetch", NAME) for _ in range(2)]
-    for process in both:
-        code, out, err = finished(process)
-        assert code == 0, err
-        assert Path(out.strip()).name == commit
-        assert "6 files" in err  # of int8 and what all variants need, assay.json not counted
-        assert "%" not in err  # no progress bar where there is no terminal
-    server.stop()
-    code, out, err = finished(assay_command(server, tmp_path, "predict", NAME, *ROW, "--json", HF_HUB_OFFLINE="1"))
-    assert (code, err) == (0, "")
-    assert json.loads(out)["label"] == load(folder).predict(*ROW).label
-
-
-# The commands
-
-
-def test_every_command_that_takes_a_bundle_takes_a_name_of_the_hub(
-    commit: str, server: Hub, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["predict", NAME, *ROW]) == 0
-    assert main(["info", NAME, "--json"]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert json.loads(printed[-1])["labels"] == list(tiny.LABELS)
-    server.forget()
-    assert main(["predict", NAME, *ROW, "--revision", commit]) == 0
-    assert server.requests == []
-
-
-def test_verify_fetches_and_checks_every_file(server: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verify", NAME]) == 0
-    assert sorted(server.files()) == sorted(COMMON + INT8 + FP32)
-    assert "9 files" in capsys.readouterr().out
-
-
-def test_a_scorer_of_the_hub_scores(server: Hub, score_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    server.add("acme/scorer", score_bundle)
-    assert main(["score", "acme/scorer", "rain", "--evol"]) == 0
-    assert 1 <= int(capsys.readouterr().out) <= 6
-
-
-def test_what_a_command_loads_is_the_commit_whose_manifest_it_read(
-    server: Hub, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    moved = newer(tmp_path)
-    server.moves["tokenizer.json"] = lambda: server.add(NAME, moved)
-    assert main(["predict", NAME, *ROW, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["scores"] == pytest.approx(load(folder).predict(*ROW).scores)
-
-
-def test_fetch_gets_one_variant_and_prints_the_folder(
-    commit: str, server: Hub, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["fetch", NAME, "--variant", "fp32", "--json"]) == 0
-    printed = json.loads(capsys.readouterr().out)
-    snapshot = Path(printed["folder"])
-    assert (snapshot / manifest.MANIFEST_NAME).is_file()
-    assert printed | {"folder": "", "bytes": 0} == {
-        "folder": "",
-        "revision": commit,
-        "variant": "fp32",
-        "files": 7,
-        "bytes": 0,
-    }
-    assert printed["bytes"] == sum(
-        path.stat().st_size for path in snapshot.rglob("*") if path.is_file() and path.name != "assay.json"
-    )
-    assert sorted(server.files()) == sorted(COMMON + FP32)
-
-
-def test_fetch_is_an_error_where_the_hub_cannot_be_reached_unless_the_commit_is_there(
-    commit: str, server: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["fetch", NAME]) == 0
-    server.stop()
-    assert main(["fetch", NAME]) == 1
-    assert "the Hub cannot be reached" in capsys.readouterr().err
-    assert main(["fetch", NAME, "--revision", commit]) == 0
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    assert main(["fetch", NAME]) == 1
-    assert "HF_HUB_OFFLINE is set" in capsys.readouterr().err
-
-
-def test_fetch_for_a_gpu_gets_what_a_gpu_takes(server: Hub) -> None:
-    assert main(["fetch", NAME, "--device", "cuda"]) == 0
-    assert sorted(server.files()) == sorted(COMMON + FP32)
-
-
-@pytest.mark.parametrize("name", ["here", "./acme/judge", "a/b/c", ""])
-def test_fetch_refuses_what_is_no_name_of_the_hub(server: Hub, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("here").mkdir()
-    assert main(["fetch", name]) == 1
-    assert "(organisation/name)" in capsys.readouterr().err
-    assert server.requests == []
