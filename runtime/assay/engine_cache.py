@@ -34,8 +34,10 @@ _LOG = logging.getLogger("assay")
 _SEAL = "seal.json"
 
 
-def cache_root(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
+def cache_root(environment: Mapping[str, str] | None = None, platform: str = sys.platform) -> Path:
     """The folder of Assay's caches: $ASSAY_CACHE, or "assay" in the user's cache folder of this platform."""
+    # Not as a default value: libraries put another mapping there (datasets does, around its processes).
+    environment = os.environ if environment is None else environment
     if environment.get("ASSAY_CACHE"):
         return Path(environment["ASSAY_CACHE"])
     if platform == "win32" and environment.get("LOCALAPPDATA"):

@@ -175,12 +175,13 @@ def test_a_name_that_is_too_long_is_an_export_error(tmp_path: Path) -> None:
 
 EXPORT = textwrap.dedent(
     """
-    import signal, sys, time
+    import sys, time
     from pathlib import Path
-    from assay_export import command
+    from assay_export.interruption import Interruptible
+    from assay_export.progress import Silent
     from assay_export.staging import staged
 
-    signal.signal(signal.SIGTERM, command._interrupt)
+    Interruptible(Silent()).listen()
     with staged(Path(sys.argv[1]), force=False) as folder:
         (folder / "half").write_text("x")
         print("writing", flush=True)

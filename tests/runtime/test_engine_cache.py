@@ -195,3 +195,9 @@ def test_an_error_of_the_block_keeps_its_type(tmp_path: Path, caplog: pytest.Log
     caplog.set_level(logging.INFO, "assay")
     with pytest.raises(OSError, match="mine"), EngineCache(tmp_path, KEY).open(64):
         raise OSError("mine")
+
+
+def test_the_cache_is_where_the_environment_says_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    # datasets.map with processes leaves another mapping in the place of os.environ.
+    monkeypatch.setattr("os.environ", {"ASSAY_CACHE": "/elsewhere"})
+    assert cache_root() == Path("/elsewhere")
