@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from assay.annotate.extras import optional
 from assay.annotate.formats import Compression
 from assay.errors import InputError
+from assay.optional_packages import require
 
 __all__ = ["compress", "join_frames", "opened"]
 
@@ -24,7 +24,7 @@ _LEVEL = 3  # zstd's own default
 
 
 def _zstandard() -> Any:
-    return optional("zstandard", "zstd", "a .zst file")
+    return require("zstandard", "'assay[zstd]'", "a .zst file")
 
 
 def compress(data: bytes, compression: Compression) -> bytes:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from assay.annotate.columns import Answers, Column, Columns
-from assay.annotate.extras import optional
 from assay.annotate.json_lines import dumped, members
 from assay.annotate.paths import located, named_columns, texts_of
 from assay.annotate.shards import Shard
 from assay.annotate.windows import State, Window, WindowBuilder
 from assay.errors import AssayError, InputError, one_line
+from assay.optional_packages import require
 from assay.validation import Kind, Row, describe, first_twice
 
 __all__ = [
@@ -42,7 +42,7 @@ _LENGTH = 8  # bytes in front of a window, little endian
 
 def arrow() -> Any:
     """The module pyarrow."""
-    return optional("pyarrow", "parquet", "a Parquet file")
+    return require("pyarrow", "'assay[parquet]'", "a Parquet file")
 
 
 class ParquetSource:
@@ -55,7 +55,7 @@ class ParquetSource:
     def __init__(self, path: str, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard) -> None:
         """Read the index. Raises InputError for what is no Parquet file, lacks a field, or has one of the columns."""
         arrow()
-        parquet = optional("pyarrow.parquet", "parquet", "a Parquet file")
+        parquet = require("pyarrow.parquet", "'assay[parquet]'", "a Parquet file")
         self.name = path
         try:
             status = Path(path).stat()
@@ -202,7 +202,7 @@ def encode_batches_as_lines(batches: Sequence[Any], answers: Answers, columns: C
 
 def assemble(partial: BinaryIO, out: BinaryIO, schema: Any) -> None:
     """Write the windows of the file `partial` to `out` as Parquet."""
-    pa, parquet = arrow(), optional("pyarrow.parquet", "parquet", "a Parquet file")
+    pa, parquet = arrow(), require("pyarrow.parquet", "'assay[parquet]'", "a Parquet file")
     with parquet.ParquetWriter(out, schema) as writer:
         group: list[Any] = []
         rows = size = 0

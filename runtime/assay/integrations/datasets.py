@@ -7,11 +7,11 @@ from typing import Any, Literal
 from assay.columns import ERROR, chosen
 from assay.errors import InputError
 from assay.integrations.annotation import Annotation, check_taken, fields, pinned
-from assay.integrations.library import require
+from assay.optional_packages import require
 
 __all__ = ["Annotator"]
 
-datasets = require("datasets", "datasets")
+datasets = require("datasets", "datasets", "assay.integrations.datasets")
 
 
 class Annotator:

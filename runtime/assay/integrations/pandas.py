@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from assay.errors import InputError
 from assay.integrations.annotation import Annotation, check_taken, fields
-from assay.integrations.library import require
 from assay.model import Model
+from assay.optional_packages import require
 from assay.validation import describe
 
 __all__ = ["annotate"]
 
-pandas = require("pandas", "pandas")
+pandas = require("pandas", "pandas", "assay.integrations.pandas")
 
 # "score" is float32 as the model gives it. Those that can be missing have a dtype that knows missing values.
 _DTYPES = {"label": "str", "score": "float32", "evol_complexity": "Int64", "error": "str"}

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from assay.errors import InputError
 from assay.integrations.annotation import Annotation, check_taken, fields
-from assay.integrations.library import require
 from assay.model import Model
+from assay.optional_packages import require
 from assay.validation import describe
 
 __all__ = ["annotate"]
 
-polars = require("polars", "polars")
+polars = require("polars", "polars", "assay.integrations.polars")
 
 
 def annotate(

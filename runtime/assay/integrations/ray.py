@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 
 from assay.integrations.annotation import Annotation, check_taken, fields
-from assay.integrations.library import require
+from assay.optional_packages import require
 
 __all__ = ["Annotator"]
 
-ray = require("ray", "'ray[data]'")
+ray = require("ray", "'ray[data]'", "assay.integrations.ray")
 
 
 class Annotator:

@@ -8,11 +8,11 @@ import numpy as np
 
 from assay.columns import ERROR, chosen
 from assay.integrations.annotation import Annotation, pinned
-from assay.integrations.library import require
+from assay.optional_packages import require
 
 __all__ = ["predict_batch_fn", "return_type"]
 
-pyspark = require("pyspark", "pyspark")
+pyspark = require("pyspark", "pyspark", "assay.integrations.spark")
 
 
 def predict_batch_fn(
@@ -65,7 +65,7 @@ def return_type(
     label string; score float; scores array of float in the order of the bundle's labels, NaN for a row without an
     answer; evol_complexity int; with on_error="null" also error string.
     """
-    types = require("pyspark.sql.types", "pyspark")
+    types = require("pyspark.sql.types", "pyspark", "assay.integrations.spark")
     kinds = {
         "label": types.StringType(),
         "score": types.FloatType(),

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 import assay
-from assay import Classifier, InputError, InstallationError, NumericalError, Scorer
+from assay import Classifier, InputError, NumericalError, Scorer
 from assay.integrations import annotation
 from assay.integrations.annotation import Annotation, check_taken, fields
-from assay.integrations.library import require
 from tests.runtime.test_lean import modules_after
 
 
@@ -143,13 +142,6 @@ def test_errors_of_loading_come_through(tmp_path: Path) -> None:
         Annotation(tmp_path / "none", options=wrong).answers(["a"])
 
 
-def test_an_absent_library_is_named_with_the_way_to_get_it() -> None:
-    with pytest.raises(
-        InstallationError, match=r"no_such_library is not installed .*; to fix it: pip install 'no-such'"
-    ):
-        require("no_such_library", "'no-such'")
-
-
 @pytest.mark.parametrize(
     ("name", "library"),
     [("ray", "ray"), ("datasets", "datasets"), ("pandas", "pandas"), ("polars", "polars"), ("spark", "pyspark")],
@@ -162,7 +154,7 @@ def test_an_adapter_without_its_library_says_so_in_one_line(name: str, library: 
         f"except assay.InstallationError as error: assert 'pip install' in str(error) and {library!r} in str(error)\n"
         "else: raise SystemExit('imported')\n"
     )
-    assert "assay.integrations.library" in loaded
+    assert "assay.optional_packages" in loaded
 
 
 def test_an_adapter_is_imported_only_when_asked_for() -> None:
