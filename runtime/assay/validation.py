@@ -120,7 +120,11 @@ def check_flag(value: object, name: str) -> bool:
 def first_twice(names: Iterable[str]) -> str | None:
     """The first of `names` that was there before it, if any."""
     seen: set[str] = set()
-    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def describe(value: object) -> str:
