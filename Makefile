@@ -65,7 +65,7 @@ tests: $(STAMP) ## pytest
 
 # PYTHON is to have 'assay[gpu,export]' with onnxruntime-gpu, pytest and hypothesis: .venv has the build for the CPU.
 test-gpu: ## the tests that need a GPU (tests/gpu), with PYTHON's own packages
-	"$(PYTHON)" -c 'import sys; from assay import gpu; found = gpu.find(); print(*found.gpus, sep="\n"); \
+	"$(PYTHON)" -c 'import sys; from assay.gpu import driver; found = driver.find(); print(*found.gpus, sep="\n"); \
 	sys.exit(found.problem and "error: " + found.problem)'
 	NVIDIA_TF32_OVERRIDE=0 "$(PYTHON)" -m pytest tests/gpu -m gpu
 
@@ -74,7 +74,7 @@ GPU_VENV := build/gpu
 test-gpu-package: $(STAMP) ## what the real onnxruntime-gpu says where there is no GPU
 	test -x $(GPU_VENV)/bin/python || { "$(PYTHON)" -m venv $(GPU_VENV) && $(GPU_VENV)/bin/python -m pip install \
 	--quiet --disable-pip-version-check onnxruntime-gpu==1.31.1 numpy tokenizers; }
-	ASSAY_GPU_PYTHON="$(CURDIR)/$(GPU_VENV)/bin/python" $(BIN)/pytest tests/runtime/test_gpu_package.py
+	ASSAY_GPU_PYTHON="$(CURDIR)/$(GPU_VENV)/bin/python" $(BIN)/pytest tests/runtime/gpu/test_package.py
 
 format: $(STAMP) ## rewrite the sources as ruff wants them
 	$(BIN)/ruff check --fix .

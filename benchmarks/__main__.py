@@ -3,8 +3,6 @@
 The single-question scripts beside this file have command lines of their own.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import os

@@ -10,8 +10,6 @@ than that, where an accepted request got no answer, or where memory grew by more
 process: with a model that answers a thousand rows a second, what it takes shows in the latencies.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import itertools
@@ -26,9 +24,9 @@ import numpy as np
 import psutil
 
 import assay
-from assay.model import Model
-from assay.rows import read_rows
-from assay.validation import Kind, Row
+from assay.inputs.files import read_rows
+from assay.inputs.validation import Kind, Row
+from assay.models.base import Model
 
 WORDS = (
     "rain",

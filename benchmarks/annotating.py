@@ -6,8 +6,6 @@ In turns, with one model loaded for throughput: its answers to rows in memory, a
 the same rows to another. Rows are those of the suite's throughput: real text where it is, else of the same lengths.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import tempfile
@@ -17,8 +15,8 @@ from pathlib import Path
 
 import assay
 from assay.annotate import annotate_file
-from assay.classifier import Classifier
-from assay.tokenization import BundleTokenizer
+from assay.inputs.tokenization import BundleTokenizer
+from assay.models.classifier import Classifier
 from benchmarks.suite import texts
 from benchmarks.suite.statistics import ratio
 

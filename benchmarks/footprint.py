@@ -7,8 +7,6 @@ memory after it, and the median time of one text at a time at several lengths, a
 machine drift; comparisons belong to runs in which both sides take turns, which this is not.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

@@ -5,8 +5,6 @@
 Graphs are `plain_int8`'s: no gate, for speed only. All take turns in one run, in both modes; ratios are within a round.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import sys
@@ -19,13 +17,13 @@ from unittest import mock
 
 import numpy as np
 
+from assay.bundle.manifest import Graph
 from assay.errors import AssayError
-from assay.manifest import Graph
-from assay.threads import usable_cores
-from assay_export.architectures import local_attention, relative_positions
-from assay_export.int8.graph import Int8
-from assay_export.int8.linear import Recipe
-from assay_export.net import Precision
+from assay.ort.threads import usable_cores
+from assay_export.graphs.architectures import local_attention, relative_positions
+from assay_export.graphs.net import Precision
+from assay_export.variants.int8.graph import Int8
+from assay_export.variants.int8.linear import Recipe
 from benchmarks import peers, plain_int8
 from benchmarks.int8_peers import MANY, ONE, calls_per_turn, lengths, round_robin, rounds
 from benchmarks.suite.statistics import ratio

@@ -12,8 +12,6 @@ show its median over the rounds and its least and greatest. Peers that wait thei
 each peer is set up, is in benchmarks/peers.py.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.metadata
 import json
@@ -28,12 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from assay import manifest
+from assay.bundle import manifest
+from assay.bundle.manifest import Graph, Manifest
 from assay.errors import AssayError
-from assay.manifest import Graph, Manifest
-from assay.rows import read_rows
-from assay.threads import usable_cores
-from assay.tokenization import BundleTokenizer
+from assay.inputs.files import read_rows
+from assay.inputs.tokenization import BundleTokenizer
+from assay.ort.threads import usable_cores
 from benchmarks import peers
 from benchmarks.peers import Ids, PeerError, Turn
 from benchmarks.suite.statistics import ratio
@@ -75,7 +73,7 @@ def table(samples: Mapping[int, Mapping[str, Sequence[float]]]) -> str:
 
 def tokenised_rows(bundle: Path, described: Manifest) -> list[Ids]:
     """The built-in calibration texts as token ids [1, sequence], special tokens included."""
-    with as_file(files("assay_export.int8") / CALIBRATION[described.input]) as path:
+    with as_file(files("assay_export.texts") / CALIBRATION[described.input]) as path:
         rows = read_rows(path, described.input)
     data = (bundle / "tokenizer.json").read_bytes()
     tokenizer = BundleTokenizer(data, described.input, described.max_length, described.truncation)

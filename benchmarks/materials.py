@@ -1,7 +1,5 @@
 """The optional materials beside the repository: real tokenizers, shapes and text (configs/, tokenizers/, text/)."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

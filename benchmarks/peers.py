@@ -3,8 +3,6 @@
 How long they take is all that is asked of them here. That int8 answers rightly is the export's gate, and the tests.
 """
 
-from __future__ import annotations
-
 import importlib
 import shutil
 import time
@@ -17,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from assay import installation
+from assay.bundle.manifest import Graph
 from assay.devices import parse_device
 from assay.errors import AssayError
-from assay.manifest import Graph
-from assay.session import GraphSession
+from assay.ort import installation
+from assay.ort.session import GraphSession
 
 Ids = npt.NDArray[np.int64]  # token ids [1, sequence]
 Call = Callable[[Ids], object]  # one sequence; returns when the answer is there

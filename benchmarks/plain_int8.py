@@ -6,8 +6,6 @@ What `assay export --variants fp32,int8` writes depends on the weights: random o
 the gate would turn layer after layer to float32. This is the graph of a model that passes at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Mapping
@@ -16,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError
-from assay_export import checkpoint
-from assay_export.architectures import AUTHORED
-from assay_export.int8 import graph
-from assay_export.int8.linear import Recipe
-from assay_export.net import Array
+from assay_export.checkpoint import loading
+from assay_export.graphs.architectures import AUTHORED
+from assay_export.graphs.net import Array
+from assay_export.variants.int8 import graph
+from assay_export.variants.int8.linear import Recipe
 from benchmarks.peers import PeerError
 
 FILE = "model_int8.onnx"
@@ -53,7 +51,7 @@ def load(source: Path) -> Model:
     Raises:
         AssayError: it cannot be read, or no graph is authored for it.
     """
-    loaded = checkpoint.load(checkpoint.locate(source), [])
+    loaded = loading.load(loading.locate(source), [])
     kind = loaded.config_4["model_type"]
     if kind not in AUTHORED:
         raise PeerError(f"{source}: no graph is authored for {kind}, expected one of {', '.join(AUTHORED)}")

@@ -9,8 +9,6 @@ something. Building them is all this file does; benchmarks.standins lays them ou
   and a regression output spreads within about 0..1.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -6,15 +6,13 @@ Rows in one call share the activations' scale and zero point, so that each one's
 the price of not sharing: the time of ROWS calls of one row over that of one call of ROWS rows, in turns, all cores.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
 import numpy as np
 
-from assay.manifest import Graph
-from assay.threads import usable_cores
+from assay.bundle.manifest import Graph
+from assay.ort.threads import usable_cores
 from benchmarks import peers
 from benchmarks.int8_peers import round_robin
 from benchmarks.suite.statistics import ratio

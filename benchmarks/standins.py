@@ -11,8 +11,6 @@ folder that ASSAY_MATERIALS names), or from --config and --tokenizer. The small 
 come from here: they lie in tests/checkpoints.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """Fixtures for all tests: the demo checkpoints (trained stand-ins), their bundles, and the optional materials."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

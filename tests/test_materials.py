@@ -1,10 +1,8 @@
 """The real tokenizers of both model families, where they lie beside the repository."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
-from assay.tokenization import BundleTokenizer
+from assay.inputs.tokenization import BundleTokenizer
 
 DEBERTA_IDS = [1, 458, 2884, 2894, 302, 2, 11014, 2129, 335, 529, 16381, 267, 262, 3384, 54900, 268, 352, 36151, 260, 2]
 

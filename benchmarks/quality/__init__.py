@@ -4,8 +4,6 @@ task.py finds out what is asked of whom, data.py and labels.py read the rows, an
 measures (scikit-learn), evaluate.py puts it together and report.py prints. Heavy imports wait until the command runs.
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import warnings

@@ -5,8 +5,6 @@ CPU. Its token ids come from the bundle's own tokenizer, which the runtime's tes
 compared is what the graphs make of them.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 import assay
-from assay.batching import TOKENS_PER_CALL, group
-from assay.bundle import Bundle
+from assay.bundle.folder import Bundle
 from assay.errors import AssayError, InputError, NumericalError
-from assay.model import Float32
-from assay.tokenization import BundleTokenizer, Tokens
-from assay.validation import Row
-from assay_export import checkpoint, real_text
-from assay_export.reference import Feed
-from assay_export.source import Source
+from assay.inputs.tokenization import BundleTokenizer, Tokens
+from assay.inputs.validation import Row
+from assay.models.base import Float32
+from assay.ort.batching import TOKENS_PER_CALL, group
+from assay_export.checkpoint import loading
+from assay_export.checkpoint.reference import Feed
+from assay_export.checkpoint.source import Source
+from assay_export.texts import real_text
 
 __all__ = ["Answers", "answer", "torch_logits", "truncated", "variant_logits"]
 
@@ -64,7 +63,7 @@ def torch_logits(
     if bundle.manifest.input == "pair":
         texts = [(text, text) for text in real_text.TEXTS]
     probes = [_feed([row], names) for row in tokenizer.encode(texts, True, 0)]
-    loaded = checkpoint.load(checkpoint.locate(source.folder, base), probes)
+    loaded = loading.load(loading.locate(source.folder, base), probes)
     recorded = bundle.manifest.source.get("weights_sha256")
     if loaded.weights_sha256 != recorded:
         raise InputError(

@@ -1,10 +1,8 @@
 """Reads labelled rows from .jsonl, .csv and .tsv, plain or .gz. A bad row is kept with its line and the reason.
 
-assay.rows refuses a file at its first bad line, because row n of an answer must be row n of the file. Here the answer
-is a metric over many rows, so the good ones are used and the bad ones are reported.
+assay.inputs.files refuses a file at its first bad line, because row n of an answer must be row n of the file. Here
+the answer is a metric over many rows, so the good ones are used and the bad ones are reported.
 """
-
-from __future__ import annotations
 
 import codecs
 import csv
@@ -17,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from assay.errors import InputError
-from assay.validation import MAX_CHARACTERS, Row, check_row, check_text, describe
+from assay.inputs.validation import MAX_CHARACTERS, Row, check_row, check_text, describe
 
 __all__ = ["BadRow", "BadValueError", "LabelledRow", "read"]
 

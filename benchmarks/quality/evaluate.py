@@ -1,7 +1,5 @@
 """From the options of `quality` to its results: one dict, which report.py prints and --json keeps."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import hashlib
@@ -15,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.classifier import softmax
 from assay.errors import AssayError, InputError
-from assay.model import Float32
+from assay.models.base import Float32
+from assay.models.classifier import softmax
 from assay_export.progress import Terminal
 
 from . import metrics, report

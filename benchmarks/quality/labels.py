@@ -1,15 +1,13 @@
 """What the label of a row may be: a label's name or index for a classifier, a number for a scorer."""
 
-from __future__ import annotations
-
 import json
 import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from assay.bundle.manifest import Manifest
 from assay.errors import BundleError, InputError
-from assay.manifest import Manifest
 
 from .data import BadValueError
 

@@ -3,8 +3,6 @@
 A measure that is undefined (the precision of a class that was never answered, the correlation of a constant) is None.
 """
 
-from __future__ import annotations
-
 import importlib
 import math
 import warnings
@@ -15,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from assay.classifier import softmax
-from assay.manifest import Scale
-from assay.model import Float32
-from assay.scorer import rescale
+from assay.bundle.manifest import Scale
+from assay.models.base import Float32
+from assay.models.classifier import softmax
+from assay.models.scorer import rescale
 
 __all__ = ["ROUNDING", "classifier", "classifier_changes", "evol", "scorer", "scorer_changes", "to_label_scale"]
 

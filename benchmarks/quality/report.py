@@ -1,7 +1,5 @@
 """The results of `quality` as Markdown: readable in a terminal, and in an issue."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any

@@ -1,7 +1,5 @@
 """From the options to what is asked of whom: the bundle, exported if need be, its variants, and PyTorch's weights."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import tempfile
@@ -9,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.bundle import Bundle, open_bundle
+from assay.bundle.folder import Bundle, open_bundle
+from assay.bundle.manifest import MANIFEST_NAME
 from assay.devices import parse_device
 from assay.errors import BundleError, InputError
-from assay.manifest import MANIFEST_NAME
 from assay_export import export
-from assay_export.presets import PRESETS
+from assay_export.checkpoint.presets import PRESETS
+from assay_export.checkpoint.source import Source, resolve
 from assay_export.progress import Terminal
-from assay_export.source import Source, resolve
 
 from .labels import label_scale
 

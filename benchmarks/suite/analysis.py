@@ -1,7 +1,5 @@
 """results.json as the report needs it: each peer's times by cell, its parity, rank and share of the limit."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

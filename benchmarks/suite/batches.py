@@ -1,7 +1,5 @@
 """How a peer without batching of its own is fed many rows: rows of like length together, a batch at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -4,15 +4,13 @@
 mode after the other. docs/benchmarks.md has the method.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path
 from typing import Any, get_args
 
-from assay.threads import usable_cores
-from assay.tokenization import BundleTokenizer
+from assay.inputs.tokenization import BundleTokenizer
+from assay.ort.threads import usable_cores
 from benchmarks.peers import PeerError
 from benchmarks.suite import machine, peers, report, texts
 from benchmarks.suite.run import Run, child, say

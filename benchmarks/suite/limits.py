@@ -5,8 +5,6 @@ PyTorch and in ONNX Runtime, since either can be the faster. The number of opera
 own model (reference.py). A GPU has its data sheet beside the measurement.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -1,7 +1,5 @@
 """What a run ran on, without anything that names the machine, and how large what it needs is on disk."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import platform
@@ -13,7 +11,7 @@ from typing import Any
 import psutil
 from packaging.requirements import Requirement
 
-from assay.threads import usable_cores
+from assay.ort.threads import usable_cores
 
 
 def describe() -> dict[str, Any]:

@@ -6,8 +6,6 @@ A process of its own, so that no PyTorch stays in the one that times. What was p
 the weights and of the exporter's sources, and is used again.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import shutil
@@ -18,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from assay.errors import AssayError
-from assay_export import checkpoint, exporter
+from assay_export import exporter
+from assay_export.checkpoint import loading
+from assay_export.checkpoint.source import resolve
 from assay_export.progress import Terminal
-from assay_export.source import resolve
 from benchmarks import standins
 from benchmarks.peers import PeerError
 from benchmarks.suite.samples import write_json
@@ -50,7 +49,7 @@ def prepare(model: str, work: Path) -> Prepared:
     else:
         found = resolve(model)
         folder, name, source = found.folder, found.name, model
-    location = checkpoint.locate(folder)
+    location = loading.locate(folder)
     folders = [folder, *([location.base.folder] if location.base else [])]
     weights = sha256(path for part in folders for path in sorted(part.glob("*.safetensors")))
     place = work / f"{name}-{weights[:12]}-{sha256(sorted(Path(exporter.__file__).parent.rglob('*.py')))[:8]}"
@@ -65,10 +64,10 @@ def prepare(model: str, work: Path) -> Prepared:
     return Prepared(name, str(folder), str(bundle), str(place), weights, random_weights)
 
 
-def _merge(location: checkpoint.Location, bundle: Path, folder: Path) -> None:
+def _merge(location: loading.Location, bundle: Path, folder: Path) -> None:
     """Writes the whole model that an adapter and its base make, with the bundle's tokenizer, to the new `folder`."""
     with standins.new_folder(folder) as partial:
-        checkpoint.load(location, [PROBE]).reference.module.save_pretrained(partial)
+        loading.load(location, [PROBE]).reference.module.save_pretrained(partial)
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(bundle / file, partial / file)
 

@@ -1,13 +1,11 @@
 """Whether a peer's answers are PyTorch's. A peer that fails keeps its times in the report and gets no rank."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from assay_export.int8 import gate
+from assay_export.variants.int8 import gate
 from benchmarks.suite.setup import Float32
 
 FP32_TOLERANCE = 1e-3

@@ -1,7 +1,5 @@
 """The plots of a report: time by length, texts per second, share of the limit. PNG, with matplotlib."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a peer makes once before it is timed, in a process that ends: python -m benchmarks.suite.prepare PEER SETUP"""
 
-from __future__ import annotations
-
 import sys
 
 from benchmarks.suite.peers import prepare

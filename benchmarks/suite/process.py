@@ -1,7 +1,5 @@
 """The parent's side of a peer's process: start it, ask it, hold it still while others have their turn, end it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -44,7 +42,7 @@ class PeerProcess:
         self._held = False
 
     @classmethod
-    def of(cls, name: str, setup: Setup, mode: Mode, logs: Path) -> PeerProcess:
+    def of(cls, name: str, setup: Setup, mode: Mode, logs: Path) -> "PeerProcess":
         """The process of the peer `name`."""
         module = [sys.executable, "-m", "benchmarks.suite.worker", name, setup.to_json(), mode]
         return cls(module, logs / f"{name}-{mode}.log")

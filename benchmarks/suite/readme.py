@@ -4,8 +4,6 @@
 say; `--check` only tells whether they agree.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

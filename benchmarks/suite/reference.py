@@ -5,8 +5,6 @@
 A process of its own, which ends before anything is timed.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

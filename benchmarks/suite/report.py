@@ -1,7 +1,5 @@
 """report.md and report.html from results.json. The second is the first with the plots inside it."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Sequence

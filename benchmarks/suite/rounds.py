@@ -1,7 +1,5 @@
 """The turns: in every round each peer measures each cell once, so that a noisy machine hits all of them alike."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """One run, phase by phase: what the peers prepare, their start, their answers, their turns, and the machine's peaks."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -4,8 +4,6 @@ A run's folder holds plan.json (what is measured: it must be the same to resume)
 (PyTorch's answers), samples.jsonl (this file's), and at the end results.json, report.md, report.html and plots/.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator, Mapping

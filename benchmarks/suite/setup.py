@@ -1,7 +1,5 @@
 """What a peer is told before it loads. It travels to the peer's process as JSON."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from dataclasses import dataclass
@@ -11,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from assay import manifest
-from assay.validation import Row
+from assay.bundle import manifest
+from assay.inputs.validation import Row
 
 Mode = Literal["latency", "throughput"]
 Float32 = npt.NDArray[np.float32]
@@ -52,7 +50,7 @@ class Setup:
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Setup:
+    def from_json(cls, text: str) -> "Setup":
         return cls(**json.loads(text))
 
 

@@ -1,7 +1,5 @@
 """What samples mean: percentiles, ratios taken within a round, ranks, and when two peers are told apart."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence

@@ -5,8 +5,6 @@ pairs of GLUE's QNLI, prompts of Arena-Hard and instructions of self-instruct. W
 lengths are put together from the calibration text of this repository.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterator, Sequence
@@ -17,9 +15,9 @@ from typing import Literal
 
 import numpy as np
 
-from assay.rows import read_rows
-from assay.tokenization import BundleTokenizer
-from assay.validation import Row
+from assay.inputs.files import read_rows
+from assay.inputs.tokenization import BundleTokenizer
+from assay.inputs.validation import Row
 from benchmarks.int8_peers import CALIBRATION
 from benchmarks.materials import materials
 from benchmarks.peers import PeerError
@@ -61,7 +59,7 @@ def rows_of_length(tokenizer: BundleTokenizer, kind: Kind, tokens: int, count: i
 
 def calibration_texts(kind: Kind) -> list[tuple[str, ...]]:
     """The general English that int8 is calibrated on, written for this repository: rows of one or two texts."""
-    with as_file(files("assay_export.int8") / CALIBRATION[kind]) as path:
+    with as_file(files("assay_export.texts") / CALIBRATION[kind]) as path:
         return [(row,) if isinstance(row, str) else row for row in read_rows(path, kind)]
 
 

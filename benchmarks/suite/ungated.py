@@ -1,16 +1,14 @@
 """A scratch bundle whose int8 graph passed no gate, for the speed of stand-ins. Its manifest says so."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
 from pathlib import Path
 
-from assay.batching import INT8_TOKENS_PER_CALL
-from assay.manifest import MANIFEST_NAME, seal
-from assay_export.cpu_session import GRAPH_OPTIMIZATION
-from assay_export.net import Dialect
+from assay.bundle.manifest import MANIFEST_NAME, seal
+from assay.ort.batching import INT8_TOKENS_PER_CALL
+from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
+from assay_export.graphs.net import Dialect
 from benchmarks import plain_int8, standins
 
 INT8 = "onnx/model_int8.onnx"

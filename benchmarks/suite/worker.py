@@ -6,8 +6,6 @@ Before the peer's first answer nothing is imported that its user would not impor
 start to that answer is the peer's. What libraries print goes to standard error.
 """
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import json
@@ -43,14 +41,14 @@ def _median(times: Sequence[float]) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def timed(peer: Peer, rows: Sequence[object]) -> float:
+def timed(peer: "Peer", rows: Sequence[object]) -> float:
     """Seconds of one call."""
     start = time.perf_counter()
     peer.run(rows)
     return time.perf_counter() - start
 
 
-def turn(peer: Peer, requests: Sequence[Sequence[object]], calls: int, settle: int) -> list[float]:
+def turn(peer: "Peer", requests: Sequence[Sequence[object]], calls: int, settle: int) -> list[float]:
     """Seconds of `calls` calls, over `requests` in turn, after `settle` that are not counted: the first call after a
     pause wakes threads and caches. The garbage of the turn before is collected first, and none during it."""
     gc.collect()
@@ -75,7 +73,7 @@ def resident_bytes() -> int | None:
 class Worker:
     """What the process was asked so far."""
 
-    def __init__(self, peer: Peer, row: object) -> None:
+    def __init__(self, peer: "Peer", row: object) -> None:
         self._peer, self._row = peer, row
 
     def load(self) -> dict[str, Any]:

@@ -4,19 +4,17 @@
 the command line's --help need not wait for.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .exporter import export
+    from assay_export.exporter import export
 
 __all__ = ["export"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "export":
-        from .exporter import export
+        from assay_export.exporter import export
 
         return export
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

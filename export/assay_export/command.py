@@ -1,7 +1,5 @@
 """`assay export`: the command line of the export. Heavy imports wait until it runs (see assay.cli)."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -31,15 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from .interruption import Interruptible
-    from .progress import Terminal
+    from assay_export.interruption import Interruptible
+    from assay_export.progress import Terminal
 
     progress = Interruptible(Terminal())
     progress.listen()
     _quieten()
-    from .exporter import export
-    from .int8.gate import Limits
-    from .summary import show
+    from assay_export.bundle.summary import show
+    from assay_export.exporter import export
+    from assay_export.variants.int8.gate import Limits
 
     manifest = export(
         args.source,

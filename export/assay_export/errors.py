@@ -1,7 +1,5 @@
 """Export's branch of the error hierarchy; its root is `assay.AssayError`, so one `except` catches both."""
 
-from __future__ import annotations
-
 from assay.errors import AssayError
 
 

@@ -1,7 +1,5 @@
 """The whole export: checkpoint in, gated bundle out. The steps are listed once, in `export`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,28 +7,32 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from assay.manifest import MANIFEST_NAME, Manifest, read, seal
-
-from . import bundle_files, cpu_session, optimum_road, parity, real_text, tensorrt_lint, tokenizer_files
-from . import checkpoint as checkpoints
-from .architectures import AUTHORED
-from .bundle_files import graph_entry
-from .checkpoint import Checkpoint
-from .config_dialects import to_transformers_4
-from .errors import ExportError
-from .golden_rows import write_golden_rows
-from .head import Head
-from .int8.calibration import calibration_rows
-from .int8.gate import Limits
-from .material import Material
-from .net import Dialect, Net
-from .progress import Progress, Silent
-from .reference import Feed
-from .source import resolve
-from .staging import check_target, staged
-from .tokenizer_files import TokenizerFiles
-from .variants import BESIDE_FP32
-from .weights import WeightFile
+from assay.bundle.manifest import MANIFEST_NAME, Manifest, read, seal
+from assay_export.bundle import writing
+from assay_export.bundle.golden_rows import write_golden_rows
+from assay_export.bundle.staging import check_target, staged
+from assay_export.bundle.writing import graph_entry
+from assay_export.checkpoint import loading as checkpoints
+from assay_export.checkpoint import tokenizer
+from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.head import Head
+from assay_export.checkpoint.loading import Checkpoint
+from assay_export.checkpoint.reference import Feed
+from assay_export.checkpoint.source import resolve
+from assay_export.checkpoint.tokenizer import TokenizerFiles
+from assay_export.errors import ExportError
+from assay_export.gates import parity
+from assay_export.graphs import cpu_session, traced
+from assay_export.graphs.architectures import AUTHORED
+from assay_export.graphs.net import Dialect, Net
+from assay_export.graphs.weights import WeightFile
+from assay_export.progress import Progress, Silent
+from assay_export.tensorrt import lint
+from assay_export.texts import real_text
+from assay_export.texts.calibration import calibration_rows
+from assay_export.variants.int8.gate import Limits
+from assay_export.variants.material import Material
+from assay_export.variants.table import BESIDE_FP32
 
 GRAPH_FILES = {Dialect.PORTABLE: "onnx/model.onnx", Dialect.CPU: "onnx/model_cpu.onnx"}
 WEIGHTS_FILE = "onnx/model.onnx_data"
@@ -60,8 +62,8 @@ def export(
         row: "pair" or "text", what the model judges; by default a pair for a DeBERTa classifier, else a text.
         labels: names in logit order, for a checkpoint whose config.json has none.
         variants: "fp32", which every bundle has, and names of `variants.BESIDE_FP32`.
-        calibration: a file of rows that the other variants are fitted to and gated on (see assay.rows for its forms);
-            by default the general English text that lies beside the int8 code.
+        calibration: a file of rows that the other variants are fitted to and gated on (assay.inputs.files has the
+            formats); by default the general English text that lies beside the int8 code.
         limits: what the int8 gate allows.
 
     Raises:
@@ -83,8 +85,8 @@ def export(
                 f"{config['model_type']!r} (there is for {', '.join(AUTHORED)}); export --variants fp32"
             )
         settings = architecture.read_config(config) if architecture else None
-        max_length = settings.max_length if settings else optimum_road.max_length(config)
-        tokens = tokenizer_files.read(location.folders, config, max_length, uses_token_types=False)
+        max_length = settings.max_length if settings else traced.max_length(config)
+        tokens = tokenizer.read(location.folders, config, max_length, uses_token_types=False)
     with progress.step("Loading the PyTorch model"):
         probes = parity.encode(tokens.tokenizer, real_text.rows("text"), max_length)
         probes = [{name: array for name, array in feed.items() if name != "token_type_ids"} for feed in probes]
@@ -99,12 +101,10 @@ def export(
                 graphs = _author(architecture, settings, loaded, folder)
         else:
             with progress.step("Tracing with optimum"):
-                inputs = optimum_road.export(
-                    loaded.reference, config["model_type"], folder / GRAPH_FILES[Dialect.PORTABLE]
-                )
+                inputs = traced.export(loaded.reference, config["model_type"], folder / GRAPH_FILES[Dialect.PORTABLE])
                 graphs = {"portable": graph_entry(Dialect.PORTABLE, GRAPH_FILES[Dialect.PORTABLE], [], inputs)}
             uses_token_types = "token_type_ids" in inputs
-            tokens = tokenizer_files.read(location.folders, config, max_length, uses_token_types)
+            tokens = tokenizer.read(location.folders, config, max_length, uses_token_types)
         _lint(graphs, folder, max_length, progress, refuse=architecture is not None)
         cases = _gate(graphs, loaded, tokens, head, max_length, config, folder, progress)
         written: dict[str, Any] = {"fp32": graphs}
@@ -127,11 +127,9 @@ def export(
         with progress.step("Writing the golden rows"):
             write_golden_rows(folder, loaded, tokens, head, written, max_length)
         with progress.step("Writing the manifest"):
-            bundle_files.write_metadata(folder, loaded, tokens, head)
+            writing.write_metadata(folder, loaded, tokens, head)
             pooling = settings.pooling if settings else None
-            manifest = bundle_files.manifest(
-                folder, found, location, loaded, tokens, head, pooling, written, max_length
-            )
+            manifest = writing.manifest(folder, found, location, loaded, tokens, head, pooling, written, max_length)
             (folder / MANIFEST_NAME).write_bytes(seal(manifest))
         result = read(folder / MANIFEST_NAME)
     return result
@@ -165,9 +163,7 @@ def _lint(
     """Looks for what TensorRT would not take in a portable graph, and puts the findings beside it."""
     if graph := graphs.get(Dialect.PORTABLE.value):
         with progress.step(f"Looking for what TensorRT does not take in {graph['file']}"):
-            graph["tensorrt_findings"] = tensorrt_lint.check(
-                folder / graph["file"], graph["file"], max_length, refuse=refuse
-            )
+            graph["tensorrt_findings"] = lint.check(folder / graph["file"], graph["file"], max_length, refuse=refuse)
 
 
 def _gate(

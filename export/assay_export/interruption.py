@@ -6,14 +6,12 @@ its end as though nobody had asked. So the handler also takes a note, which is l
 the last step ends right before the bundle appears under its name.
 """
 
-from __future__ import annotations
-
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from .progress import Progress
+from assay_export.progress import Progress
 
 
 class Interruptible:

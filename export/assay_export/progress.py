@@ -1,7 +1,5 @@
 """Progress of the long steps, on standard error, so that answers on standard output stay clean."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Protocol

@@ -21,13 +21,13 @@ from assay.errors import (
     OverloadedError,
     ProviderError,
 )
-from assay.installation import check_on_import
+from assay.ort.installation import check_on_import
 
 if TYPE_CHECKING:
     from assay import aio, integrations
-    from assay.classifier import Classifier, Prediction
     from assay.loading import load
-    from assay.scorer import Scorer
+    from assay.models.classifier import Classifier, Prediction
+    from assay.models.scorer import Scorer
 
     __version__: str
 
@@ -53,9 +53,9 @@ check_on_import()
 
 # Loaded on first use: numpy takes most of what an import of everything takes, and `assay --help` needs none of it.
 _MODULES = {
-    "Classifier": "assay.classifier",
-    "Prediction": "assay.classifier",
-    "Scorer": "assay.scorer",
+    "Classifier": "assay.models.classifier",
+    "Prediction": "assay.models.classifier",
+    "Scorer": "assay.models.scorer",
     "load": "assay.loading",
 }
 _SUBMODULES = ("aio", "integrations")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assay.errors import InputError
-from assay.validation import describe
+from assay.inputs.validation import describe
 
 __all__ = ["CPU_PROVIDER", "CUDA_PROVIDER", "KINDS", "TENSORRT_PROVIDER", "Device", "Kind", "parse_device"]
 

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import get_args
 
-from assay.batching import TOKENS_PER_CALL, TOKENS_PER_CALL_OF_A_CORE
-from assay.bundle import Bundle, Choice
-from assay.classifier import Classifier
+from assay.bundle.folder import Bundle, Choice
+from assay.bundle.hub import open_bundle
 from assay.devices import Device, parse_device
-from assay.engine import Engine, Mode
 from assay.errors import BundleError, InputError, ProviderError
-from assay.hub import open_bundle
-from assay.model import Model
-from assay.provider_options import GpuOptions
-from assay.scorer import Scorer
-from assay.session import GraphSession
-from assay.threads import usable_cores
-from assay.tokenization import BundleTokenizer
-from assay.validation import check_flag, describe
+from assay.gpu.providers import GpuOptions
+from assay.inputs.tokenization import BundleTokenizer
+from assay.inputs.validation import check_flag, describe
+from assay.models.base import Model
+from assay.models.classifier import Classifier
+from assay.models.scorer import Scorer
+from assay.ort.batching import TOKENS_PER_CALL, TOKENS_PER_CALL_OF_A_CORE
+from assay.ort.engine import Engine, Mode
+from assay.ort.session import GraphSession
+from assay.ort.threads import usable_cores
 
 __all__ = ["LoadOptions", "load", "load_choice"]
 
@@ -129,14 +129,14 @@ def load_choice(
 
 def _load_auto(bundle: Bundle, variant: str, options: LoadOptions) -> Classifier | Scorer:
     """The first GPU where CUDA loads, else the CPU; says which, and why not the GPU."""
-    from assay import gpu
+    from assay.gpu import driver
 
-    device, driver = Device("cuda", 0), gpu.find()
+    device, found = Device("cuda", 0), driver.find()
     choice, why = _cuda_choice(bundle, variant)
-    if not driver.gpus:
-        why = driver.problem
+    if not found.gpus:
+        why = found.problem
     elif choice is not None:
-        name = driver.gpus[0].name
+        name = found.gpus[0].name
         try:
             model = load_choice(bundle, choice, device, options, f"auto: {name}")
         except ProviderError as error:
@@ -166,7 +166,7 @@ def _engine(bundle: Bundle, choice: Choice, device: Device, options: LoadOptions
         session = GraphSession(path, graph, labels, device, 1 if side_by_side else options.threads)
         return Engine(session, options.threads if side_by_side else 1, tokens_per_call(choice, options.mode))
     # Not needed on the CPU, and so not imported there.
-    from assay.gpu_session import GpuSession
+    from assay.gpu.session import GpuSession
 
     limits = (manifest.max_length, manifest.pad_token_id)
     weights = {name: manifest.files[name].sha256 for name in graph.files}

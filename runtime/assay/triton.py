@@ -19,13 +19,13 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from assay import provider_options
-from assay.bundle import Bundle, Choice
+from assay.bundle.folder import Bundle, Choice
+from assay.bundle.hub import open_bundle
+from assay.bundle.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph
 from assay.devices import Device
 from assay.errors import BundleError, InputError, one_line
-from assay.hub import open_bundle
-from assay.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph
-from assay.validation import describe
+from assay.gpu import providers
+from assay.inputs.validation import describe
 
 __all__ = ["KINDS", "MAX_BATCH", "write"]
 
@@ -140,7 +140,7 @@ def _config(bundle: Bundle, choice: Choice, kind: Kind, max_batch: int, threads:
     level = _LEVELS.get(choice.graph.graph_optimization)
     optimization = [] if level is None else [f"  graph {{ level: {level} }}"]
     if kind == "gpu":
-        _, options = provider_options.cuda(Device("cuda", 0), provider_options.GpuOptions())[0]
+        _, options = providers.cuda(Device("cuda", 0), providers.GpuOptions())[0]
         parameters = "\n".join(
             f'      parameters {{ key: "{key}" value: "{value}" }}'
             for key, value in options.items()

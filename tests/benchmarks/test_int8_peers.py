@@ -1,7 +1,5 @@
 """The comparison with the int8 peers: what it computes from the times, and what it says where a peer is missing."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

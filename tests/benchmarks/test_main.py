@@ -1,7 +1,5 @@
 """The dispatcher of `python -m benchmarks`: help, missing packages, and failures of the system in one line."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

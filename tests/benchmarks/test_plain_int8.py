@@ -1,14 +1,12 @@
 """The ungated int8 graph: it is one that the runtime's session takes, for both architectures."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
-from assay_export import cpu_session
+from assay_export.graphs import cpu_session
 from benchmarks import graph_choices, plain_int8
 from tests.export import tiny
 

@@ -1,7 +1,5 @@
 """The stand-ins with random weights: laid out as on the Hub, reproducible, and fit to compare implementations on."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, NamedTuple

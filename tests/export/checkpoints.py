@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from assay_export import checkpoint
-from assay_export.checkpoint import Checkpoint
+from assay_export.checkpoint import loading
+from assay_export.checkpoint.loading import Checkpoint
 from assay_export.errors import CheckpointError
 from tests.export import tiny
 
@@ -20,7 +20,7 @@ CONFIGS = {
 
 
 def load(folder: Path, base: str | None = None, probes: list | None = None) -> Checkpoint:
-    return checkpoint.load(checkpoint.locate(folder, base), probes or [])
+    return loading.load(loading.locate(folder, base), probes or [])
 
 
 def assert_refused(folder: Path, message: str, base: str | None = None, probes: list | None = None) -> str:

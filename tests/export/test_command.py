@@ -1,7 +1,5 @@
 """`assay export` as a user runs it: in a process of its own."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

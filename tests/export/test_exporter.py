@@ -1,7 +1,5 @@
 """The export end to end, on the demo checkpoints (trained stand-ins)."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +13,7 @@ from scipy.stats import spearmanr
 
 import assay
 from assay_export import exporter
-from assay_export.checkpoint import load, locate
+from assay_export.checkpoint.loading import load, locate
 from assay_export.errors import ExportError, ParityError
 from tests.conftest import CHECKPOINTS, held_out
 

@@ -1,7 +1,5 @@
 """assay_export.interruption: a signal is not lost with its exception."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator

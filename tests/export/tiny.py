@@ -16,9 +16,9 @@ import onnxruntime
 import torch
 import transformers
 
-from assay_export.architectures import AUTHORED
-from assay_export.net import Dialect, Net
-from assay_export.weights import WeightFile
+from assay_export.graphs.architectures import AUTHORED
+from assay_export.graphs.net import Dialect, Net
+from assay_export.graphs.weights import WeightFile
 
 VOCABULARY = 60
 

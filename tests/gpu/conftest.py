@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assay import gpu, installation
+from assay.gpu import driver
+from assay.ort import installation
 
 
 def why_not() -> str:
@@ -16,7 +17,7 @@ def why_not() -> str:
         return (
             "this ONNX Runtime has no CUDAExecutionProvider: pip uninstall -y onnxruntime && pip install 'assay[gpu]'"
         )
-    return gpu.find().problem
+    return driver.find().problem
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 import assay
-from assay import ProviderError, golden, gpu
-from assay.bundle import open_bundle
-from assay.cli import main
+from assay import ProviderError
+from assay.bundle import golden
+from assay.bundle.folder import open_bundle
+from assay.cli.main import main
+from assay.gpu import driver
 
 
 def test_every_portable_graph_passes_verify_on_cuda(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,7 +56,7 @@ def test_auto_takes_the_gpu(bundle: Path) -> None:
 
 
 def test_a_gpu_that_is_not_there_is_refused(bundle: Path) -> None:
-    number = len(gpu.find().gpus)
+    number = len(driver.find().gpus)
     with pytest.raises(ProviderError, match="no GPU of this number"):
         assay.load(bundle, device=f"cuda:{number}")
 

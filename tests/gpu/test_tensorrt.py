@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 import assay
-from assay import ProviderError, golden, installation
-from assay.bundle import open_bundle
-from assay.cli import main
+from assay import ProviderError
+from assay.bundle import golden
+from assay.bundle.folder import open_bundle
+from assay.cli.main import main
 from assay.devices import Device
-from assay.session import prepare
+from assay.ort import installation
+from assay.ort.session import prepare
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +19,7 @@ def _tensorrt() -> None:
     """Skips where TensorRT 10 is not installed beside the GPU."""
     import ctypes
 
-    from assay.gpu_session import _NVINFER
+    from assay.gpu.session import _NVINFER
 
     try:
         prepare(installation.onnxruntime(), Device("tensorrt", 0))

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from assay import devices, gpu, gpu_session, provider_options
+from assay import devices
 from assay.devices import Device
-from assay.gpu import Driver, Gpu
-from assay.provider_options import GpuOptions
+from assay.gpu import driver, providers, session
+from assay.gpu.driver import Driver, Gpu
+from assay.gpu.providers import GpuOptions
 
 CPU = "CPUExecutionProvider"
 CARD = Gpu("Pretend", "9.0", 1 << 30)
@@ -37,10 +38,10 @@ def install(monkeypatch: pytest.MonkeyPatch, cache: Path, cards: Sequence[Gpu] =
 
     monkeypatch.setenv("ASSAY_CACHE", str(cache))
     monkeypatch.setattr(devices.Device, "required", property(lambda _: (CPU,)))
-    monkeypatch.setattr(provider_options, "cuda", cuda)
-    monkeypatch.setattr(provider_options, "tensorrt", tensorrt)
-    monkeypatch.setattr(gpu_session, "_memory_name", lambda: "cpu")
-    monkeypatch.setattr(gpu_session, "_refuse_data_on_cpu", lambda *_: None)
-    monkeypatch.setattr(gpu_session, "_tensorrt_version", lambda _: "101303")
-    monkeypatch.setattr(gpu, "find", lambda: Driver(tuple(cards), "13.1", "" if cards else "there is no GPU here"))
+    monkeypatch.setattr(providers, "cuda", cuda)
+    monkeypatch.setattr(providers, "tensorrt", tensorrt)
+    monkeypatch.setattr(session, "_memory_name", lambda: "cpu")
+    monkeypatch.setattr(session, "_refuse_data_on_cpu", lambda *_: None)
+    monkeypatch.setattr(session, "_tensorrt_version", lambda _: "101303")
+    monkeypatch.setattr(driver, "find", lambda: Driver(tuple(cards), "13.1", "" if cards else "there is no GPU here"))
     return created

@@ -24,7 +24,7 @@ def test_predicting_and_scoring_import_nothing_heavy(pair_bundle: Path, score_bu
         "judge.predict('a', 'b'); judge.predict_batch([('a', 'b')]); judge({'text': 'a', 'text_pair': 'b'})\n"
         f"scorer = assay.load({str(score_bundle)!r})\n"
         "scorer.score('a', scale=(0, 100)); scorer.evol_complexity('a'); scorer('a')\n"
-        "from assay.cli import main\n"
+        "from assay.cli.main import main\n"
         f"assert main(['verify', {str(pair_bundle)!r}]) == 0\n"
         f"assert main(['info', {str(pair_bundle)!r}]) == 0\n"
     )
@@ -39,7 +39,7 @@ def test_importing_assay_imports_none_of_its_dependencies() -> None:
 
 
 def test_help_of_the_command_line_imports_none_of_the_dependencies() -> None:
-    loaded = modules_after("from assay.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass")
+    loaded = modules_after("from assay.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass")
     assert loaded.isdisjoint([*HEAVY, "numpy", "onnxruntime", "tokenizers"])
 
 

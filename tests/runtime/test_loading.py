@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import assay
-from assay import BundleError, InputError, ProviderError, gpu_session
+from assay import BundleError, InputError, ProviderError
+from assay.gpu import session
 from tests.runtime import pretend_gpu, tiny
 
 
@@ -47,7 +48,7 @@ def test_auto_warns_where_a_gpu_is_there_and_does_not_load(
     def fail(*_: Any) -> None:
         raise ProviderError("libcublas.so.13 is missing; pip install 'assay[gpu]'")
 
-    monkeypatch.setattr(gpu_session, "_refuse_data_on_cpu", fail)
+    monkeypatch.setattr(session, "_refuse_data_on_cpu", fail)
     model = assay.load(pair_bundle, device="auto")
     assert model.info["device"] == "cpu"
     warning, info = caplog.records
@@ -58,9 +59,9 @@ def test_auto_warns_where_a_gpu_is_there_and_does_not_load(
 def test_auto_with_an_onnx_runtime_for_the_cpu_beside_a_gpu_warns_with_the_cure(
     pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from assay import gpu
+    from assay.gpu import driver
 
-    monkeypatch.setattr(gpu, "find", lambda: gpu.Driver((pretend_gpu.CARD,), "13.1", ""))
+    monkeypatch.setattr(driver, "find", lambda: driver.Driver((pretend_gpu.CARD,), "13.1", ""))
     if "CUDAExecutionProvider" in __import__("onnxruntime").get_available_providers():
         pytest.skip("this ONNX Runtime is one for GPUs")
     assert assay.load(pair_bundle, device="auto").info["device"] == "cpu"

@@ -19,7 +19,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 
 import assay
 from assay import BundleError, Classifier, InputError, triton
-from assay.cli import main
+from assay.cli.main import main
 from tests.runtime import tiny
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "triton_client.py"

@@ -12,8 +12,8 @@ import numpy as np
 from onnx import TensorProto, helper
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from assay import golden, manifest
-from assay.tokenization import Tokens
+from assay.bundle import golden, manifest
+from assay.inputs.tokenization import Tokens
 
 WORDS = [
     "[PAD]",

@@ -3,8 +3,6 @@
 Nothing heavy is imported here: a peer's process imports its own module alone.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import importlib.util

@@ -1,14 +1,12 @@
 """assay: the bundle's variants through the public API, on the device in the peer's name."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import assay
-from assay import manifest
-from assay.validation import Row
+from assay.bundle import manifest
+from assay.inputs.validation import Row
 from benchmarks.suite.setup import Float32, Mode, Setup, as_row
 
 

@@ -1,7 +1,5 @@
 """sentence-transformers' CrossEncoder, which takes pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

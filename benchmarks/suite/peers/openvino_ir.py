@@ -3,8 +3,6 @@
 The portable graph is cleaner than a traced one, which is to OpenVINO's advantage.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ from typing import Any
 import numpy as np
 import openvino
 
-from assay import manifest
-from assay.tokenization import BundleTokenizer
+from assay.bundle import manifest
+from assay.inputs.tokenization import BundleTokenizer
 from benchmarks import peers
 from benchmarks.int8_peers import CALIBRATION_ROWS, CALIBRATION_TOKENS, tokenised_rows
 from benchmarks.suite.setup import Float32, Mode, Setup, as_row

@@ -1,7 +1,5 @@
 """optimum's ORTModel: its own export, as it is and through its dynamic int8 quantisation, and on the GPU providers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """transformers' own model in PyTorch: eager in float32, bfloat16 or float16, and compiled."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

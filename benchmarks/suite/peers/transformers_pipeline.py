@@ -1,7 +1,5 @@
 """transformers' text-classification pipeline in float32, row by row: its documentation advises no batches on a CPU."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -13,12 +13,12 @@ from typing import Any, overload
 
 from assay.aio.coalescer import MAX_BATCH, MAX_DELAY, MAX_QUEUE, Coalescer, Stats
 from assay.aio.models import AsyncClassifier, AsyncScorer
-from assay.classifier import Classifier
 from assay.errors import InputError
+from assay.inputs.validation import describe
 from assay.loading import load as _load
-from assay.model import Model
-from assay.scorer import Scorer
-from assay.validation import describe
+from assay.models.base import Model
+from assay.models.classifier import Classifier
+from assay.models.scorer import Scorer
 
 __all__ = ["AsyncClassifier", "AsyncScorer", "Loading", "Stats", "load", "wrap"]
 

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from assay.aio.tokens import Lane, Request
-from assay.batching import TOKENS_PER_CALL
 from assay.errors import AssayError, DeadlineError, InputError, NumericalError, OverloadedError
-from assay.model import Float32, Model, not_finite
-from assay.validation import Row, describe
+from assay.inputs.validation import Row, describe
+from assay.models.base import Float32, Model, not_finite
+from assay.ort.batching import TOKENS_PER_CALL
 
 __all__ = ["MAX_BATCH", "MAX_DELAY", "MAX_QUEUE", "Coalescer", "Stats"]
 

@@ -6,11 +6,11 @@ from typing import Any, Generic, Self, TypeVar
 import numpy as np
 
 from assay.aio.coalescer import Coalescer, Stats
-from assay.classifier import Classifier, Prediction
-from assay.manifest import Manifest
-from assay.model import Float32, Model
-from assay.scorer import Scorer
-from assay.validation import check_batch, check_flag, check_single
+from assay.bundle.manifest import Manifest
+from assay.inputs.validation import check_batch, check_flag, check_single
+from assay.models.base import Float32, Model
+from assay.models.classifier import Classifier, Prediction
+from assay.models.scorer import Scorer
 
 __all__ = ["AsyncClassifier", "AsyncModel", "AsyncScorer"]
 

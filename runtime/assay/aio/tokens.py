@@ -5,9 +5,9 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from assay.model import Float32, Model
-from assay.tokenization import Tokens
-from assay.validation import Row
+from assay.inputs.tokenization import Tokens
+from assay.inputs.validation import Row
+from assay.models.base import Float32, Model
 
 __all__ = ["Lane", "Request"]
 

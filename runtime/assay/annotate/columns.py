@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from assay import columns
-from assay.columns import ERROR
+from assay.bundle.manifest import Manifest
 from assay.errors import AssayError
-from assay.manifest import Manifest
-from assay.model import Float32, Model
+from assay.models import columns
+from assay.models.base import Float32, Model
+from assay.models.columns import ERROR
 
 __all__ = ["Answers", "Column", "Columns", "choose_columns"]
 

@@ -12,7 +12,7 @@ from assay.annotate.lines import Lines
 from assay.annotate.output import Assemble
 from assay.annotate.shards import Shard
 from assay.annotate.windows import Source, Window
-from assay.validation import Kind
+from assay.inputs.validation import Kind
 
 __all__ = ["Encoder", "connect"]
 

@@ -11,11 +11,11 @@ from typing import Any
 from assay.annotate.columns import Columns, choose_columns
 from assay.annotate.formats import STANDARD, Format, check_conversion
 from assay.annotate.shards import WHOLE, Shard, parse_shard
+from assay.bundle.manifest import Manifest
 from assay.errors import InputError
-from assay.installation import onnxruntime
-from assay.manifest import Manifest
-from assay.model import Model
-from assay.validation import Kind, check_flag, describe
+from assay.inputs.validation import Kind, check_flag, describe
+from assay.models.base import Model
+from assay.ort.installation import onnxruntime
 
 __all__ = ["Asked", "Job", "check", "checked_path", "identity"]
 

@@ -17,7 +17,7 @@ from assay.annotate.paths import located, texts_of
 from assay.annotate.shards import Shard
 from assay.annotate.windows import State, Window, WindowBuilder
 from assay.errors import AssayError, InputError
-from assay.validation import Kind, describe, first_twice
+from assay.inputs.validation import Kind, describe, first_twice
 
 __all__ = ["JsonLine", "JsonSource", "dumped", "encode_lines", "members"]
 

@@ -20,8 +20,8 @@ from assay.annotate.paths import located, named_columns, texts_of
 from assay.annotate.shards import Shard
 from assay.annotate.windows import State, Window, WindowBuilder
 from assay.errors import AssayError, InputError, one_line
+from assay.inputs.validation import Kind, Row, describe, first_twice
 from assay.optional_packages import require
-from assay.validation import Kind, Row, describe, first_twice
 
 __all__ = [
     "ParquetSource",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from assay.errors import InputError
-from assay.validation import Kind, Row, check_row, check_text, describe
+from assay.inputs.validation import Kind, Row, check_row, check_text, describe
 
 __all__ = ["located", "lookup", "named_columns", "texts_of"]
 

@@ -19,12 +19,12 @@ from assay.annotate.output import FileOutput, Output, StandardOutput, WriteError
 from assay.annotate.paths import located
 from assay.annotate.progress import Silent
 from assay.annotate.windows import Source, Window
+from assay.bundle.manifest import Manifest
 from assay.errors import AssayError, InputError
-from assay.manifest import Manifest
-from assay.model import Float32, Model
-from assay.scorer import Scorer
-from assay.streaming import Answered, answer_windows
-from assay.validation import Row, describe
+from assay.inputs.validation import Row, describe
+from assay.models.base import Float32, Model
+from assay.models.scorer import Scorer
+from assay.models.streaming import Answered, answer_windows
 
 __all__ = ["StoppedError", "Summary", "annotate", "annotate_file"]
 

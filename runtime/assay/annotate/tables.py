@@ -19,7 +19,7 @@ from assay.annotate.paths import located, named_columns
 from assay.annotate.shards import Shard
 from assay.annotate.windows import State, Window, WindowBuilder
 from assay.errors import AssayError, InputError
-from assay.validation import MAX_CHARACTERS, Kind, Row, check_row, check_text, first_twice
+from assay.inputs.validation import MAX_CHARACTERS, Kind, Row, check_row, check_text, first_twice
 
 __all__ = ["DELIMITERS", "Record", "TableSource", "encode_records", "encode_records_as_lines", "header_line"]
 

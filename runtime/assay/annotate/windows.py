@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from assay.errors import AssayError
-from assay.validation import Row
+from assay.inputs.validation import Row
 
 __all__ = ["BYTES", "ROWS", "Source", "State", "Window", "WindowBuilder"]
 

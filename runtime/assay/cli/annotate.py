@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from assay.cli.options import UsageError, add_bundle, add_device, add_variant, manifest_of
 
 if TYPE_CHECKING:
-    from assay.model import Model
+    from assay.models.base import Model
 
 HELP = "answer every row of a file and write it with the answers as new columns"
 

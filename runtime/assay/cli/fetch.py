@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from assay import hub
+from assay.bundle import hub
 from assay.cli.options import add_json, add_revision, add_variant, print_json
 from assay.devices import parse_device
 

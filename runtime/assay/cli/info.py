@@ -4,13 +4,13 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from assay.bundle import Bundle
+from assay.bundle.folder import Bundle
 from assay.cli.options import add_bundle, add_json, bundle_of, print_json
 from assay.devices import KINDS
 from assay.errors import BundleError
 
 if TYPE_CHECKING:
-    from assay.manifest import Graph, Manifest
+    from assay.bundle.manifest import Graph, Manifest
 
 HELP = "show what a bundle is: task, labels, limits, variants, parity, source"
 

@@ -7,15 +7,15 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from assay.hub import open_bundle
-from assay.rows import read_rows
-from assay.validation import Row, check_batch
+from assay.bundle.hub import open_bundle
+from assay.inputs.files import read_rows
+from assay.inputs.validation import Row, check_batch
 
 if TYPE_CHECKING:
-    from assay.bundle import Bundle
-    from assay.classifier import Classifier
-    from assay.manifest import Manifest
-    from assay.scorer import Scorer
+    from assay.bundle.folder import Bundle
+    from assay.bundle.manifest import Manifest
+    from assay.models.classifier import Classifier
+    from assay.models.scorer import Scorer
 
 __all__ = [
     "UsageError",

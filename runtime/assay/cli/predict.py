@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     if manifest.task != "classification":
         raise InputError(f"{args.bundle}: is a regression bundle, expected a classification bundle; use assay score")
     rows = given_rows(args, manifest)
-    from assay.classifier import Classifier
+    from assay.models.classifier import Classifier
 
     model = load_asked(args)
     assert isinstance(model, Classifier)  # as the manifest's task says

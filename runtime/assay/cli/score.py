@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     if manifest.task != "regression":
         raise InputError(f"{args.bundle}: is a classification bundle, expected a regression bundle; use assay predict")
     rows = given_rows(args, manifest)
-    from assay.scorer import Scorer
+    from assay.models.scorer import Scorer
 
     model = load_asked(args)
     assert isinstance(model, Scorer)  # as the manifest's task says

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from assay.bundle import Bundle, Choice
+from assay.bundle.folder import Bundle, Choice
 from assay.cli.options import add_bundle, add_device, add_json, bundle_of, print_json
 from assay.devices import Device, parse_device
 from assay.errors import BundleError
@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _reports(bundle: Bundle, device: Device, threads: int | None) -> Iterator[tuple[Choice, dict[str, Any]]]:
     """How far each graph that is made for the device is from PyTorch on the golden rows."""
-    from assay import golden
+    from assay.bundle import golden
     from assay.loading import LoadOptions, load_choice
-    from assay.threads import usable_cores
+    from assay.ort.threads import usable_cores
 
     rows = golden.read(bundle)
     choices = [choice for choice in bundle.choices() if choice.dialect == "portable" or not device.on_gpu]

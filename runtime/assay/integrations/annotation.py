@@ -11,16 +11,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay import columns
-from assay.columns import ERROR
+from assay.bundle.hub import open_bundle
+from assay.bundle.manifest import Manifest
 from assay.errors import AssayError, InputError, NumericalError
-from assay.hub import open_bundle
+from assay.inputs.validation import Row, check_flag, check_row, describe
 from assay.loading import load
-from assay.manifest import Manifest
-from assay.model import Model
-from assay.scorer import Scorer
-from assay.streaming import answer_windows
-from assay.validation import Row, check_flag, check_row, describe
+from assay.models import columns
+from assay.models.base import Model
+from assay.models.columns import ERROR
+from assay.models.scorer import Scorer
+from assay.models.streaming import answer_windows
 
 __all__ = ["Annotation", "check_taken", "fields", "pinned"]
 

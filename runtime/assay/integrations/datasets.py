@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from assay.columns import ERROR, chosen
 from assay.errors import InputError
 from assay.integrations.annotation import Annotation, check_taken, fields, pinned
+from assay.models.columns import ERROR, chosen
 from assay.optional_packages import require
 
 __all__ = ["Annotator"]

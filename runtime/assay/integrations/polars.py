@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from assay.errors import InputError
+from assay.inputs.validation import describe
 from assay.integrations.annotation import Annotation, check_taken, fields
-from assay.model import Model
+from assay.models.base import Model
 from assay.optional_packages import require
-from assay.validation import describe
 
 __all__ = ["annotate"]
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay.columns import ERROR, chosen
 from assay.integrations.annotation import Annotation, pinned
+from assay.models.columns import ERROR, chosen
 from assay.optional_packages import require
 
 __all__ = ["predict_batch_fn", "return_type"]

@@ -1,7 +1,5 @@
 """`python -m benchmarks quality` end to end: the demo checkpoints, bad rows, variants that differ or fail, refusals."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil
@@ -16,10 +14,10 @@ import transformers
 from scipy.stats import spearmanr
 
 import assay
-from assay.bundle import open_bundle
+from assay.bundle.folder import open_bundle
 from assay.errors import AssayError
 from assay_export import export
-from assay_export.source import resolve
+from assay_export.checkpoint.source import resolve
 from benchmarks import quality
 from benchmarks.quality import answers
 from tests.conftest import CHECKPOINTS, held_out

@@ -1,7 +1,5 @@
 """Labelled rows: what is read, and what is a bad row with which reason."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path
@@ -12,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import InputError
-from assay.validation import MAX_CHARACTERS
+from assay.inputs.validation import MAX_CHARACTERS
 from benchmarks.quality.data import BadRow, BadValueError, LabelledRow, read
 from benchmarks.quality.labels import class_reader, score_reader
 

@@ -1,14 +1,12 @@
 """The measures on samples that were worked out by hand, and the report that prints them."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 import pytest
 
-from assay.manifest import Scale
-from assay.model import Float32
+from assay.bundle.manifest import Scale
+from assay.models.base import Float32
 
 pytest.importorskip("sklearn", reason="scikit-learn computes the measures; it comes with the extra bench")
 

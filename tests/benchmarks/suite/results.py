@@ -1,7 +1,5 @@
 """A small results.json, made by hand: its numbers are known."""
 
-from __future__ import annotations
-
 from typing import Any
 
 LOGITS = [[2.0, -1.0], [-3.0, 1.0], [0.5, 0.2], [4.0, -2.0]]

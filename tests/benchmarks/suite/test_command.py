@@ -1,7 +1,5 @@
 """`python -m benchmarks run`: a whole run on the demo checkpoint, and everything that is refused before one begins."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Operations by length, shares of a peak, and a data sheet's least time."""
 
-from __future__ import annotations
-
 import pytest
 
 from benchmarks.suite.limits import DATA_SHEETS, operations, roofline_seconds, share_of_limit

@@ -1,13 +1,11 @@
 """What a user names becomes a whole checkpoint and a bundle, prepared once."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
 import pytest
 
-from assay_export.checkpoint import locate
+from assay_export.checkpoint.loading import locate
 from benchmarks.peers import PeerError
 from benchmarks.suite import model
 from tests.conftest import CHECKPOINTS

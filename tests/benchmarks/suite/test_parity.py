@@ -1,7 +1,5 @@
 """Whether a peer's answers are PyTorch's: what fails, what passes, and what random weights cannot tell."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

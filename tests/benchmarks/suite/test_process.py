@@ -1,7 +1,5 @@
 """A peer's process, real ones: it answers, crashes, hangs, prints, and is held still between questions."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterator

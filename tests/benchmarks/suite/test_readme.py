@@ -1,7 +1,5 @@
 """README's performance table is the one that the checked-in results give."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

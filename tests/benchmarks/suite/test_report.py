@@ -1,7 +1,5 @@
 """The report says what the samples say: ratios, ranks, failures and absences."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The turns: fair order, peers that crash, and a run that is interrupted and goes on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A run's phases with peers that are no processes: what is kept and left out, and how an interrupted run goes on."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -37,7 +35,7 @@ class World:
                 world.open.add(self)
 
             @classmethod
-            def of(cls, *_: object) -> Fake:
+            def of(cls, *_: object) -> "Fake":
                 return cls()
 
             def ask(self, do: str, limit: float, **question: Any) -> dict[str, Any]:  # noqa: ARG002

@@ -1,7 +1,5 @@
 """A run's folder: new, resumed, or refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Ratios within rounds, ties, percentiles and ranks, on samples whose answers are known."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

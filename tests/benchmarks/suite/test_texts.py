@@ -1,13 +1,11 @@
 """Requests of exact lengths, and rows whose lengths are spread like real ones."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from assay.tokenization import BundleTokenizer
+from assay.inputs.tokenization import BundleTokenizer
 from benchmarks.peers import PeerError
 from benchmarks.suite import texts
 from tests.conftest import CHECKPOINTS

@@ -1,7 +1,5 @@
 """What a worker times: warm-up until stable, calls without collection, answers in order."""
 
-from __future__ import annotations
-
 import gc
 import io
 import json

@@ -17,7 +17,7 @@ import assay.annotate.output as output
 import assay.annotate.run  # imported once, before there are children
 import assay.annotate.windows as windows
 import assay.loading  # noqa: F401
-from assay.cli import main
+from assay.cli.main import main
 
 WRITES = (".partial", ".assembled", ".new")
 

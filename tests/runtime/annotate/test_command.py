@@ -16,7 +16,7 @@ PEAK = """
 import sys
 from pathlib import Path
 import assay.annotate.parquet
-from assay.cli import main
+from assay.cli.main import main
 assay.annotate.parquet.ROWS_PER_GROUP = 2_048
 code = main(sys.argv[1:])
 print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])

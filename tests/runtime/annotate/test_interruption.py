@@ -19,7 +19,7 @@ NAMES = ["jsonl", "csv", "jsonl.gz", "csv.zst", "parquet"]
 SLOWLY = """
 import sys, time
 import assay.annotate.output, assay.annotate.windows
-from assay.cli import main
+from assay.cli.main import main
 assay.annotate.windows.ROWS = 20
 assay.annotate.output.SECONDS_BETWEEN_COMMITS = 0.0
 append = assay.annotate.output.FileOutput.append

@@ -1,0 +1,1 @@
+"""Writing the bundle: files, golden rows, manifest, and the move into place."""

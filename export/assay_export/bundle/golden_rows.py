@@ -1,0 +1,74 @@
+"""The rows of golden.json: real text with PyTorch's float32 logits, for `assay verify` on another machine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.bundle import golden
+from assay.bundle.golden import Golden
+from assay.inputs.tokenization import Tokens
+from assay_export.checkpoint.head import Head
+from assay_export.checkpoint.loading import Checkpoint
+from assay_export.checkpoint.reference import Feed
+from assay_export.checkpoint.tokenizer import TokenizerFiles
+from assay_export.errors import ParityError
+from assay_export.gates import parity
+from assay_export.graphs import cpu_session
+from assay_export.texts import real_text
+from assay_export.texts.calibration import calibration_rows
+
+# Beside whole rows, text cut to lengths in every bucket that a GPU pads to, and to the longest that parity goes to.
+LENGTHS = (33, 64, 127, 256, 384, 512, 1031)
+CALIBRATION_ROWS = 16
+
+
+def write_golden_rows(
+    folder: Path,
+    loaded: Checkpoint,
+    tokens: TokenizerFiles,
+    head: Head,
+    variants: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    max_length: int,
+) -> None:
+    """Asks PyTorch, then every graph of `variants` (as the manifest lists them), and writes golden.json.
+
+    Raises:
+        ParityError: a graph is further from PyTorch than its own gate allows.
+    """
+    graphs = [graph for dialects in variants.values() for graph in dialects.values()]
+    names = {"input_ids", "attention_mask"}.union(*(graph["inputs"] for graph in graphs))
+    feeds = [
+        {name: array for name, array in feed.items() if name in names} for feed in _feeds(tokens, head.row, max_length)
+    ]
+    expected = np.concatenate([loaded.reference.logits(feed) for feed in feeds])
+    exported = {}
+    for graph in graphs:
+        session = cpu_session.load(folder / graph["file"], graph["graph_optimization"])
+        logits = [session.run(["logits"], {name: feed[name] for name in graph["inputs"]})[0] for feed in feeds]
+        delta = np.abs(np.concatenate(logits).astype(np.float64) - expected)
+        exported[graph["file"]] = float(delta.max())
+        allowed = graph["parity"].get("threshold", float(np.finfo(np.float32).max))
+        if not delta.max() <= allowed:
+            row = int(delta.max(axis=1).argmax())
+            raise ParityError(
+                f"{graph['file']} differs from PyTorch by {delta.max():.2e} on a golden row of "
+                f"{feeds[row]['input_ids'].size} tokens (the gate allows {allowed:.0e}); nothing was written. "
+                "Please report this with the checkpoint's config.json"
+            )
+    rows = tuple(
+        Tokens(feed["input_ids"][0], feed.get("token_type_ids", np.zeros_like(feed["input_ids"]))[0]) for feed in feeds
+    )
+    (folder / golden.GOLDEN_NAME).write_bytes(golden.dump(Golden(rows, expected, exported)))
+
+
+def _feeds(tokens: TokenizerFiles, row: str, max_length: int) -> list[Feed]:
+    built_in = calibration_rows("pair" if row == "pair" else "text", None)[:CALIBRATION_ROWS]
+    feeds = parity.encode(tokens.tokenizer, [*real_text.rows(row), *built_in], max_length)
+    text = "\n".join(real_text.TEXTS * (2 if row == "pair" else 4))
+    long = (text, text) if row == "pair" else (text,)
+    for length in LENGTHS:
+        if length <= max_length:
+            feeds += parity.encode(tokens.tokenizer, [long], length)
+    return feeds

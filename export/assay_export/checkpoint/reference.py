@@ -1,0 +1,28 @@
+"""The PyTorch model that every graph is held against."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+# input_ids, attention_mask and perhaps token_type_ids, int64 [batch, sequence]
+Feed = dict[str, npt.NDArray[np.int64]]
+
+
+class ReferenceModel:
+    """A float32 sequence classifier in eval mode, called with numpy arrays."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.module: Any = module
+
+    def logits(self, feed: Feed) -> npt.NDArray[np.float32]:
+        """Logits float32 [batch, labels]."""
+        with torch.inference_mode():
+            output = self.module(**{name: torch.from_numpy(array) for name, array in feed.items()}).logits
+        result: npt.NDArray[np.float32] = output.float().numpy()
+        return result
+
+    def weights(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Every parameter by its name in the checkpoint, sharing the model's memory."""
+        return {name: tensor.detach().numpy() for name, tensor in self.module.state_dict().items()}

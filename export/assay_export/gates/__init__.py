@@ -1,0 +1,1 @@
+"""Comparing a graph with PyTorch; an artefact that differs is not written."""

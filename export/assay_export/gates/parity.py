@@ -1,0 +1,182 @@
+"""The gate: a graph's logits against PyTorch's, on a grid of shapes and on real text.
+
+No graph enters a bundle that was not compared here. The report goes into the manifest.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from assay_export.checkpoint.reference import Feed, ReferenceModel
+from assay_export.errors import CheckpointError, ParityError
+
+# Float32 rounding over a few dozen layers is of the order of 1e-6 on logits of order one.
+FP32_MAX_DELTA = 1e-4
+# Around the powers of two where buckets, windows and kernels change; the last is past 1,024 for models that go there.
+LENGTHS = (1, 2, 3, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 1031)
+PADDED_LENGTHS = (3, 65, 130, 512)
+BATCHED_LENGTHS = (2, 64, 129)
+BATCH = 3
+
+Logits = npt.NDArray[np.float32]
+
+REPORT_IT = (
+    "nothing was written. Please report this with the checkpoint's config.json, and with how far PyTorch's own float32 "
+    "logits are from its float64 ones: nothing comes closer than that"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call, with PyTorch's answer to it."""
+
+    shape: str  # for people: "batch 3, length 65, padded"
+    feed: Feed
+    expected: Logits
+
+    @property
+    def is_padded(self) -> bool:
+        return not self.feed["attention_mask"].all()
+
+
+def cases(
+    reference: ReferenceModel,
+    tokenizer: Tokenizer,
+    rows: Sequence[tuple[str, ...]],
+    max_length: int,
+    pad_token_id: int,
+    input_names: Sequence[str],
+    advance: Callable[[], None] = lambda: None,
+) -> list[Case]:
+    """The grid and the real rows with PyTorch's logits; `advance` is called after each.
+
+    Raises:
+        CheckpointError: PyTorch's own answer is not a number.
+    """
+    feeds = [*_grid(tokenizer.get_vocab_size(), max_length, pad_token_id), *_real(tokenizer, rows, max_length)]
+    result = []
+    for shape, feed in feeds:
+        feed = {name: array for name, array in feed.items() if name in input_names}
+        case = Case(shape, feed, reference.logits(feed))
+        if not np.isfinite(case.expected).all():
+            raise CheckpointError(
+                f"PyTorch itself answers {case.expected.tolist()} at {shape}: the checkpoint's weights are damaged"
+            )
+        result.append(case)
+        advance()
+    return result
+
+
+def count(rows: Sequence[object], max_length: int) -> int:
+    """How many cases there will be, for a progress bar."""
+    return len(list(_grid(2, max_length, 0))) + len(rows)
+
+
+def compare(
+    run: Callable[[Feed], Logits],
+    cases: Sequence[Case],
+    labels: int,
+    threshold: float,
+    graph: str,
+    cure: str = REPORT_IT,
+) -> dict[str, Any]:
+    """Runs every case through a graph and holds it to the gate.
+
+    Args:
+        run: the graph, from a feed to logits float32 [batch, labels].
+        threshold: the largest |delta logit| allowed.
+        graph: its file name, for messages.
+        cure: what to do about a graph that differs, for messages.
+
+    Returns:
+        The report as the manifest stores it.
+
+    Raises:
+        ParityError: some |delta logit| is above `threshold` or not a number; names the worst shape.
+    """
+    deltas: dict[str, list[npt.NDArray[np.float64]]] = {}
+    agreeing = rows = 0
+    for case in cases:
+        logits = run(case.feed)
+        if logits.shape != case.expected.shape:
+            raise ParityError(
+                f"{graph} gives logits of shape {list(logits.shape)} at {case.shape}, expected "
+                f"{list(case.expected.shape)}; nothing was written. Please report this with config.json"
+            )
+        delta = np.abs(logits.astype(np.float64) - case.expected)
+        deltas.setdefault(case.shape, []).append(np.where(np.isnan(delta), np.inf, delta))
+        agreeing += int((logits.argmax(-1) == case.expected.argmax(-1)).sum())
+        rows += len(logits)
+    worst_by_shape = {shape: float(max(part.max() for part in parts)) for shape, parts in deltas.items()}
+    worst = max(worst_by_shape, key=lambda shape: worst_by_shape[shape])
+    if not worst_by_shape[worst] <= threshold:
+        raise ParityError(
+            f"{graph} differs from PyTorch by {worst_by_shape[worst]:.2e} at {worst} (the gate allows "
+            f"{threshold:.0e}); {cure}"
+        )
+    every_delta = np.concatenate([part.ravel() for parts in deltas.values() for part in parts])
+    return {
+        "max_abs_delta": worst_by_shape[worst],
+        "mean_abs_delta": float(every_delta.mean()),
+        "label_agreement": agreeing / rows if labels > 1 else None,
+        "rows": rows,
+        "threshold": threshold,
+        "worst": worst,
+        "shapes": [
+            {"shape": shape, "rows": sum(map(len, deltas[shape])), "max_abs_delta": delta}
+            for shape, delta in worst_by_shape.items()
+        ],
+    }
+
+
+def _grid(vocabulary: int, max_length: int, pad_token_id: int) -> Iterator[tuple[str, Feed]]:
+    """Pseudo-random token ids in every shape that has gone wrong for somebody."""
+    generator = np.random.default_rng(0)
+
+    def feed(batch: int, length: int) -> Feed:
+        input_ids = generator.integers(0, vocabulary, (batch, length))
+        return {
+            "input_ids": input_ids,
+            "attention_mask": np.ones_like(input_ids),
+            "token_type_ids": np.zeros_like(input_ids),
+        }
+
+    for length in LENGTHS:
+        if length <= max_length:
+            yield f"batch 1, length {length}", feed(1, length)
+    for length in BATCHED_LENGTHS:
+        if length <= max_length:
+            yield f"batch {BATCH}, length {length}", feed(BATCH, length)
+    for length in PADDED_LENGTHS:
+        if length <= max_length:
+            padded = feed(BATCH, length)
+            for row, real in enumerate((length, length // 2 + 1, 2)):
+                padded["attention_mask"][row, real:] = 0
+                padded["input_ids"][row, real:] = pad_token_id
+            yield f"batch {BATCH}, length {length}, padded", padded
+
+
+def _real(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], max_length: int) -> Iterator[tuple[str, Feed]]:
+    for feed in encode(tokenizer, rows, max_length):
+        yield "real text, batch 1", feed
+
+
+def encode(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], max_length: int) -> list[Feed]:
+    """Each row of one or two texts as a batch of one, truncated longest-first."""
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    try:
+        encodings = [tokenizer.encode(*row) for row in rows]
+    finally:
+        tokenizer.no_truncation()
+    return [
+        {
+            "input_ids": np.array([encoding.ids], np.int64),
+            "attention_mask": np.ones((1, len(encoding.ids)), np.int64),
+            "token_type_ids": np.array([encoding.type_ids], np.int64),
+        }
+        for encoding in encodings
+    ]

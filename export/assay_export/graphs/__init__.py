@@ -1,0 +1,1 @@
+"""Writing ONNX graphs: authored, one file per architecture, or traced by optimum."""

@@ -1,0 +1,299 @@
+"""The ONNX graph of DeBERTa-v2 and -v3 sequence classifiers, written from config and weights.
+
+DeBERTa (He et al., arXiv 2006.03654; v3: arXiv 2111.09543) scores a query i against a key j by content and by the
+bucket b(r) of their distance r = i - j:
+
+    score[i, j] = (q_i . k_j  +  q_i . PK[b(r)]  +  k_j . PQ[b(r)]) / sqrt(terms * head_size)
+
+PK and PQ, the relative-embedding table seen through a layer's key and query projections, do not depend on the input:
+they are folded here. What remains is exact in float32 up to rounding:
+
+- 1/sqrt(terms * head_size) is folded into the query projection and into PQ;
+- a product with the 2 L distances that L tokens can reach, realigned by Transformer-XL's shift, replaces gathering
+  batch * heads * L * L elements;
+- the head reads the first token only, so the last layer computes a single query row.
+
+Shapes are written [batch, heads, query, key]; weights are [in, out].
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+
+from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
+from assay_export.errors import UnsupportedConfigError
+from assay_export.graphs.architectures.relative_positions import Buckets, Distances, stacked_table
+from assay_export.graphs.net import ACTIVATIONS, Array, Dialect, Net
+
+ARCHITECTURE = "deberta-v2"
+
+
+@dataclass(frozen=True)
+class DebertaConfig:
+    """What the graph needs to know of config.json, checked."""
+
+    hidden_size: int
+    heads: int
+    layers: int
+    epsilon: float
+    activation: str
+    pooler_activation: str
+    content_to_position: bool
+    position_to_content: bool
+    share_position_projections: bool
+    normalise_relative_embeddings: bool
+    absolute_positions: bool
+    buckets: Buckets
+    max_length: int
+    pooling: str = "cls"
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.heads
+
+    @property
+    def scale(self) -> float:
+        """Divides every score: sqrt(head_size * (1 + number of position terms))."""
+        return math.sqrt(self.head_size * (1 + self.content_to_position + self.position_to_content))
+
+
+def read_config(config: Mapping[str, Any]) -> DebertaConfig:
+    """Checks config.json of a DeBERTa-v2/v3 checkpoint.
+
+    Raises:
+        UnsupportedConfigError: naming the first key whose value the graph does not support.
+    """
+
+    def one_of(key: str, *supported: object, default: object) -> Any:
+        return expect(config, ARCHITECTURE, key, supported, default)
+
+    def count(key: str, least: int = 1, default: int | None = None) -> int:
+        return whole_number(config, ARCHITECTURE, key, least=least, default=default)
+
+    hidden_size, heads = count("hidden_size"), count("num_attention_heads")
+    if hidden_size % heads:
+        raise UnsupportedConfigError(
+            f"config.json: num_attention_heads = {heads} does not divide hidden_size = {hidden_size}"
+        )
+    one_of("relative_attention", True, default=False)
+    one_of("type_vocab_size", 0, default=0)
+    one_of("conv_kernel_size", 0, None, default=0)
+    one_of("embedding_size", hidden_size, default=hidden_size)
+    one_of("attention_head_size", hidden_size // heads, default=hidden_size // heads)
+    one_of("pooler_hidden_size", hidden_size, default=hidden_size)
+
+    position_terms = config.get("pos_att_type") or []
+    if isinstance(position_terms, str):
+        position_terms = [term.strip() for term in position_terms.lower().split("|") if term.strip()]
+    unknown = sorted(set(position_terms) - {"c2p", "p2c"})
+    if unknown:
+        raise UnsupportedConfigError(
+            f"config.json: pos_att_type contains {unknown[0]!r}, which the authored {ARCHITECTURE} graph does not "
+            "support (supported: 'c2p', 'p2c')"
+        )
+    max_length = count("max_position_embeddings")
+    max_distance = count("max_relative_positions", least=-1, default=-1)
+    buckets = count("position_buckets", least=-1, default=-1)
+    if buckets == 1:
+        raise UnsupportedConfigError(
+            "config.json: position_buckets = 1 is not supported: log buckets start at half their number"
+        )
+    return DebertaConfig(
+        hidden_size=hidden_size,
+        heads=heads,
+        layers=count("num_hidden_layers"),
+        epsilon=positive_number(config, ARCHITECTURE, "layer_norm_eps", default=1e-7),
+        activation=one_of("hidden_act", *ACTIVATIONS, default="gelu"),
+        pooler_activation=one_of("pooler_hidden_act", *ACTIVATIONS, default="gelu"),
+        content_to_position="c2p" in position_terms,
+        position_to_content="p2c" in position_terms,
+        share_position_projections=one_of("share_att_key", True, False, default=False),
+        normalise_relative_embeddings=one_of("norm_rel_ebd", "layer_norm", "none", default="none") == "layer_norm",
+        absolute_positions=one_of("position_biased_input", True, False, default=True),
+        buckets=Buckets(max_distance if max_distance >= 1 else max_length, max(buckets, 0)),
+        max_length=max_length,
+    )
+
+
+def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.Model:
+    """Writes the whole graph: token ids in, logits float32 [batch, labels] out."""
+    op = net.op
+    input_ids = net.token_input("input_ids")
+    length = net.length(input_ids)
+    mask_bias = net.key_mask_bias(net.token_input("attention_mask")) if net.dialect is Dialect.PORTABLE else None
+
+    with net.scope("embeddings"):
+        # transformers zeroes the embeddings of padding here; nothing reads them, since padded keys are masked.
+        hidden = net.embedding(input_ids, "word", weights["deberta.embeddings.word_embeddings.weight"])
+        if config.absolute_positions:
+            positions = net.parameter("position", weights["deberta.embeddings.position_embeddings.weight"])
+            hidden = op.Add(hidden, op.Slice(positions, [0], length, [0]))
+        hidden = _layer_norm(net, hidden, config, weights, "deberta.embeddings.LayerNorm")
+
+    distances = Distances(net, config.buckets, length)
+    relative = relative_embeddings(config, weights)
+    layers = [_Layer(net, config, weights, index, relative, distances, mask_bias) for index in range(config.layers)]
+    for layer in layers[:-1]:
+        hidden = layer.all_tokens(hidden)
+    first = layers[-1].first_token(hidden)
+
+    with net.scope("head"):
+        pooled = _dense(net, op.Squeeze(first, [1]), weights, "pooler.dense")
+        logits = _dense(net, net.activation(pooled, config.pooler_activation), weights, "classifier")
+    return net.finish(logits)
+
+
+def absorbable(config: DebertaConfig) -> set[str]:
+    """The linear layers whose input can be divided by something before them; see `absorb`."""
+    names = {f"layer.{index}.attention.output.dense" for index in range(config.layers)}
+    if config.content_to_position and config.position_to_content:
+        names |= {f"layer.{index}.positions" for index in range(config.layers - 1)}
+    return names
+
+
+def absorb(config: DebertaConfig, weights: Mapping[str, Array], smoothing: Mapping[str, Array]) -> dict[str, Array]:
+    """The weights with the inputs of layers divided by `smoothing` (layer name to [in]) where that is exact.
+
+    The value projection takes the output projection's: its rows pass through the attention's weighted mean unchanged.
+    Queries and keys can be divided by numbers whose product is 1. Nothing else can: a post-norm feeds the residual
+    stream as well, and the GELU is not linear.
+    """
+    result = dict(weights)
+
+    def divide(name: str, scale: Array) -> None:
+        if f"{name}.weight" in result:
+            result[f"{name}.weight"] = result[f"{name}.weight"] / scale[..., None]
+            result[f"{name}.bias"] = result[f"{name}.bias"] / scale
+
+    for index in range(config.layers):
+        attention = f"deberta.encoder.layer.{index}.attention.self"
+        scale = smoothing.get(f"layer.{index}.attention.output.dense")
+        if scale is not None:
+            divide(f"{attention}.value_proj", scale)
+        of_query_and_key = smoothing.get(f"layer.{index}.positions")
+        if of_query_and_key is not None:
+            for part, scale in zip(("query", "key"), of_query_and_key, strict=True):
+                divide(f"{attention}.{part}_proj", scale)
+                divide(f"{attention}.pos_{part}_proj", scale)
+    return result
+
+
+class _Layer:
+    """One encoder layer: its weights and the two ways to compute it (all query rows, or the first only)."""
+
+    def __init__(
+        self,
+        net: Net,
+        config: DebertaConfig,
+        weights: Mapping[str, Array],
+        index: int,
+        table: Array,
+        distances: Distances,
+        mask_bias: ir.Value | None,
+    ) -> None:
+        self.net, self.config, self.distances, self.mask_bias = net, config, distances, mask_bias
+        self.name = f"layer.{index}"
+        self.weights = {
+            name.removeprefix(f"deberta.encoder.layer.{index}."): array
+            for name, array in weights.items()
+            if name.startswith(f"deberta.encoder.layer.{index}.")
+        }
+        self.query_weight = self.weights["attention.self.query_proj.weight"].T / np.float32(config.scale)
+        self.query_bias = self.weights["attention.self.query_proj.bias"] / np.float32(config.scale)
+        self.key_value = [
+            np.concatenate([self.weights[f"attention.self.{part}_proj.{kind}"].T for part in ("key", "value")], axis=-1)
+            for kind in ("weight", "bias")
+        ]
+        shared = config.share_position_projections
+        self.position_keys = self.position_queries = None
+        if config.content_to_position:
+            self.position_keys = self._position_table("key_proj" if shared else "pos_key_proj", table, 1.0)
+        if config.position_to_content:
+            projection = "query_proj" if shared else "pos_query_proj"
+            self.position_queries = self._position_table(projection, table, config.scale)
+
+    def all_tokens(self, hidden: ir.Value) -> ir.Value:
+        """[batch, sequence, hidden] to the same."""
+        net, op, heads = self.net, self.net.op, self.config.heads
+        with net.scope(self.name):
+            weight = np.concatenate([self.query_weight, self.key_value[0]], axis=-1)
+            bias = np.concatenate([self.query_bias, self.key_value[1]])
+            projected = op.Reshape(net.linear(hidden, "query_key_value", weight, bias), [0, 0, 3 * heads, -1])
+            query_key, value = op.Split(
+                op.Transpose(projected, perm=[0, 2, 1, 3]), [2 * heads, heads], axis=1, _outputs=2
+            )
+            query, key = op.Split(query_key, axis=1, num_outputs=2, _outputs=2)
+            scores = net.product_with_transposed(query, key)
+            of_queries, of_keys = self.config.content_to_position, self.config.position_to_content
+            if of_queries or of_keys:
+                x = query_key if of_queries and of_keys else query if of_queries else key
+                table = stacked_table(self.config.buckets, self.position_keys, self.position_queries)
+                by_position = self.distances.scores(x, table, of_queries=of_queries, of_keys=of_keys)
+                scores = op.Add(*net.common(scores, by_position))
+            return self._after_scores(scores, value, hidden)
+
+    def first_token(self, hidden: ir.Value) -> ir.Value:
+        """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that the head reads."""
+        net, op, heads = self.net, self.net.op, self.config.heads
+        with net.scope(self.name):
+            first = op.Slice(hidden, [0], [1], [1])
+            query = op.Reshape(net.linear(first, "query", self.query_weight, self.query_bias), [0, 0, heads, -1])
+            query = op.Transpose(query, perm=[0, 2, 1, 3])
+            projected = op.Reshape(net.linear(hidden, "key_value", *self.key_value), [0, 0, 2 * heads, -1])
+            key, value = op.Split(op.Transpose(projected, perm=[0, 2, 1, 3]), axis=1, num_outputs=2, _outputs=2)
+
+            # Query 0 is at distance r = -j from key j: the tables are read in that order, and nothing is realigned.
+            reached = key
+            if self.position_keys is not None:
+                table = net.table("position_keys", self.position_keys)
+                reached = op.Add(*net.common(key, self.distances.seen_from_first_token(table)))
+            scores = net.product_with_transposed(query, reached)
+            if self.position_queries is not None:
+                table = net.table("position_queries", self.position_queries)
+                products = op.Mul(*net.common(key, self.distances.seen_from_first_token(table)))
+                of_key = op.ReduceSum(net.float32(products), [-1], keepdims=0)
+                scores = op.Add(net.float32(scores), op.Unsqueeze(of_key, [2]))
+            return self._after_scores(scores, value, first)
+
+    def _after_scores(self, scores: ir.Value, value: ir.Value, residual: ir.Value) -> ir.Value:
+        """Softmax, output projection and feed-forward, with a post-norm after each residual sum."""
+        net, op = self.net, self.net.op
+        scores = net.float32(scores)
+        if self.mask_bias is not None:
+            scores = op.Add(scores, self.mask_bias)
+        context = op.MatMul(net.like(op.Softmax(scores, axis=-1), value), value)
+        context = op.Reshape(op.Transpose(context, perm=[0, 2, 1, 3]), [0, 0, -1])
+        attended = op.Add(net.float32(_dense(net, context, self.weights, "attention.output.dense")), residual)
+        attended = _layer_norm(net, attended, self.config, self.weights, "attention.output.LayerNorm")
+        inner = net.activation(_dense(net, attended, self.weights, "intermediate.dense"), self.config.activation)
+        output = op.Add(net.float32(_dense(net, inner, self.weights, "output.dense")), attended)
+        return _layer_norm(net, output, self.config, self.weights, "output.LayerNorm")
+
+    def _position_table(self, projection: str, table: Array, scale: float) -> Array:
+        """The relative-embedding table through one projection, by bucket: [heads, 2 * span, head_size]."""
+        weight = self.weights[f"attention.self.{projection}.weight"]
+        projected = (table @ weight.T + self.weights[f"attention.self.{projection}.bias"]) / np.float32(scale)
+        return np.ascontiguousarray(projected.reshape(len(table), self.config.heads, -1).transpose(1, 0, 2))
+
+
+def relative_embeddings(config: DebertaConfig, weights: Mapping[str, Array]) -> Array:
+    """The relative-embedding table after its LayerNorm, [2 * span, hidden]; row `span` is distance 0."""
+    table = torch.from_numpy(weights["deberta.encoder.rel_embeddings.weight"][: 2 * config.buckets.span])
+    if config.normalise_relative_embeddings:
+        gain, bias = (torch.from_numpy(weights[f"deberta.encoder.LayerNorm.{part}"]) for part in ("weight", "bias"))
+        table = torch.nn.functional.layer_norm(table, (config.hidden_size,), gain, bias, config.epsilon)
+    result: Array = table.numpy()
+    return result
+
+
+def _dense(net: Net, x: ir.Value, weights: Mapping[str, Array], name: str) -> ir.Value:
+    return net.linear(x, name, weights[f"{name}.weight"].T, weights[f"{name}.bias"])
+
+
+def _layer_norm(net: Net, x: ir.Value, config: DebertaConfig, weights: Mapping[str, Array], name: str) -> ir.Value:
+    return net.layer_norm(x, name, weights[f"{name}.weight"], weights[f"{name}.bias"], config.epsilon)

@@ -1,0 +1,342 @@
+"""The ONNX graph of ModernBERT sequence classifiers and regressors, written from config and weights.
+
+ModernBERT (Warner et al., arXiv 2412.13663) is a pre-norm encoder with rotary positions, a gated GeLU feed-forward
+and two kinds of attention: global layers see everything (theta 160,000), the others |i - j| <= local_attention / 2
+(theta 10,000). Layer 0 has no norm before its attention. 1/sqrt(head_size) is folded into the query weights: a
+rotation commutes with it. Where the head pools the first token, the last layer computes a single query row.
+
+Shapes are written [batch, heads, query, key]; weights are [in, out].
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+
+from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
+from assay_export.errors import UnsupportedConfigError
+from assay_export.graphs.architectures.local_attention import LocalBlocks
+from assay_export.graphs.net import ACTIVATIONS, Array, Dialect, Net
+
+ARCHITECTURE = "modernbert"
+
+
+@dataclass(frozen=True)
+class ModernBertConfig:
+    """What the graph needs to know of config.json (transformers 4 dialect, see config_dialects), checked."""
+
+    hidden_size: int
+    heads: int
+    epsilon: float
+    activation: str
+    classifier_activation: str
+    pooling: str  # "cls" or "mean"
+    is_global: tuple[bool, ...]  # one per layer
+    half_window: int
+    global_theta: float
+    local_theta: float
+    max_length: int
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.heads
+
+
+def read_config(config: Mapping[str, Any]) -> ModernBertConfig:
+    """Checks config.json of a ModernBERT checkpoint.
+
+    Raises:
+        UnsupportedConfigError: naming the first key whose value the graph does not support.
+    """
+
+    def one_of(key: str, *supported: object, default: object) -> Any:
+        return expect(config, ARCHITECTURE, key, supported, default)
+
+    def count(key: str, least: int = 1, default: int | None = None) -> int:
+        return whole_number(config, ARCHITECTURE, key, least=least, default=default)
+
+    def positive(key: str, default: float) -> float:
+        return positive_number(config, ARCHITECTURE, key, default)
+
+    hidden_size, heads = count("hidden_size"), count("num_attention_heads")
+    if hidden_size % heads or (hidden_size // heads) % 2:
+        raise UnsupportedConfigError(
+            f"config.json: num_attention_heads = {heads} does not divide hidden_size = {hidden_size} into heads of "
+            "even size, which rotary positions need"
+        )
+    global_theta = positive("global_rope_theta", 160000.0)
+    has_local_theta = config.get("local_rope_theta", 10000.0) is not None
+    return ModernBertConfig(
+        hidden_size=hidden_size,
+        heads=heads,
+        epsilon=positive("norm_eps", 1e-5),
+        activation=one_of("hidden_activation", *ACTIVATIONS, default="gelu"),
+        classifier_activation=one_of("classifier_activation", *ACTIVATIONS, default="gelu"),
+        pooling=one_of("classifier_pooling", "cls", "mean", default="cls"),
+        is_global=tuple(kind == "full_attention" for kind in config["layer_types"]),
+        half_window=count("local_attention", default=128) // 2,
+        global_theta=global_theta,
+        local_theta=positive("local_rope_theta", 10000.0) if has_local_theta else global_theta,
+        max_length=count("max_position_embeddings"),
+    )
+
+
+def author(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> ir.Model:
+    """Writes the whole graph: token ids in, logits float32 [batch, labels] out."""
+    op = net.op
+    input_ids = net.token_input("input_ids")
+    attention_mask = net.token_input("attention_mask") if net.dialect is Dialect.PORTABLE else None
+    length = net.length(input_ids)
+    positions = _Positions(net, config, input_ids, length, attention_mask)
+
+    with net.scope("embeddings"):
+        hidden = net.embedding(input_ids, "word", weights["model.embeddings.tok_embeddings.weight"])
+        hidden = _layer_norm(net, hidden, config, weights, "model.embeddings.norm")
+
+    layers = [_Layer(net, config, weights, index, positions) for index in range(len(config.is_global))]
+    for layer in layers[:-1]:
+        hidden = layer.all_tokens(hidden)
+    if config.pooling == "cls":
+        pooled = op.Squeeze(layers[-1].first_token(hidden), [1])
+        pooled = _layer_norm(net, pooled, config, weights, "model.final_norm")
+    else:
+        hidden = layers[-1].all_tokens(hidden)
+        hidden = _layer_norm(net, hidden, config, weights, "model.final_norm")
+        pooled = _mean_over_real_tokens(net, hidden, attention_mask)
+
+    with net.scope("head"):
+        pooled = net.activation(_dense(net, pooled, weights, "head.dense"), config.classifier_activation)
+        pooled = _layer_norm(net, pooled, config, weights, "head.norm")
+        logits = _dense(net, pooled, weights, "classifier")
+    return net.finish(logits)
+
+
+def absorbable(config: ModernBertConfig) -> set[str]:
+    """The linear layers whose input can be divided by something before them; see `absorb`."""
+    layers = range(len(config.is_global))
+    names = {f"layers.{index}.{part}" for index in layers for part in ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo")}
+    return names - {"layers.0.attn.Wqkv"}
+
+
+def absorb(config: ModernBertConfig, weights: Mapping[str, Array], smoothing: Mapping[str, Array]) -> dict[str, Array]:
+    """The weights with the inputs of layers divided by `smoothing` (layer name to [in]) where that is exact.
+
+    Norm gains take it for the projections that alone read them, value rows for the output projection, and the gate
+    half of mlp.Wi, which is not activated, for mlp.Wo. Layer 0 has no norm before its attention.
+    """
+    result = dict(weights)
+
+    def divide(name: str, rows: slice, scale: Array) -> None:
+        for kind in ("weight", "bias"):
+            array = result.get(f"{name}.{kind}")
+            if array is not None:
+                array = array.copy()
+                array[rows] /= scale[:, None] if array.ndim == 2 else scale
+                result[f"{name}.{kind}"] = array
+
+    for index in range(len(config.is_global)):
+        layer = f"layers.{index}"
+        for consumer, producer, rows in (
+            ("attn.Wqkv", "attn_norm", slice(None)),
+            ("attn.Wo", "attn.Wqkv", slice(2 * config.hidden_size, None)),
+            ("mlp.Wi", "mlp_norm", slice(None)),
+            ("mlp.Wo", "mlp.Wi", slice(weights[f"model.{layer}.mlp.Wo.weight"].shape[1], None)),
+        ):
+            scale = smoothing.get(f"{layer}.{consumer}")
+            if scale is not None and f"model.{layer}.{producer}.weight" in result:
+                divide(f"model.{layer}.{producer}", rows, scale)
+    return result
+
+
+class _Positions:
+    """What depends on positions only, and so is computed once for all layers."""
+
+    def __init__(
+        self,
+        net: Net,
+        config: ModernBertConfig,
+        input_ids: ir.Value,
+        length: ir.Value,
+        attention_mask: ir.Value | None,
+    ) -> None:
+        op = net.op
+        with net.scope("positions"):
+            self.length = length
+            self.rotary: dict[bool, list[ir.Value]] = {}
+            for is_global in sorted(set(config.is_global)):
+                theta, kind = (config.global_theta, "global") if is_global else (config.local_theta, "local")
+                if net.dialect is Dialect.CPU:
+                    # ONNX Runtime folds this when it loads the graph: the tables need not be stored.
+                    steps = np.arange(config.max_length, dtype=np.float32)[:, None]
+                    position = net.parameter(f"{kind}_position", steps)
+                    angle = op.Mul(position, net.parameter(f"{kind}_frequency", rotary_frequencies(config, theta)))
+                    self.rotary[is_global] = [op.Cos(angle), op.Sin(angle)]
+                else:
+                    cos, sin = rotary_tables(config, theta)
+                    tables = net.factor(f"{kind}_cos", cos), net.factor(f"{kind}_sin", sin)
+                    self.rotary[is_global] = [op.Slice(table, [0], length, [0]) for table in tables]
+            self.first_position = op.Constant(value_ints=[0])
+
+            self.global_bias = None if attention_mask is None else net.key_mask_bias(attention_mask)
+            self.local_bias = self.first_row_local_bias = self.local_blocks = None
+            if not all(config.is_global):
+                position = op.Range(0.0, op.Cast(op.Squeeze(length), to=ir.DataType.FLOAT), 1.0)
+                from_first = op.Unsqueeze(op.LessOrEqual(position, float(config.half_window)), [0, 1, 2])
+                distance = op.Abs(op.Sub(op.Unsqueeze(position, [1]), op.Unsqueeze(position, [0])))
+                in_window = op.Unsqueeze(op.LessOrEqual(distance, float(config.half_window)), [0, 1])
+                if attention_mask is None:
+                    self.local_blocks = LocalBlocks(net, config.half_window, input_ids, length)
+                else:
+                    is_real = op.Unsqueeze(op.Cast(attention_mask, to=ir.DataType.BOOL), [1, 2])
+                    in_window, from_first = op.And(is_real, in_window), op.And(is_real, from_first)
+                    self.local_bias = op.Where(in_window, 0.0, net.masked)
+                self.first_row_local_bias = op.Where(from_first, 0.0, net.masked)
+
+
+class _Layer:
+    """One encoder layer: its weights and the two ways to compute it (all query rows, or the first only)."""
+
+    def __init__(
+        self, net: Net, config: ModernBertConfig, weights: Mapping[str, Array], index: int, positions: _Positions
+    ) -> None:
+        self.net, self.config, self.index, self.positions = net, config, index, positions
+        prefix = f"model.layers.{index}."
+        self.weights = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
+        self.is_global = config.is_global[index]
+        scale = np.ones(3 * config.hidden_size, np.float32)
+        scale[: config.hidden_size] = config.head_size**-0.5
+        self.weight = self.weights["attn.Wqkv.weight"].T * scale
+        bias = self.weights.get("attn.Wqkv.bias")
+        self.bias = None if bias is None else bias * scale
+
+    def all_tokens(self, hidden: ir.Value) -> ir.Value:
+        """[batch, sequence, hidden] to the same."""
+        net = self.net
+        with net.scope(f"layers.{self.index}"):
+            projected = net.linear(self._attention_norm(hidden), "attn.Wqkv", self.weight, self.bias)
+            attend = self._attend_cpu if net.dialect is Dialect.CPU else self._attend_portable
+            return self._after_attention(attend(projected), hidden)
+
+    def first_token(self, hidden: ir.Value) -> ir.Value:
+        """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that a head with cls pooling reads."""
+        net, op, size = self.net, self.net.op, self.config.hidden_size
+        with net.scope(f"layers.{self.index}"):
+            normed = self._attention_norm(hidden)
+            query_bias, key_value_bias = (None, None) if self.bias is None else (self.bias[:size], self.bias[size:])
+            # The first token stands at position 0, where the rotation is the identity: its query is used as it is.
+            query = net.linear(op.Slice(normed, [0], [1], [1]), "attn.Wq", self.weight[:, :size], query_bias)
+            key_value = net.linear(normed, "attn.Wkv", self.weight[:, size:], key_value_bias)
+            key, value = op.Split(
+                op.Reshape(key_value, [0, 0, 2, self.config.heads, -1]), axis=2, num_outputs=2, _outputs=2
+            )
+            query, key, value = (
+                op.Transpose(op.Reshape(part, [0, 0, self.config.heads, -1]), perm=[0, 2, 1, 3])
+                for part in (query, key, value)
+            )
+            cos, sin = self.positions.rotary[self.is_global]
+            if net.dialect is Dialect.CPU:
+                cos, sin = (op.Slice(table, [0], self.positions.length, [0]) for table in (cos, sin))
+            bias = self.positions.global_bias if self.is_global else self.positions.first_row_local_bias
+            context = self._softmax_attention(query, self._rotate(key, cos, sin), value, bias)
+            return self._after_attention(context, op.Slice(hidden, [0], [1], [1]))
+
+    def _attend_portable(self, projected: ir.Value) -> ir.Value:
+        """[batch, sequence, 3 * hidden] of unrotated query, key and value to the context [batch, sequence, hidden]."""
+        op = self.net.op
+        projected = op.Reshape(projected, [0, 0, 3, self.config.heads, -1])
+        query_key, value = op.Split(op.Transpose(projected, perm=[2, 0, 3, 1, 4]), [2, 1], axis=0, _outputs=2)
+        bias = self.positions.global_bias if self.is_global else self.positions.local_bias
+        rotated = self._rotate(query_key, *self.positions.rotary[self.is_global])
+        query, key = op.Split(rotated, axis=0, num_outputs=2, _outputs=2)
+        return self._softmax_attention(op.Squeeze(query, [0]), op.Squeeze(key, [0]), op.Squeeze(value, [0]), bias)
+
+    def _attend_cpu(self, projected: ir.Value) -> ir.Value:
+        """The same by ONNX Runtime's fused operators (its ContribOperators.md); local layers in blocks."""
+        net, blocks = self.net, self.positions.local_blocks
+        query, key, value = net.op.Split(projected, axis=2, num_outputs=3, _outputs=3)
+        query, key = (
+            net.microsoft(
+                "RotaryEmbedding",
+                part,
+                self.positions.first_position,
+                *self.positions.rotary[self.is_global],
+                like=part,
+                num_heads=self.config.heads,
+            )
+            for part in (query, key)
+        )
+        if self.is_global or blocks is None:
+            return self._fused_attention(query, key, value, None)
+        query, key, value = blocks.queries(query), blocks.keys(key), blocks.keys(value)
+        return blocks.sequence(self._fused_attention(query, key, value, blocks.bias))
+
+    def _fused_attention(self, query: ir.Value, key: ir.Value, value: ir.Value, bias: ir.Value | None) -> ir.Value:
+        """[batch, query, hidden], [batch, key, hidden] twice and [batch, 1, query, key] to [batch, query, hidden]."""
+        inputs = (query, key, value, None, None, bias) if bias is not None else (query, key, value)
+        return self.net.microsoft("MultiHeadAttention", *inputs, like=query, num_heads=self.config.heads, scale=1.0)
+
+    def _softmax_attention(self, query: ir.Value, key: ir.Value, value: ir.Value, bias: ir.Value | None) -> ir.Value:
+        """[batch, heads, query, head_size] and [batch, heads, key, head_size] to [batch, query, hidden]."""
+        net, op = self.net, self.net.op
+        scores = net.float32(net.product_with_transposed(query, key))
+        if bias is not None:
+            scores = op.Add(scores, bias)
+        context = op.MatMul(net.like(op.Softmax(scores, axis=-1), value), value)
+        return op.Reshape(op.Transpose(context, perm=[0, 2, 1, 3]), [0, 0, -1])
+
+    def _rotate(self, x: ir.Value, cos: ir.Value, sin: ir.Value) -> ir.Value:
+        """RoPE (arXiv 2104.09864) in halves: x [.., sequence, head_size], cos and sin [sequence, head_size / 2]."""
+        op = self.net.op
+        left, right = op.Split(x, axis=-1, num_outputs=2, _outputs=2)
+        left, right, cos, sin = self.net.common(left, right, cos, sin)
+        return op.Concat(
+            op.Sub(op.Mul(left, cos), op.Mul(right, sin)), op.Add(op.Mul(right, cos), op.Mul(left, sin)), axis=-1
+        )
+
+    def _attention_norm(self, hidden: ir.Value) -> ir.Value:
+        if self.index == 0:
+            return hidden
+        return _layer_norm(self.net, hidden, self.config, self.weights, "attn_norm")
+
+    def _after_attention(self, context: ir.Value, residual: ir.Value) -> ir.Value:
+        """Output projection and gated feed-forward, each added to the residual stream."""
+        net, op = self.net, self.net.op
+        hidden = op.Add(residual, net.float32(_dense(net, context, self.weights, "attn.Wo")))
+        normed = _layer_norm(net, hidden, self.config, self.weights, "mlp_norm")
+        weight, bias = self.weights["mlp.Wi.weight"].T, self.weights.get("mlp.Wi.bias")
+        activated, gate = net.linear_parts(normed, "mlp.Wi", weight, bias, 2)
+        gated = op.Mul(net.activation(activated, self.config.activation), gate)
+        return op.Add(hidden, net.float32(_dense(net, gated, self.weights, "mlp.Wo")))
+
+
+def rotary_frequencies(config: ModernBertConfig, theta: float) -> Array:
+    """Radians per position of each pair of channels, float32 [head_size / 2], by torch's arithmetic."""
+    exponent = torch.arange(0, config.head_size, 2, dtype=torch.int64).float() / config.head_size
+    result: Array = (1.0 / (theta**exponent)).numpy()
+    return result
+
+
+def rotary_tables(config: ModernBertConfig, theta: float) -> tuple[Array, Array]:
+    """Cosines and sines of every position's rotation, float32 [max_length, head_size / 2]."""
+    angles = torch.outer(torch.arange(config.max_length).float(), torch.from_numpy(rotary_frequencies(config, theta)))
+    return angles.cos().numpy(), angles.sin().numpy()
+
+
+def _mean_over_real_tokens(net: Net, hidden: ir.Value, attention_mask: ir.Value | None) -> ir.Value:
+    """[batch, sequence, hidden] to [batch, hidden]."""
+    op = net.op
+    if attention_mask is None:
+        return op.ReduceMean(hidden, [1], keepdims=0)
+    mask = op.Unsqueeze(op.Cast(attention_mask, to=ir.DataType.FLOAT), [2])
+    return op.Div(op.ReduceSum(op.Mul(hidden, mask), [1], keepdims=0), op.ReduceSum(mask, [1], keepdims=0))
+
+
+def _dense(net: Net, x: ir.Value, weights: Mapping[str, Array], name: str) -> ir.Value:
+    return net.linear(x, name, weights[f"{name}.weight"].T, weights.get(f"{name}.bias"))
+
+
+def _layer_norm(net: Net, x: ir.Value, config: ModernBertConfig, weights: Mapping[str, Array], name: str) -> ir.Value:
+    return net.layer_norm(x, name, weights[f"{name}.weight"], weights.get(f"{name}.bias"), config.epsilon)

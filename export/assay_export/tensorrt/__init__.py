@@ -1,0 +1,1 @@
+"""What TensorRT would not accept in a portable graph."""

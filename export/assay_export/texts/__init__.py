@@ -1,0 +1,1 @@
+"""The text that graphs are compared and calibrated on."""

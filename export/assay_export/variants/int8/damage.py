@@ -1,0 +1,89 @@
+"""How much each layer alone, computed in int8, changes the answers.
+
+One graph holds every layer twice, in float32 and in int8, and an extra input chooses between them: so that one
+session answers for every layer, and nothing is written anew.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from assay_export.graphs import cpu_session
+from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
+from assay_export.graphs.weights import WeightFile
+from assay_export.variants.int8 import linear
+from assay_export.variants.int8.linear import Recipe
+from assay_export.variants.int8.positions import SimulatedTableProducts
+
+# How a layer is written by its recipe: linear.write, or what another variant has in its place.
+Write = Callable[[Net, ir.Value, str, Array, Array | None, Recipe], ir.Value]
+
+
+def rank(
+    architecture: Any,
+    settings: Any,
+    weights: Mapping[str, Array],
+    recipes: Mapping[str, Recipe],
+    input_ids: Array,
+    folder: Path,
+    advance: Callable[[], None] = lambda: None,
+    write: Write = linear.write,
+) -> dict[str, float]:
+    """Mean |delta logit| over `input_ids` [batch, sequence], one layer at a time by its recipe, all others float32.
+
+    A layer's smoothing is written as an explicit division here, whether or not the bundle's graph absorbs it.
+    """
+    names = list(recipes)
+    balanced = {name: r.smoothing for name, r in recipes.items() if r.score_reach and r.smoothing is not None}
+    weights = architecture.absorb(settings, weights, balanced)
+
+    path = folder / "damage.onnx"
+    with WeightFile(path.with_name(f"{path.name}_data")) as weight_file:
+        both = _Both(recipes, write)
+        net = Net("damage", Dialect.CPU, weight_file, both)
+        both.switch = net.builder.input("quantised", ir.DataType.BOOL, [len(names)])
+        ir.save(architecture.author(net, settings, weights), path)
+    session = cpu_session.load(path)
+
+    def answers(chosen: Array) -> Array:
+        logits: Array = session.run(["logits"], {"input_ids": input_ids, "quantised": chosen})[0]
+        return logits
+
+    exact = answers(np.zeros(len(names), bool))
+    result = {}
+    for index, name in enumerate(names):
+        result[name] = float(np.abs(answers(np.eye(len(names), dtype=bool)[index]) - exact).mean())
+        advance()
+    return result
+
+
+class _Both(Precision):
+    """Every layer in float32 and by its recipe, chosen by `switch`, a graph input bool [layers]."""
+
+    switch: ir.Value
+
+    def __init__(self, recipes: Mapping[str, Recipe], write: Write) -> None:
+        self._recipes = recipes
+        self._write = write
+        self._names = list(recipes)
+
+    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+        path = net.path(name)
+        recipe = replace(self._recipes[path], absorbed=False)
+        exact = super().linear(net, x, f"{name}.exact", weight, bias)
+        quantised = self._write(net, x, name, weight, bias, recipe)
+        return net.op.Where(self._chosen(net, path), quantised, exact)
+
+    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+        path = net.path(name)
+        recipe = self._recipes[path]
+        if recipe.kind == "fp32":
+            return super().table_products(net, x, name, table)
+        return SimulatedTableProducts(net, x, name, table, recipe.score_reach, self._chosen(net, path))
+
+    def _chosen(self, net: Net, path: str) -> ir.Value:
+        return net.op.Gather(self.switch, net.op.Constant(value_int=self._names.index(path)))

@@ -1,0 +1,73 @@
+"""Writes an int8 graph of an architecture, each layer by its recipe.
+
+Int8 is the precision of the variant int8, in the cpu dialect; qdq.py has that of int8_qdq.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
+from assay_export.graphs.weights import WeightFile
+from assay_export.variants.int8 import linear
+from assay_export.variants.int8.linear import Recipe
+from assay_export.variants.int8.positions import Int8TableProducts
+
+
+def save(
+    architecture: Any,
+    settings: Any,
+    weights: Mapping[str, Array],
+    recipes: Mapping[str, Recipe],
+    path: Path,
+    dialect: Dialect = Dialect.CPU,
+    precision: Callable[[Mapping[str, Recipe]], Precision] | None = None,
+) -> None:
+    """Writes `path` and its external weights; `recipes` has one entry for every linear layer and table of positions.
+
+    `precision` makes, of the recipes, the one that the graph is written with; by default Int8.
+    """
+    absorbed = {name: r.smoothing for name, r in recipes.items() if r.absorbed and r.smoothing is not None}
+    weights = architecture.absorb(settings, weights, absorbed)
+
+    with WeightFile(path.with_name(f"{path.name}_data")) as weight_file:
+        net = Net(architecture.ARCHITECTURE, dialect, weight_file, (precision or Int8)(recipes))
+        ir.save(architecture.author(net, settings, weights), path)
+
+
+class Int8(Precision):
+    """Linear layers and products with position tables by their recipes; embeddings in int8 with a scale per row."""
+
+    def __init__(self, recipes: Mapping[str, Recipe]) -> None:
+        self._recipes = recipes
+
+    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+        return linear.write(net, x, name, weight, bias, self._recipes[net.path(name)])
+
+    def linear_parts(
+        self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int
+    ) -> Sequence[ir.Value]:
+        recipe = self._recipes[net.path(name)]
+        if recipe.kind == "int8":
+            return linear.write_parts(net, x, name, weight, bias, parts, recipe)
+        return super().linear_parts(net, x, name, weight, bias, parts)
+
+    def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+        op = net.op
+        values, scale = linear.quantise_rows(table)
+        rows = op.Cast(op.Gather(net.parameter(name, values), token_ids), to=ir.DataType.FLOAT)
+        return op.Mul(rows, op.Gather(net.parameter(f"{name}.scale", scale), token_ids))
+
+    def table(self, net: Net, name: str, array: Array) -> ir.Value:
+        # ONNX Runtime folds this into a float32 constant when it loads the graph: int8 on disk, float32 in use.
+        values, scale = linear.quantise_rows(array.reshape(-1, array.shape[-1]))
+        rows = net.op.Cast(net.parameter(name, values.reshape(array.shape)), to=ir.DataType.FLOAT)
+        return net.op.Mul(rows, net.parameter(f"{name}.scale", scale.reshape(*array.shape[:-1], 1)))
+
+    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+        recipe = self._recipes[net.path(name)]
+        if recipe.kind == "int8":
+            return Int8TableProducts(net, x, name, table, recipe.score_reach)
+        return super().table_products(net, x, name, table)

@@ -1,0 +1,85 @@
+"""The precision of the variant int8_qdq: linear layers with explicit quantisation, for TensorRT.
+
+    x -> QuantizeLinear -> DequantizeLinear --\\
+                                              MatMul -> Add(bias, float32)
+    int8 weight -> DequantizeLinear ----------/
+
+TensorRT makes one int8 kernel of a product and the DequantizeLinear of its inputs, and takes the bias into it. What it
+asks for, by its documentation [1] and its parser [2]:
+
+- symmetric int8: every zero point is 0, and every scale is a constant above 0;
+- one scale per tensor for activations, one per output channel for weights (axis 1 of [in, out]);
+- weights that are quantised already are int8 constants with a DequantizeLinear of their own;
+- both inputs of a product are quantised, its output is not, and a bias stays a float.
+
+Everything else is float32, as in the portable float32 graph: norms, softmax, GELU, attention's products of activations
+with each other and with the tables of positions. The token embeddings are float16 on disk and float32 from the lookup
+on: a scale for each row does not pass through a Gather as a DequantizeLinear does, and one for all rows would be that
+of the largest.
+
+[1] https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/quantized-types-explicit-quantization.html
+[2] QuantDequantLinearHelper in https://github.com/onnx/onnx-tensorrt/blob/main/onnxOpImporters.cpp
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from assay_export.graphs.net import Array, Net, Precision
+from assay_export.variants.int8 import linear
+from assay_export.variants.int8.linear import Recipe
+from assay_export.variants.int8.static_scales import activation_scale
+
+
+class Qdq(Precision):
+    """Linear layers by their recipes, each with its `activation_max`."""
+
+    def __init__(self, recipes: Mapping[str, Recipe]) -> None:
+        self._recipes = recipes
+
+    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+        return write(net, x, name, weight, bias, self._recipes[net.path(name)])
+
+    def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+        if np.abs(table).max() > np.finfo(np.float16).max:
+            return super().embedding(net, token_ids, name, table)
+        rows = net.op.Gather(net.parameter(name, table.astype(np.float16)), token_ids)
+        return net.op.Cast(rows, to=ir.DataType.FLOAT)
+
+
+def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
+    """x [.., in] @ weight [in, out] + bias as `recipe` says: kind "int8", "columns" or "fp32"."""
+    op = net.op
+    x, weight = linear.smoothed(net, x, name, weight, recipe)
+    if recipe.kind == "fp32":
+        return Precision().linear(net, x, name, weight, bias)
+    quantised = weight.copy()
+    quantised[list(recipe.columns)] = 0  # the outliers themselves saturate, and count for nothing
+    values, scale = linear.quantise_columns(quantised)
+    product = op.MatMul(
+        _quantised(net, x, name, recipe.activation_max),
+        op.DequantizeLinear(
+            net.parameter(f"{name}.weight", values),
+            net.parameter(f"{name}.weight.scale", scale),
+            net.parameter(f"{name}.weight.zero_point", np.zeros(len(scale), np.int8)),
+            axis=1,
+        ),
+    )
+    if bias is not None:
+        product = op.Add(product, net.parameter(f"{name}.bias", bias))
+    if recipe.columns:
+        product = op.Add(product, linear.product_of_columns(net, x, name, weight, recipe.columns))
+    return product
+
+
+def _quantised(net: Net, x: ir.Value, name: str, activation_max: float | None) -> ir.Value:
+    """x rounded to int8 with a fixed scale, and float32 again.
+
+    The zero point is written although it is 0: without one, QuantizeLinear gives uint8, and ONNX Runtime has moved
+    DequantizeLinear past a Reshape as if it had been (microsoft/onnxruntime#27845).
+    """
+    assert activation_max is not None  # static_scales.fit_static fills it in
+    scale = net.parameter(f"{name}.input.scale", np.array(activation_scale(activation_max)))
+    zero_point = net.parameter(f"{name}.input.zero_point", np.array(0, np.int8))
+    return net.op.DequantizeLinear(net.op.QuantizeLinear(x, scale, zero_point), scale, zero_point)

@@ -1,0 +1,129 @@
+"""What huggingface_hub raises, as one line that says what to do.
+
+What it raises has no common base: its own errors (huggingface_hub.errors), those of its HTTP library (requests up to
+0.36, httpx from 1.0), those of hf_xet (RuntimeError), and OSErrors of the disk. The callers catch Exception for that
+reason, and only around a call of huggingface_hub.
+"""
+
+import errno
+from typing import Any
+
+from assay.bundle.manifest import MANIFEST_NAME
+from assay.errors import AssayError, BundleError, InputError, one_line
+
+__all__ = ["explain", "is_broken_off", "is_no_part", "is_unreachable"]
+
+_LOG_IN = "log in (hf auth login, or the variable HF_TOKEN)"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_unreachable(error: Exception) -> bool:
+    """Whether the Hub did not answer, or answered that it cannot now (HTTP 429 and 5xx)."""
+    status = _status(error)
+    if status is not None:
+        return status == 429 or status >= 500
+    return not isinstance(error, ValueError) and not _is_of_the_disk(error)
+
+
+def is_broken_off(error: Exception) -> bool:
+    """Whether a download broke off, or what the cache has of the file is no part of it, so that another try may do.
+
+    False where the first request for a file had no answer: huggingface_hub has tried that again by itself.
+    """
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return False
+    return is_unreachable(error) or is_no_part(error)
+
+
+def is_no_part(error: Exception) -> bool:
+    """Whether what the cache has of a file is longer than the file (HTTP 416)."""
+    return _status(error) == 416
+
+
+def explain(error: Exception, name: str, revision: str, file: str) -> AssayError:
+    """The error to raise where `file` of the model `name` at `revision` could not be had because of `error`.
+
+    `file` is "" where it was only asked which commit the revision is.
+    """
+    from huggingface_hub import constants, errors
+
+    error = _first_cause(error)
+    at = f"{name} at revision {revision}"
+    if isinstance(error, errors.HFValidationError):
+        return InputError(f"{name}: no such folder here, and no name for the Hub ({one_line(error, 200)})")
+    if isinstance(error, errors.GatedRepoError):
+        return BundleError(
+            f"{name}: access on the Hub is restricted, and these credentials have none; ask for access on its page "
+            f"there, then {_LOG_IN}"
+        )
+    status, said = _status(error), one_line(error, 300)
+    # Whether a model is private or absent, the Hub does not tell who is not logged in: it answers 401 to both.
+    if isinstance(error, errors.RepositoryNotFoundError) or status == 401:
+        return BundleError(
+            f"{name}: no such folder here, and the Hub has no model of this name that these credentials may see; check "
+            f"the path or the name, and for a private model {_LOG_IN}"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return BundleError(
+            f"{name}: has no revision {revision} on the Hub; check the branch, tag or commit on its page there"
+        )
+    if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
+        if file == MANIFEST_NAME:
+            return BundleError(
+                f"{at}: has no {MANIFEST_NAME} on the Hub, so it is no bundle; if it is a checkpoint, make a bundle of "
+                f"it with: assay export {name} --out DIR"
+            )
+        return BundleError(
+            f"{at}: {file}, which its {MANIFEST_NAME} lists, is not on the Hub; ask for another revision, or upload "
+            "the whole bundle again"
+        )
+    if status == 403:
+        return BundleError(
+            f"{name}: these credentials may not read it on the Hub ({said}); ask its owner, or {_LOG_IN}"
+        )
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return BundleError(
+            f"{at}: no space left for {file} in the Hub's cache {constants.HF_HUB_CACHE}; free some, or name another "
+            "folder in the variable HF_HOME"
+        )
+    if status is None and _is_of_the_disk(error):
+        return BundleError(
+            f"{at}: the Hub's cache {constants.HF_HUB_CACHE} cannot be written ({one_line(error, 300)}); make it "
+            "writable, or name another folder in the variable HF_HOME"
+        )
+    if status is None and isinstance(error, ValueError):  # no URL, or an answer that is no JSON
+        return BundleError(
+            f"{name}: no such folder here, and what {constants.ENDPOINT} names is not the Hub ({said}); check the "
+            "path, HF_ENDPOINT and the proxy"
+        )
+    if not file and is_unreachable(error):
+        return BundleError(
+            f"{name}: no such folder here, and the Hub cannot be reached ({said}); check the path, the network and "
+            "HF_ENDPOINT"
+        )
+    return BundleError(
+        f"{at}: {file or 'the model'} could not be downloaded ({said}); check the network and run it again: the files "
+        "that have arrived are kept"
+    )
+
+
+def _first_cause(error: Exception) -> Exception:
+    """`error`, or why: huggingface_hub raises LocalEntryNotFoundError where its first request for a file failed."""
+    from huggingface_hub import errors
+
+    wraps = isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception)
+    return error.__cause__ if wraps else error  # type: ignore[return-value]
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status of an answer that is an error, or None where there was no answer."""
+    response: Any = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Whether the cache could not be written: such an OSError names a file, and one of a connection does not."""
+    return isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL)

@@ -1,0 +1,1 @@
+"""What only a GPU needs: the driver, execution provider options, padding, buffers, TensorRT engines."""

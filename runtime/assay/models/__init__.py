@@ -1,0 +1,1 @@
+"""What logits mean: classifiers, scorers, and answers to streams of rows."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime: finding one sound installation, sessions, threads, batches and forked processes."""

@@ -1,0 +1,49 @@
+"""What a model computes with: a session, and how many of its calls run side by side.
+
+For latency one call at a time has all cores. For throughput as many calls run as there are cores, with one thread each:
+no core waits for another between two operators, so that more rows come out per second, and each of them later.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import numpy as np
+
+from assay.inputs.tokenization import Tokens
+from assay.ort.batching import group
+from assay.ort.session import Float32, Session
+
+__all__ = ["Engine", "Mode"]
+
+Mode = Literal["latency", "throughput"]
+
+
+class Engine:
+    """A session with the threads that call it. Threads without work wait without spinning."""
+
+    def __init__(self, session: Session, callers: int, tokens_per_call: int) -> None:
+        """Up to `callers` calls at a time, of rows that have together at most `tokens_per_call` tokens."""
+        self.session = session
+        self._tokens_per_call = tokens_per_call
+        self._pool = ThreadPoolExecutor(callers, thread_name_prefix="assay") if callers > 1 else None
+
+    def answer(self, tokens: Sequence[Tokens], labels: int) -> Float32:
+        """Logits, float32 [n, labels], of n rows in their order. Raises what the session raises."""
+        logits = np.empty((len(tokens), labels), dtype=np.float32)
+
+        def call(indices: list[int]) -> None:
+            logits[indices] = self.session.answer([tokens[index] for index in indices])
+
+        lengths = [self.session.call_length(len(row.ids)) for row in tokens]
+        self._for_each(call, group(lengths, self._tokens_per_call))
+        return logits
+
+    def _for_each(self, call: Callable[[list[int]], None], groups: list[list[int]]) -> None:
+        if self._pool is None or len(groups) == 1:
+            for indices in groups:
+                call(indices)
+        else:
+            # An error cancels the calls that have not started.
+            for _ in self._pool.map(call, groups):
+                pass

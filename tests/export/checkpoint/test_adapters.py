@@ -1,0 +1,239 @@
+"""Adapters and their bases become one merged PyTorch model, in float32, that answers as the unmerged one."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peft
+import pytest
+import safetensors.torch
+import torch
+
+from assay_export.checkpoint import loading
+from tests.export import tiny
+from tests.export.checkpoints import CONFIGS, IDS, assert_refused, edit_json, load
+
+KINDS: dict[str, dict[str, Any]] = {
+    "LoRA": {},
+    "PiSSA": {"init_lora_weights": "pissa"},
+    "rsLoRA": {"use_rslora": True},
+    "DoRA": {"use_dora": True},
+    "LoRA with biases": {"bias": "lora_only"},
+}
+TARGETS = {
+    "deberta": ["query_proj", "key_proj", "value_proj", "output.dense"],
+    "modernbert": ["attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo"],
+}
+
+
+def make_adapter(
+    folder: Path, family: str, kind: dict[str, Any], base_path: str = "../base", modules_to_save: Any = ("classifier",)
+) -> Any:
+    """A trained adapter in folder/adapter over folder/base, which has no classifier; returns peft's unmerged model.
+
+    The base is a masked language model, as the published ones are. Training is played by moving every weight that
+    training would move.
+    """
+    config = CONFIGS[family] | {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
+    base_config = {k: v for k, v in config.items() if k not in ("id2label", "label2id", "problem_type")}
+    masked = tiny.model(config, head="MaskedLM")
+    tiny.save(masked, folder / "base", base_config | {"architectures": [type(masked).__name__]})
+    module = tiny.model(config)
+    module.load_state_dict(masked.state_dict(), strict=False)
+    if family == "deberta":
+        modules_to_save = [*modules_to_save, "pooler"] if modules_to_save else modules_to_save
+    adapted = peft.get_peft_model(
+        module,
+        peft.LoraConfig(
+            task_type="SEQ_CLS",
+            r=4,
+            lora_alpha=16,
+            target_modules=TARGETS[family],
+            modules_to_save=list(modules_to_save),
+            **kind,
+        ),
+    )
+    generator = torch.Generator().manual_seed(1)
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    adapted.peft_config["default"].base_model_name_or_path = base_path
+    adapted.save_pretrained(folder / "adapter")
+    return adapted.eval()
+
+
+class TestAdapters:
+    @pytest.mark.parametrize("family", TARGETS)
+    @pytest.mark.parametrize("kind", list(KINDS.values()), ids=list(KINDS))
+    def test_the_merged_model_answers_as_pefts_unmerged_one(
+        self, family: str, kind: dict[str, Any], tmp_path: Path, probes: list[dict]
+    ) -> None:
+        adapted = make_adapter(tmp_path, family, kind)
+        with torch.inference_mode(), adapted.disable_adapter():
+            without = adapted(input_ids=torch.from_numpy(IDS)).logits.numpy()
+        loaded = load(tmp_path / "adapter", probes=probes)
+        merged = tiny.logits(loaded.reference.module, IDS)
+        np.testing.assert_allclose(merged, tiny.logits(adapted, IDS), atol=5e-5)
+        assert np.abs(merged - without).max() > 0.05
+        assert loaded.merge_delta is not None
+        assert 0 < loaded.merge_delta < 5e-5
+        assert not any("lora" in name for name in loaded.reference.weights())
+
+    def test_the_head_of_the_adapter_decides_how_many_labels_there_are(
+        self, tmp_path: Path, probes: list[dict]
+    ) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        loaded = load(tmp_path / "adapter", probes=probes)
+        assert loaded.config["id2label"] == {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}
+        assert loaded.config["architectures"] == ["ModernBertForSequenceClassification"]
+
+    def test_a_config_beside_the_adapter_names_its_labels(self, tmp_path: Path, probes: list[dict]) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        labels = {"id2label": {"0": "x", "1": "y", "2": "z"}, "label2id": {"x": 0, "y": 1, "z": 2}}
+        (tmp_path / "adapter" / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | labels))
+        assert load(tmp_path / "adapter", probes=probes).config["id2label"] == labels["id2label"]
+
+    def test_the_classifier_is_the_adapters_where_the_base_has_one_too(
+        self, tmp_path: Path, probes: list[dict]
+    ) -> None:
+        adapted = make_adapter(tmp_path, "modernbert", {})
+        config = json.loads((tmp_path / "base" / "config.json").read_text())
+        labels = {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
+        classifier = tiny.model(config | labels, seed=5)
+        masked = safetensors.torch.load_file(tmp_path / "base" / "model.safetensors")
+        classifier.load_state_dict(masked, strict=False)
+        tiny.save(classifier, tmp_path / "base", config | labels)
+        merged = load(tmp_path / "adapter", probes=probes).reference.module
+        np.testing.assert_allclose(tiny.logits(merged, IDS), tiny.logits(adapted, IDS), atol=5e-5)
+
+    def test_a_base_stored_in_half_precision_is_merged_in_float32(self, tmp_path: Path, probes: list[dict]) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        file = tmp_path / "base" / "model.safetensors"
+        weights = {name: tensor.half() for name, tensor in safetensors.torch.load_file(file).items()}
+        safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
+        edit_json(tmp_path / "base" / "config.json", torch_dtype="float16")
+        loaded = load(tmp_path / "adapter", probes=probes)
+        assert {array.dtype for array in loaded.reference.weights().values()} == {np.dtype(np.float32)}
+        name = "model.layers.1.attn.Wqkv.weight"
+        merged = loaded.reference.weights()[name]
+        assert (merged != merged.astype(np.float16)).any()
+
+    def test_the_base_is_found_relative_to_the_adapter(self, tmp_path: Path) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        location = loading.locate(tmp_path / "adapter")
+        assert location.base is not None
+        assert location.base.folder == (tmp_path / "base").resolve()
+        assert location.folders == (tmp_path / "adapter", (tmp_path / "base").resolve())
+
+    def test_another_base_can_be_given(self, tmp_path: Path, probes: list[dict]) -> None:
+        adapted = make_adapter(tmp_path, "modernbert", {}, base_path="/nowhere/at/all")
+        loaded = load(tmp_path / "adapter", str(tmp_path / "base"), probes)
+        np.testing.assert_allclose(tiny.logits(loaded.reference.module, IDS), tiny.logits(adapted, IDS), atol=5e-5)
+
+    @pytest.mark.parametrize("named", [None, ""])
+    def test_an_adapter_that_names_no_base_asks_for_one(self, tmp_path: Path, named: object) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        edit_json(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path=named)
+        assert_refused(tmp_path / "adapter", "names no base model: pass it with --base")
+
+    def test_a_base_name_that_is_no_text_is_refused(self, tmp_path: Path) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        edit_json(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path=["base"])
+        assert_refused(tmp_path / "adapter", "base_model_name_or_path")
+
+    def test_a_base_that_is_not_there_is_refused_by_name(self, tmp_path: Path) -> None:
+        make_adapter(tmp_path, "modernbert", {}, base_path="../no such base")
+        assert_refused(tmp_path / "adapter", "no such base")
+
+    def test_an_adapter_over_an_adapter_is_refused(self, tmp_path: Path) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        shutil.copytree(tmp_path / "adapter", tmp_path / "second")
+        assert_refused(tmp_path / "second", "holds no model.safetensors", base=str(tmp_path / "adapter"))
+
+    @pytest.mark.parametrize(("part", "stem"), [("adapter", "adapter_model"), ("base", "model")])
+    def test_pickled_weights_of_either_part_are_refused(self, tmp_path: Path, part: str, stem: str) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        (tmp_path / part / f"{stem}.safetensors").rename(tmp_path / part / f"{stem}.bin")
+        assert str(tmp_path / part) in assert_refused(tmp_path / "adapter", "weights are pickled")
+
+    @pytest.mark.parametrize("content", [b"", b"garbage" * 50])
+    @pytest.mark.parametrize(("part", "stem"), [("adapter", "adapter_model"), ("base", "model")])
+    def test_a_corrupt_weight_file_of_either_part_is_refused(
+        self, tmp_path: Path, part: str, stem: str, content: bytes, probes: list[dict]
+    ) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        (tmp_path / part / f"{stem}.safetensors").write_bytes(content)
+        assert_refused(tmp_path / "adapter", part, probes=probes)
+
+    def test_an_adapter_without_its_head_is_refused(self, tmp_path: Path, probes: list[dict]) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        file = tmp_path / "adapter" / "adapter_model.safetensors"
+        weights = {name: t for name, t in safetensors.torch.load_file(file).items() if "classifier" not in name}
+        safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
+        assert_refused(tmp_path / "adapter", "holds no classifier: .*modules_to_save", probes=probes)
+
+    def test_a_head_that_is_half_in_the_adapter_is_refused_by_the_name_of_the_rest(
+        self, tmp_path: Path, probes: list[dict]
+    ) -> None:
+        make_adapter(tmp_path, "deberta", {})
+        file = tmp_path / "adapter" / "adapter_model.safetensors"
+        weights = {name: t for name, t in safetensors.torch.load_file(file).items() if "pooler" not in name}
+        safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
+        edit_json(tmp_path / "adapter" / "adapter_config.json", modules_to_save=["classifier"])
+        assert_refused(tmp_path / "adapter", "pooler.dense.bias, pooler.dense.weight", probes=probes)
+
+    def test_lora_weights_that_are_missing_from_the_adapter_are_refused(
+        self, tmp_path: Path, probes: list[dict]
+    ) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        file = tmp_path / "adapter" / "adapter_model.safetensors"
+        weights = {name: t for name, t in safetensors.torch.load_file(file).items() if "layers.1." not in name}
+        safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
+        assert_refused(tmp_path / "adapter", "asks for are not in the weight files .*layers.1", probes=probes)
+
+    def test_weights_of_the_adapter_that_the_model_has_no_place_for_are_refused(
+        self, tmp_path: Path, probes: list[dict]
+    ) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        edit_json(tmp_path / "adapter" / "adapter_config.json", target_modules=["attn.Wqkv", "attn.Wo"])
+        assert_refused(tmp_path / "adapter", "have no place in the model .*mlp.Wi.lora_A", probes=probes)
+
+    def test_an_adapter_for_another_architecture_is_refused(self, tmp_path: Path, probes: list[dict]) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        make_adapter(tmp_path / "other", "deberta", {})
+        assert_refused(
+            tmp_path / "other" / "adapter", "cannot be loaded|not in", base=str(tmp_path / "base"), probes=probes
+        )
+
+    @pytest.mark.parametrize("content", ["{}", "[]", '{"peft_type": "NONSENSE"}', '{"peft_type": "LORA"}'])
+    def test_an_adapter_config_that_says_nothing_useful_is_refused(
+        self, tmp_path: Path, content: str, probes: list[dict]
+    ) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        (tmp_path / "adapter" / "adapter_config.json").write_text(content)
+        assert_refused(tmp_path / "adapter", "adapter", base=str(tmp_path / "base"), probes=probes)
+
+    def test_a_merge_that_moves_the_logits_is_refused(
+        self, tmp_path: Path, probes: list[dict], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        merge: Callable[..., Any] = peft.tuners.lora.LoraModel.merge_and_unload
+
+        def merge_wrongly(self: Any, *args: Any, **options: Any) -> Any:
+            module = merge(self, *args, **options)
+            module.classifier.bias.data += 0.001
+            return module
+
+        monkeypatch.setattr(peft.tuners.lora.LoraModel, "merge_and_unload", merge_wrongly)
+        assert_refused(tmp_path / "adapter", r"moved a logit by 1\.0e-03", probes=probes)
+
+    def test_a_merge_that_gives_nan_is_refused(self, tmp_path: Path, probes: list[dict]) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        file = tmp_path / "adapter" / "adapter_model.safetensors"
+        weights = safetensors.torch.load_file(file)
+        weights[next(name for name in weights if "lora_A" in name)].fill_(float("nan"))
+        safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
+        assert_refused(tmp_path / "adapter", "adapter", probes=probes)

@@ -1,0 +1,139 @@
+"""What the logits mean follows from config.json, the preset and what the user says, or is refused."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from assay_export.checkpoint.head import Head
+from assay_export.checkpoint.presets import PRESETS
+from assay_export.checkpoint.source import Source
+from assay_export.errors import CheckpointError
+
+
+def head(
+    outputs: int,
+    names: list[str] | None = None,
+    *,
+    problem: str | None = None,
+    model_type: str = "modernbert",
+    row: str | None = None,
+    labels: tuple[str, ...] | None = None,
+    preset: str | None = None,
+    **config: Any,
+) -> Head:
+    """The head of a checkpoint with that many outputs, whose config.json has `names` as its labels."""
+    config = {"model_type": model_type, "problem_type": problem, **config}
+    if names is not None:
+        config["id2label"] = {str(index): name for index, name in enumerate(names)}
+    module = SimpleNamespace(config=SimpleNamespace(num_labels=outputs))
+    loaded = SimpleNamespace(config=config, reference=SimpleNamespace(module=module))
+    source = Source(Path("x"), "x", preset or "x", None, PRESETS[preset] if preset else None)
+    return Head.of(loaded, source, row, labels)  # type: ignore[arg-type]
+
+
+def generic(count: int) -> list[str]:
+    return [f"LABEL_{index}" for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "problem", "task", "activation"),
+    [
+        (3, None, "classification", "softmax"),
+        (3, "single_label_classification", "classification", "softmax"),
+        (3, "multi_label_classification", "classification", "sigmoid"),
+        (1, "multi_label_classification", "classification", "sigmoid"),
+        (1, "single_label_classification", "classification", "sigmoid"),
+        (1, "regression", "regression", "identity"),
+        (1, None, "regression", "identity"),
+    ],
+)
+def test_the_problem_type_decides_task_and_activation(
+    outputs: int, problem: str | None, task: str, activation: str
+) -> None:
+    found = head(outputs, generic(outputs), problem=problem)
+    assert (found.task, found.activation) == (task, activation)
+
+
+def test_a_regression_with_several_outputs_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="regression with 3 outputs"):
+        head(3, generic(3), problem="regression")
+
+
+def test_an_unknown_problem_type_is_refused_by_name() -> None:
+    with pytest.raises(CheckpointError, match="problem_type = 'ranking'"):
+        head(3, generic(3), problem="ranking")
+
+
+def test_labels_are_in_the_order_of_their_numbers_not_of_the_file() -> None:
+    names = {str(index): f"name {index}" for index in (10, 9, 2, 1, 0, 3, 4, 5, 6, 7, 8)}
+    assert head(11, id2label=names).labels == tuple(f"name {index}" for index in range(11))
+
+
+def test_a_config_without_labels_has_two_as_transformers_has() -> None:
+    assert head(2).labels == ("LABEL_0", "LABEL_1")
+
+
+def test_labels_that_are_given_win_over_the_configs() -> None:
+    assert head(2, ["a", "b"], labels=("no", "yes")).labels == ("no", "yes")
+
+
+@pytest.mark.parametrize("labels", [("a",), ("a", "b", "c"), ("a", "a")])
+def test_labels_that_do_not_name_each_output_once_are_refused(labels: tuple[str, ...]) -> None:
+    with pytest.raises(CheckpointError, match=r"but the classifier has 2 outputs: .*--labels"):
+        head(2, ["a", "b"], labels=labels)
+
+
+def test_a_config_whose_labels_are_not_one_for_each_output_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="3 labels are named"):
+        head(2, generic(3))
+
+
+@pytest.mark.parametrize("broken", [{"zero": "a", "1": "b"}, ["a", "b"], {"0": "a", "5": "b"}])
+def test_an_id2label_that_is_no_numbering_is_refused(broken: object) -> None:
+    with pytest.raises(CheckpointError, match="id2label"):
+        head(2, id2label=broken)
+
+
+class TestPresets:
+    def test_generic_labels_of_osmosis_are_given_the_five_names_of_its_card(self) -> None:
+        assert head(5, generic(5), model_type="deberta-v2", preset="osmosis").labels == PRESETS["osmosis"].labels
+
+    def test_labels_that_the_checkpoint_names_in_another_order_keep_their_order(self) -> None:
+        names = sorted(PRESETS["osmosis"].labels or ())
+        assert head(5, names, model_type="deberta-v2", preset="osmosis").labels == tuple(names)
+
+    def test_other_labels_than_the_cards_are_refused(self) -> None:
+        with pytest.raises(CheckpointError, match="is this another checkpoint"):
+            head(5, ["a", "b", "c", "d", "e"], preset="osmosis")
+
+    def test_another_number_of_outputs_than_the_cards_is_refused(self) -> None:
+        with pytest.raises(CheckpointError, match=r"5 labels are named .*3 outputs"):
+            head(3, generic(3), preset="osmosis")
+
+    def test_labels_that_are_given_win_over_the_cards(self) -> None:
+        assert head(2, generic(2), labels=("x", "y"), preset="osmosis").labels == ("x", "y")
+
+    def test_maxwell_is_a_regression_of_a_text(self) -> None:
+        found = head(1, generic(1), preset="maxwell")
+        assert (found.task, found.row, found.activation, found.labels) == (
+            "regression",
+            "text",
+            "identity",
+            ("LABEL_0",),
+        )
+
+
+@pytest.mark.parametrize(
+    ("model_type", "outputs", "row"),
+    [("deberta-v2", 5, "pair"), ("deberta-v2", 1, "text"), ("modernbert", 3, "text"), ("bert", 2, "text")],
+)
+def test_a_row_is_a_pair_for_a_deberta_classifier_and_else_a_text(model_type: str, outputs: int, row: str) -> None:
+    assert head(outputs, generic(outputs), model_type=model_type).row == row
+
+
+@pytest.mark.parametrize("row", ["pair", "text"])
+def test_the_user_says_what_a_row_is(row: str) -> None:
+    for model_type in ("deberta-v2", "modernbert"):
+        assert head(2, model_type=model_type, row=row).row == row

@@ -1,0 +1,128 @@
+import io
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from assay.errors import InputError
+from assay.inputs.files import read_rows
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"text": "a", "text_pair": "b"}\n{"text": "", "text_pair": "c\\nd", "id": 3}\n'),
+        ("a.ndjson", '{"text": "a", "text_pair": "b"}\n{"text": "", "text_pair": "c\\nd"}'),
+        ("a.JSONL", '\ufeff{"text": "a", "text_pair": "b"}\r\n{"text": "", "text_pair": "c\\nd"}\r\n'),
+        ("a.csv", 'text,text_pair\na,b\n,"c\nd"\n'),
+        ("a.csv", '\ufeffid,text_pair,text\r\n1,b,a\r\n2,"c\nd",\r\n'),
+        ("a.tsv", 'text\ttext_pair\na\tb\n\t"c\nd"\n'),
+    ],
+)
+def test_pairs_are_read_from_every_format(name: str, content: str, tmp_path: Path) -> None:
+    assert read_rows(written(tmp_path, name, content), "pair") == [("a", "b"), ("", "c\nd")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"text": "a\\u0000b"}\n{"text": ""}\n{"text": "ü\u2028x"}\n'),
+        ("a.csv", 'text,label\na\0b,1\n"",2\nü\u2028x,3\n'),
+        ("a.tsv", 'text\na\0b\n""\nü\u2028x\n'),
+        ("a.txt", "a\0b\n\nü\u2028x\n"),
+        ("a.txt", "\ufeffa\0b\r\n\r\nü\u2028x"),
+    ],
+)
+def test_texts_are_read_from_every_format(name: str, content: str, tmp_path: Path) -> None:
+    assert read_rows(written(tmp_path, name, content), "text") == ["a\0b", "", "ü\u2028x"]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.txt"])
+def test_an_empty_file_has_no_rows(name: str, tmp_path: Path) -> None:
+    assert read_rows(written(tmp_path, name, b""), "text") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", '{"text": "a"}\n\n', "line 2: found an empty line"),
+        ("a.jsonl", '{"text": "a"}\n{"text": \n', "line 2: found no JSON"),
+        ("a.jsonl", "[" * 100_000, "line 1: found no JSON"),
+        ("a.jsonl", '["a"]', "line 1: found a list of 1"),
+        ("a.jsonl", '"a"', "line 1: found a str"),
+        ("a.jsonl", '{"txt": "a"}', 'line 1: field "text" is missing'),
+        ("a.jsonl", '{"text": null}', "line 1: found None"),
+        ("a.jsonl", '{"text": NaN}', "line 1: found the float nan"),
+        ("a.jsonl", '{"text": "\\ud800"}', "line 1: found the lone surrogate"),
+        ("a.jsonl", '{"text": ["a", "b"]}', "line 1: found a list of 2"),
+        ("a.jsonl", '{"text": "a", "text_pair": "b"}', 'line 1: field "text_pair" is there'),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "line 2: byte 0xff at 10 is not UTF-8"),
+        ("a.csv", "", "is empty, expected a header"),
+        ("a.csv", "id\n1\n", "line 1: found 0 columns named text"),
+        ("a.csv", "text,text\na,b\n", "line 1: found 2 columns named text"),
+        ("a.csv", "text,id\na,1\nb\n", "line 3: 1 cells, expected 2"),
+        ("a.csv", "text\na,b\n", "line 2: 2 cells, expected 1"),
+        ("a.csv", 'text\n"a\n', "line 2: unexpected end of data"),
+        ("a.csv", 'text\n"a"b\n', "line 2: "),
+        ("a.csv", "text,text_pair\na,b\n", "line 1: has a column text_pair"),
+        ("a.csv", b"text\n\xe9\n", "line 2: byte 0xe9"),
+        ("a.txt", b"a\n\xe9\n", "line 2: byte 0xe9"),
+        ("a.parquet", "", "ends in '.parquet', expected .jsonl"),
+        ("a", "", "ends in ''"),
+    ],
+)
+def test_a_malformed_line_is_refused_with_file_line_and_field(
+    name: str, content: str | bytes, message: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path, name, content)
+    with pytest.raises(InputError) as caught:
+        read_rows(path, "text")
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", '{"text": "a"}', 'field "text_pair" is missing'),
+        ("a.jsonl", '{"text": "a", "text_pair": 3}', "line 1, text_pair: found the int 3"),
+        ("a.csv", "text\na\n", "0 columns named text_pair"),
+        ("a.txt", "a\n", "a .txt file holds single texts"),
+    ],
+)
+def test_half_a_pair_is_refused(name: str, content: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        read_rows(written(tmp_path, name, content), "pair")
+
+
+@pytest.mark.parametrize("make", [Path.exists, Path.mkdir])
+def test_a_file_that_cannot_be_read_is_an_input_error(make: Any, tmp_path: Path) -> None:
+    make(tmp_path / "a.jsonl")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_rows(tmp_path / "a.jsonl", "text")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_rows("a\0.jsonl", "text")
+
+
+def test_standard_input_is_json_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b'{"text": "a"}\n{"text": "b"}\n')))
+    assert read_rows("-", "text") == ["a", "b"]
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a\n")))
+    with pytest.raises(InputError, match="standard input, line 1"):
+        read_rows("-", "text")
+
+
+def test_a_cell_beyond_the_csv_modules_own_limit_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "text\n" + "a" * 200_000 + "\n")
+    assert read_rows(path, "text") == ["a" * 200_000]
+    with pytest.raises(InputError, match="characters, expected at most"):
+        read_rows(written(tmp_path, "b.csv", "text\n" + "a" * 1_000_001 + "\n"), "text")

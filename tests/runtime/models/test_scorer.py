@@ -1,0 +1,130 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import assay
+from assay import BundleError, InputError, Scorer
+from assay.models.scorer import rescale
+from tests.runtime import tiny
+
+# What the head may give: mostly 0..1, a little beyond, exact halves of the six-point scale, and anything finite.
+OUTPUTS = (
+    st.floats(-0.5, 1.5, width=32)
+    | st.integers(-4, 20).map(lambda tenth: float(np.float32(tenth / 10)))
+    | st.floats(allow_nan=False, allow_infinity=False, width=32)
+)
+LIMITS = st.tuples(st.integers(-1000, 1000), st.integers(1, 1000)).map(
+    lambda pair: (pair[0], pair[0] + pair[1])
+) | st.tuples(st.floats(-1e3, 1e3), st.floats(0.01, 1e3)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+
+
+@pytest.mark.filterwarnings("error:overflow")
+@given(outputs=st.lists(OUTPUTS, min_size=1, max_size=20), limits=LIMITS)
+def test_a_rescaled_output_is_to_the_bit_what_the_card_computes(
+    outputs: list[float], limits: tuple[float, float]
+) -> None:
+    torch = pytest.importorskip("torch")
+    low, high = limits
+    expected = torch.tensor(outputs, dtype=torch.float32) * (high - low) + low
+    expected = torch.clamp(expected, min=low, max=high)
+    assert rescale(np.array(outputs, np.float32), low, high).tolist() == expected.tolist()
+
+
+@given(outputs=st.lists(OUTPUTS, min_size=1, max_size=20))
+def test_evol_complexity_is_what_the_card_computes(scorer: Scorer, outputs: list[float]) -> None:
+    torch = pytest.importorskip("torch")
+    expected = torch.round(torch.clamp(torch.tensor(outputs, dtype=torch.float32) * (6 - 1) + 1, min=1.0, max=6.0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scorer, "logits", lambda *_, **__: np.array(outputs, np.float32)[:, None])
+        patch.setattr(Scorer, "_single", lambda *_: np.array(outputs[:1], np.float32))
+        scores = scorer.evol_complexity_batch(["a"] * len(outputs))
+        single = scorer.evol_complexity("a")
+    assert scores.dtype == np.int64
+    assert scores.tolist() == [int(value) for value in expected.tolist()]
+    assert (type(single), single) == (int, int(expected[0]))
+
+
+@pytest.mark.parametrize(("output", "score"), [(0.1, 2), (0.3, 2), (0.5, 4), (0.7, 4), (0.9, 6)])
+def test_halves_round_to_the_even_neighbour(output: float, score: int) -> None:
+    scaled = rescale(np.array([output], np.float32), 1.0, 6.0)
+    assert scaled[0] % 1 == 0.5
+    assert np.rint(scaled)[0] == score
+
+
+@pytest.mark.parametrize(("output", "score"), [(-3.0, 1.0), (-0.0, 1.0), (1.0, 6.0), (7.0, 6.0), (3e38, 6.0)])
+def test_what_lies_outside_is_clamped(output: float, score: float) -> None:
+    assert rescale(np.array([output], np.float32), 1.0, 6.0).tolist() == [score]
+
+
+def test_a_score_without_a_scale_is_the_output_of_the_head(scorer: Scorer) -> None:
+    texts = ["a", "rain rain", "water is b c d", "g g g g g g"]
+    logits = scorer.logits(texts)[:, 0]
+    assert scorer.score_batch(texts).tolist() == logits.tolist()
+    assert [scorer.score(text) for text in texts] == pytest.approx(logits.tolist(), abs=1e-6)
+    assert not ((logits >= 0) & (logits <= 1)).all(), "the fixture must show that nothing is clamped"
+    assert type(scorer.score("a")) is float
+
+
+def test_a_batch_is_scored_in_order_as_its_rows_are(scorer: Scorer) -> None:
+    texts = ["a " * number for number in range(12)]
+    scores = scorer.score_batch(texts, scale=(1, 6))
+    assert scores.dtype == np.float32
+    assert scores.shape == (12,)
+    assert scores.tolist() == pytest.approx([scorer.score(text, scale=(1, 6)) for text in texts], abs=1e-5)
+    assert scorer.evol_complexity_batch(texts).tolist() == [scorer.evol_complexity(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        (6, 1),
+        (1, 1),
+        (math.nan, 1),
+        (0, math.inf),
+        (0,),
+        (0, 1, 2),
+        "01",
+        5,
+        {0: 1},
+        (None, 1),
+        ("0", "1"),
+        (True, 2),
+        (0, 10**400),
+        (0, 1e39),
+        (-3e38, 3e38),
+        (1, 1 + 1e-12),
+        (1j, 2),
+        [],
+    ],
+)
+def test_a_scale_that_is_none_is_refused(scale: Any, scorer: Scorer) -> None:
+    for call in (lambda: scorer.score("a", scale=scale), lambda: scorer.score_batch(["a"], scale=scale)):
+        with pytest.raises(InputError, match="scale is"):
+            call()
+
+
+@pytest.mark.parametrize("scale", [(0, 100), [0, 100], (0.0, 100.0), (np.float32(0), np.int64(100)), (-1, 1)])
+def test_a_scale_is_two_rising_numbers_of_any_kind(scale: Any, scorer: Scorer) -> None:
+    assert scale[0] <= scorer.score("a", scale=scale) <= scale[1]
+
+
+def test_a_bundle_that_does_not_say_its_range_is_not_rescaled(tmp_path: Path) -> None:
+    model = assay.load(tiny.write(tmp_path / "bare", **tiny.REGRESSION | {"scale": None}), threads=1)
+    assert isinstance(model, Scorer)
+    assert math.isfinite(model.score("a"))
+    for call in (lambda: model.score("a", scale=(0, 1)), lambda: model.evol_complexity("a")):
+        with pytest.raises(BundleError, match=r"0\.\.1"):
+            call()
+
+
+def test_a_regression_of_pairs_takes_pairs(tmp_path: Path) -> None:
+    model = assay.load(tiny.write(tmp_path / "pairs", **tiny.REGRESSION | {"input": "pair"}), threads=1)
+    assert isinstance(model, Scorer)
+    assert model.score("a", "b") == pytest.approx(float(model.score_batch([("a", "b")])[0]))
+    with pytest.raises(InputError, match="text_pair is missing"):
+        model.score("a")

@@ -1,0 +1,75 @@
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import assay
+from assay import Classifier, InputError, NumericalError
+from assay.models.streaming import answer_windows
+from tests.runtime import tiny
+
+PAIRS = [("a " * (number % 7), "b " * (number % 5)) for number in range(10)]
+
+
+def test_windows_are_answered_in_order_as_the_batch_is(judge: Classifier) -> None:
+    answered = list(answer_windows(judge, [PAIRS[:4], PAIRS[4:5], PAIRS[5:]]))
+    assert [len(window.logits) for window in answered] == [4, 1, 5]
+    assert [window.errors for window in answered] == [{}, {}, {}]
+    assert np.allclose(np.concatenate([window.logits for window in answered]), judge.logits(PAIRS), atol=1e-6)
+    tokens = [len(judge.encode([pair], truncate=False)[0].ids) for pair in PAIRS]  # type: ignore[union-attr]
+    assert [window.tokens for window in answered] == [sum(tokens[:4]), tokens[4], sum(tokens[5:])]
+
+
+def test_a_window_may_be_empty(judge: Classifier) -> None:
+    (answered,) = answer_windows(judge, [[]])
+    assert answered.logits.shape == (0, 3)
+    assert (answered.tokens, answered.errors) == (0, {})
+    assert list(answer_windows(judge, [])) == []
+
+
+def test_logits_that_are_not_finite_are_an_error_of_their_row_alone(judge: Classifier) -> None:
+    (answered,) = answer_windows(judge, [[("a", "b"), ("nan", "a"), ("c", "d")]])
+    assert list(answered.errors) == [1]
+    assert isinstance(answered.errors[1], NumericalError)
+    assert "the text gave" in str(answered.errors[1])
+    assert np.isnan(answered.logits[1]).all()
+    assert np.allclose(answered.logits[[0, 2]], judge.logits([("a", "b"), ("c", "d")]), atol=1e-6)
+
+
+def test_a_text_that_is_too_long_is_an_error_of_its_row_alone_unless_it_may_be_cut(tmp_path: Path) -> None:
+    scorer = assay.load(tiny.write(tmp_path / "texts", input="text", truncation="refuse"), threads=1)
+    long = "a " * 100
+    (answered,) = answer_windows(scorer, [["a", long, "b"]])
+    assert list(answered.errors) == [1]
+    assert isinstance(answered.errors[1], InputError)
+    assert answered.tokens == sum(len(row.ids) for row in scorer.encode(["a", "b"], truncate=False))  # type: ignore[union-attr]
+    (cut,) = answer_windows(scorer, [["a", long, "b"]], truncate=True)
+    assert cut.errors == {}
+    assert np.isfinite(cut.logits).all()
+
+
+def test_the_next_window_is_read_while_one_is_in_use(judge: Classifier) -> None:
+    read = threading.Event()
+
+    def windows() -> Iterator[list[tuple[str, str]]]:
+        yield PAIRS[:2]
+        read.set()
+        yield PAIRS[2:]
+
+    answers = answer_windows(judge, windows())
+    next(answers)
+    assert read.wait(timeout=30)
+    assert len(next(answers).logits) == 8
+
+
+def test_what_reading_raises_comes_after_the_windows_before_it(judge: Classifier) -> None:
+    def windows() -> Iterator[list[tuple[str, str]]]:
+        yield PAIRS[:2]
+        raise InputError("line 3: no JSON")
+
+    answers = answer_windows(judge, windows())
+    assert len(next(answers).logits) == 2
+    with pytest.raises(InputError, match="line 3"):
+        next(answers)
