@@ -116,7 +116,7 @@ def answer(name: str, ask: Callable[[], Float32], lines: Sequence[int]) -> Answe
 
 def _tokenizer(bundle: Bundle, max_length: int) -> BundleTokenizer:
     manifest = bundle.manifest
-    data = bundle.tokenizer_json(verify=True)
+    data = bundle.read_tokenizer(verify=True)
     return BundleTokenizer(data, manifest.input, max_length, manifest.truncation)
 
 

@@ -21,6 +21,7 @@ from assay.errors import BundleError, ProviderError, one_line
 __all__ = [
     "explain_cpu_placement",
     "explain_dropped_provider",
+    "explain_failed_probe",
     "explain_failed_run",
     "explain_failed_session",
     "explain_missing_provider",
@@ -139,8 +140,12 @@ def explain_failed_session(
             or read_linker_error(ort, CUDA_PROVIDER)
             or f"{words} {preload}".strip()
         )
-    cause, remedy = _explain(ort, words, device)
-    return ProviderError(f"{path}: no session could be created on {device}: {cause} ({_shorten(words)}); {remedy}")
+    return ProviderError(f"{path}: {_explain_no_session(ort, words, device)}")
+
+
+def explain_failed_probe(ort: Any, error: Exception, device: Device) -> ProviderError:
+    """Return the error for a session that could not be created on `device` whatever the graph."""
+    return ProviderError(_explain_no_session(ort, _shorten(str(error)), device))
 
 
 def explain_failed_run(ort: Any, error: Exception, path: Path, shape: str, device: Device) -> ProviderError:
@@ -180,6 +185,11 @@ def read_linker_error(ort: Any, provider: str) -> str:
     except OSError as error:
         return str(error)
     return ""
+
+
+def _explain_no_session(ort: Any, words: str, device: Device) -> str:
+    cause, remedy = _explain(ort, words, device)
+    return f"no session could be created on {device}: {cause} ({_shorten(words)}); {remedy}"
 
 
 def _explain(ort: Any, words: str, device: Device) -> tuple[str, str]:

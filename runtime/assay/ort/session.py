@@ -28,6 +28,7 @@ __all__ = [
     "create",
     "explain_failed_run",
     "make_session_options",
+    "silence",
 ]
 
 Float32 = npt.NDArray[np.float32]
@@ -160,7 +161,7 @@ def create(
         BundleError: ONNX Runtime rejects the graph, or its inputs and output differ from the manifest.
     """
     try:
-        with _silence(ort) if device.on_gpu else contextlib.nullcontext():
+        with silence(ort) if device.on_gpu else contextlib.nullcontext():
             session = ort.InferenceSession(
                 str(path), sess_options=options, providers=list(providers), enable_fallback=0
             )
@@ -204,7 +205,7 @@ def explain_failed_run(
     dimensions = "x".join(map(str, shape))
     if type(error).__name__ in ("InvalidArgument", "NotImplemented"):
         return BundleError(
-            f"{path}: rejects token ids of shape {dimensions} ({one_line(error)}); export the bundle again"
+            f"{path}: does not take token ids of shape {dimensions} ({one_line(error)}); export the bundle again"
         )
     return provider_errors.explain_failed_run(ort, error, path, dimensions, device)
 
@@ -231,7 +232,7 @@ def _check_signature(session: Any, path: Path, graph: Graph) -> None:
 
 
 @contextlib.contextmanager
-def _silence(ort: Any) -> Iterator[None]:
+def silence(ort: Any) -> Iterator[None]:
     """Keep ONNX Runtime from printing why a provider does not load: provider_errors.py puts that into the exception.
 
     ONNX Runtime logs it with the process's default logger, before the session's own exists. The level of that logger

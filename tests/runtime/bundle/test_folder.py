@@ -1,5 +1,6 @@
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -224,12 +225,30 @@ def test_auto_takes_fp32_where_there_is_nothing_faster(device: Kind, why: str, p
     assert (choice.variant, choice.why) == ("fp32", f"auto: on {device} the bundle has {why}")
 
 
-@pytest.mark.parametrize(("variant", "device"), [("int8", "cuda"), ("int4", "cpu"), ("", "cpu"), ("FP32", "cpu")])
+@pytest.mark.parametrize(("variant", "device"), [("int8", "cuda"), ("int8_qdq", "cpu")])
 def test_an_absent_variant_lists_what_there_is_and_the_command_that_adds_it(
     variant: str, device: Kind, three_variants: Path
 ) -> None:
     with pytest.raises(BundleError, match=r"fp32 \(portable/cpu\), fp16 \(portable\), int8 \(cpu\).*assay export"):
         open_bundle(three_variants).choose(variant, device)
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("FP32", "variant is 'FP32', expected one of auto, fp32, fp16, int8, int8_qdq; did you mean 'fp32'?"),
+        ("int8-QDQ", "did you mean 'int8_qdq'?"),
+        ("int4", "variant is 'int4', expected one of auto, fp32"),
+        ("", "variant is '', expected one of auto"),
+    ],
+)
+def test_an_unknown_variant_is_refused_with_the_name_that_was_meant(
+    variant: str, message: str, pair_bundle: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_bundle(pair_bundle).choose(variant, "cpu")
+    with pytest.raises(InputError, match=re.escape(message)):
+        assay.load("no such folder", variant=variant)
 
 
 def test_only_the_files_of_the_chosen_graph_are_needed(three_variants: Path) -> None:
