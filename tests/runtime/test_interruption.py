@@ -109,3 +109,26 @@ def test_the_handler_of_the_process_is_untouched_by_an_import_of_the_library() -
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
     assert signal.getsignal(signal.SIGINT) is not None
+
+
+def test_an_interruption_of_an_asyncio_program_raises_keyboard_interrupt_and_leaves_no_thread(
+    text_bundle: Path,
+) -> None:
+    code = f"""
+import asyncio, os, signal, threading
+import assay
+
+async def main():
+    async with assay.aio.load({str(text_bundle)!r}, threads=1) as judge:
+        await judge.predict("a")
+        asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGINT)
+        while True:
+            await judge.predict_batch(["a"] * 50)
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print([thread.name for thread in threading.enumerate()])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("['MainThread']\n", "")
