@@ -58,7 +58,7 @@ def torch_logits(
         NumericalError: an answer is NaN or infinite; `row` is its index.
     """
     tokenizer = _tokenizer(bundle, bundle.manifest.max_length)
-    names = {"attention_mask"}.union(*(choice.graph.inputs for choice in bundle.choices()))
+    names = {"attention_mask"}.union(*(choice.graph.inputs for choice in bundle.list_choices()))
     texts: list[Row] = list(real_text.TEXTS)
     if bundle.manifest.input == "pair":
         texts = [(text, text) for text in real_text.TEXTS]

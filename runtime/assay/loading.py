@@ -153,7 +153,7 @@ def load_choice(
         BundleError: As `load`.
         ProviderError: As `load`.
     """
-    names = bundle.needed(choice)
+    names = bundle.list_needed(choice)
     bundle.obtain(names)
     # TensorRT's engines are cached under the hashes of the files that they were built from.
     if options.verify or device.kind == "tensorrt":

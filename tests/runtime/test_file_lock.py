@@ -1,6 +1,5 @@
 import errno
 import logging
-import os
 import subprocess
 import sys
 import threading
@@ -115,8 +114,8 @@ def test_a_file_system_without_locks_is_an_os_error_and_no_file_stays_open(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(file_lock, "_try", refuse)
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = sorted(Path("/proc/self/fd").iterdir())
     for lock in (exclusive(tmp_path / "lock", "x"), exclusive_at_once(tmp_path / "lock")):
         with pytest.raises(OSError, match="No locks available"), lock:
             pass
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert sorted(Path("/proc/self/fd").iterdir()) == before

@@ -19,7 +19,7 @@ def _at_info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "assay")
 
 
-def test_auto_takes_the_first_gpu_and_says_so_at_info(
+def test_auto_selects_the_first_gpu_and_logs_it_at_info(
     pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretend_gpu.install(monkeypatch, tmp_path)
@@ -31,7 +31,7 @@ def test_auto_takes_the_first_gpu_and_says_so_at_info(
     ]
 
 
-def test_auto_without_a_gpu_takes_the_cpu_and_says_so_at_info(
+def test_auto_without_a_gpu_selects_the_cpu_and_logs_it_at_info(
     pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretend_gpu.install(monkeypatch, tmp_path, cards=())
@@ -42,7 +42,7 @@ def test_auto_without_a_gpu_takes_the_cpu_and_says_so_at_info(
     assert "cpu, variant fp32 (there is no GPU here)" in caplog.text
 
 
-def test_auto_warns_where_a_gpu_is_there_and_does_not_load(
+def test_auto_warns_if_there_is_a_gpu_that_does_not_load(
     pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretend_gpu.install(monkeypatch, tmp_path)
@@ -58,7 +58,7 @@ def test_auto_warns_where_a_gpu_is_there_and_does_not_load(
     assert "Pretend is not used: libcublas.so.13 is missing; pip install" in warning.getMessage()
 
 
-def test_auto_with_an_onnx_runtime_for_the_cpu_beside_a_gpu_warns_with_the_cure(
+def test_auto_with_a_gpu_but_an_onnx_runtime_for_the_cpu_warns_with_the_remedy(
     pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from assay.gpu import driver
@@ -72,7 +72,7 @@ def test_auto_with_an_onnx_runtime_for_the_cpu_beside_a_gpu_warns_with_the_cure(
     assert "pip install 'assay[gpu]'" in caplog.text
 
 
-def test_auto_keeps_to_the_cpu_for_a_variant_that_is_for_the_cpu(
+def test_auto_selects_the_cpu_for_a_variant_that_is_only_for_the_cpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretend_gpu.install(monkeypatch, tmp_path / "cache")
@@ -134,7 +134,7 @@ def test_the_second_gpu_is_loaded_by_its_number(
 
 
 @pytest.mark.parametrize("device", ["AUTO", "auto:0", "auto "])
-def test_auto_is_spelled_one_way(device: str, pair_bundle: Path) -> None:
+def test_auto_has_one_spelling(device: str, pair_bundle: Path) -> None:
     with pytest.raises(InputError, match="device is"):
         assay.load(pair_bundle, device=device)
 
@@ -167,7 +167,7 @@ def test_an_empty_path_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("mode", "found"), [("x", "'x'"), ("Latency", "'Latency'"), (None, "None"), (1, "the int 1")])
-def test_an_unknown_mode_is_shown_with_the_two_that_there_are(mode: Any, found: str, pair_bundle: Path) -> None:
+def test_an_unknown_mode_is_refused_with_the_two_valid_ones(mode: Any, found: str, pair_bundle: Path) -> None:
     with pytest.raises(InputError, match=f"mode is {found}, expected 'latency' or 'throughput'"):
         assay.load(pair_bundle, mode=mode)
 

@@ -102,7 +102,7 @@ class Bundle:
             "(assay export --help lists the variants)"
         )
 
-    def choices(self) -> list[Choice]:
+    def list_choices(self) -> list[Choice]:
         """Return every graph of the bundle."""
         return [
             Choice(variant, dialect, graph)
@@ -110,13 +110,15 @@ class Bundle:
             for dialect, graph in dialects.items()
         ]
 
-    def needed(self, choice: Choice) -> list[str]:
+    def list_needed(self, choice: Choice) -> list[str]:
         """Return the files to check before `choice` is used: all except the graphs and weights of other variants.
 
         The other dialect of the same variant is included. It is small compared with the weights that both share.
         """
-        others = {name for other in self.choices() if other.variant != choice.variant for name in other.graph.files}
-        own = {name for other in self.choices() if other.variant == choice.variant for name in other.graph.files}
+        others = {
+            name for other in self.list_choices() if other.variant != choice.variant for name in other.graph.files
+        }
+        own = {name for other in self.list_choices() if other.variant == choice.variant for name in other.graph.files}
         return [name for name in self.manifest.files if name in own or name not in others]
 
     def read_tokenizer(self, verify: bool) -> bytes:

@@ -138,7 +138,7 @@ def fetch(
         )
     opened = _open(path, revision or "main", local_files_only=False, fetching=True)
     choice = opened.choose(variant, device)
-    needed = opened.needed(choice)
+    needed = opened.list_needed(choice)
     opened.obtain(needed)
     there = [name for name in opened.manifest.files if name in needed or (opened.folder / name).exists()]
     damaged = opened.find_damaged(there)

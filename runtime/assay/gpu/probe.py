@@ -19,7 +19,7 @@ def check_cuda(device: Device) -> None:
     """Create a session with one operator on `device`. Raises ProviderError where CUDA does not load."""
     ort = installation.onnxruntime()
     preload = libraries.prepare(ort, device)
-    chosen = providers.cuda(device, providers.GpuOptions())
+    chosen = providers.configure_cuda(device, providers.GpuOptions())
     try:
         with silence(ort):
             session = ort.InferenceSession(_GRAPH, providers=list(chosen), enable_fallback=0)

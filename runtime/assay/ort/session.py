@@ -54,7 +54,7 @@ class Session(Protocol):
     @property
     def nodes(self) -> dict[str, int]: ...
 
-    def call_length(self, length: int) -> int: ...
+    def pad_length(self, length: int) -> int: ...
 
     def answer(self, tokens: Sequence[Tokens]) -> Float32: ...
 
@@ -98,7 +98,7 @@ class GraphSession:
         """The number of operators by provider. Empty here: there is one provider."""
         return {}
 
-    def call_length(self, length: int) -> int:
+    def pad_length(self, length: int) -> int:
         """Return the length in a call of a row of `length` tokens: the same, because the CPU needs no padding."""
         return length
 

@@ -53,7 +53,7 @@ def test_another_thread_prints_while_libraries_are_preloaded(capsys: pytest.Capt
     assert capsys.readouterr().out == "an answer\n"
 
 
-def test_the_print_of_the_module_itself_is_put_back() -> None:
+def test_the_modules_own_print_is_restored() -> None:
     ort = runtime("print('x')", print=builtins.print)
     assert libraries.prepare(ort, CUDA) == "x"
     assert vars(ort)["print"] is builtins.print

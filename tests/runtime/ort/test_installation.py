@@ -73,7 +73,7 @@ def test_without_onnx_runtime_a_command_says_so_on_one_line_and_help_works(pair_
         (["onnxruntime_gpu-1.31.1", "onnxruntime_openvino-1.24"], "onnxruntime-gpu onnxruntime-openvino", "gpu"),
     ],
 )
-def test_two_builds_over_each_other_name_the_commands_that_part_them(
+def test_two_builds_over_each_other_are_refused_with_the_commands_that_fix_it(
     distributions: list[str], found: str, extra: str, tmp_path: Path
 ) -> None:
     message = last_line(python("from assay import load", site(tmp_path / "site", distributions)))
@@ -90,7 +90,7 @@ def test_two_builds_over_each_other_name_the_commands_that_part_them(
         ["onnxruntime-1.31.1", "onnxruntime_extensions-0.14", "onnx-1.23"],
     ],
 )
-def test_one_build_is_fine(distributions: list[str], tmp_path: Path) -> None:
+def test_one_build_is_accepted(distributions: list[str], tmp_path: Path) -> None:
     done = python(
         "import assay.ort.installation as i; i.check(); print('sound')", site(tmp_path / "site", distributions)
     )
@@ -105,7 +105,7 @@ def test_builds_in_two_places_do_not_touch_each_other(tmp_path: Path) -> None:
     assert python("import assay.ort.installation as i; i.check()", inner, outer).returncode == 0
 
 
-def test_what_uninstalling_one_of_two_builds_leaves_is_recognised(tmp_path: Path) -> None:
+def test_the_remains_of_two_builds_are_recognised(tmp_path: Path) -> None:
     message = last_line(python("from assay import load", site(tmp_path / "site", ["onnxruntime-1.31.1"], init=None)))
     assert "incomplete" in message
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in message

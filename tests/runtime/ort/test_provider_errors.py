@@ -79,21 +79,21 @@ def test_a_missing_library_is_named_with_the_package_that_has_it(
         assert words in message
 
 
-def test_cuda_12_beside_a_build_for_cuda_13_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_12_with_a_build_for_cuda_13_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, nvidia_cublas_cu12="12.9.1", nvidia_cuda_runtime_cu12="12.9.79")
     message = dropped(f"libcublasLt.so.13{MISSING}")
     assert "built for CUDA 13, and nvidia-cublas-cu12 12.9.1 is installed" in message
     assert "pip install 'assay[gpu]', which adds CUDA 13" in message
 
 
-def test_tensorrt_11_beside_a_provider_for_tensorrt_10_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorrt_11_with_a_provider_for_tensorrt_10_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, tensorrt="11.0.0.5")
     message = dropped(f"libnvinfer.so.10{MISSING}", TENSORRT)
     assert "tensorrt 11.0.0.5 is installed, and this ONNX Runtime links TensorRT 10" in message
     assert "pip uninstall -y tensorrt && pip install 'tensorrt-cu13>=10,<11'" in message
 
 
-def test_the_right_version_that_is_not_found_is_not_called_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_right_version_is_not_called_wrong_if_it_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, tensorrt_cu13="10.13.3")
     assert "TensorRT 10 is not installed" in dropped(f"libnvinfer.so.10{MISSING}", TENSORRT)
 
@@ -107,7 +107,7 @@ def test_the_right_version_that_is_not_found_is_not_called_wrong(monkeypatch: py
         (999, "unknown error", "the reason is not known"),
     ],
 )
-def test_a_failure_of_the_driver_is_told_without_its_signature(code: int, text: str, cause: str) -> None:
+def test_a_driver_failure_is_reported_without_the_c_signature(code: int, text: str, cause: str) -> None:
     error = provider_errors.explain_failed_session(
         ORT, RuntimeError(CUDA_CALL.format(code=code, text=text)), PATH, CUDA, ""
     )
@@ -116,20 +116,20 @@ def test_a_failure_of_the_driver_is_told_without_its_signature(code: int, text: 
     assert "conditional_t" not in str(error)
 
 
-def test_a_number_that_the_provider_refuses_is_told_as_well() -> None:
+def test_an_invalid_device_id_is_reported() -> None:
     words = 'Failed to parse provider option "device_id": Invalid device ID: 9, must be between 0 (inclusive) and 1'
     assert "no GPU with this number" in str(
         provider_errors.explain_failed_session(ORT, RuntimeError(words), PATH, CUDA, "")
     )
 
 
-def test_tensorrts_own_words_say_nothing_so_the_linker_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_linkers_message_replaces_the_general_one_of_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
     monkeypatch.setattr(provider_errors, "read_linker_error", lambda *_: f"libnvinfer.so.10{MISSING}")
     assert "TensorRT 10 is not installed (libnvinfer.so.10 is missing)" in failed_session(PLUGINS, TENSORRT)
 
 
-def test_where_the_linker_has_nothing_to_say_the_words_are_kept() -> None:
+def test_without_a_linker_error_the_message_is_kept() -> None:
     message = failed_session(PLUGINS, TENSORRT, preload="Failed to load x.so")
     assert "Please install TensorRT libraries" in message
     assert "'tensorrt-cu13>=10,<11'" in message
@@ -174,7 +174,7 @@ def test_a_run_that_fails_on_a_gpu_says_why(words: str, cause: str) -> None:
     assert cause in str(error)
 
 
-def test_a_graph_that_tensorrt_takes_in_parts_is_told_from_its_demand_for_profiles() -> None:
+def test_a_graph_that_tensorrt_supports_in_part_is_recognised() -> None:
     words = "User needs to provide all the dynamic shape inputs with associated profiles if they want to ..."
     assert "only parts of this graph" in str(
         provider_errors.explain_failed_session(ORT, RuntimeError(words), PATH, TENSORRT, "")
@@ -189,12 +189,12 @@ def test_a_graph_that_cannot_be_captured_names_the_option() -> None:
 
 
 @pytest.mark.parametrize("device", [CPU, CUDA])
-def test_a_broken_file_is_not_the_devices_fault(device: Device) -> None:
+def test_a_broken_file_is_a_bundle_error_on_every_device(device: Device) -> None:
     error = type("InvalidProtobuf", (Exception,), {})("x")
     assert isinstance(provider_errors.explain_failed_session(ORT, error, PATH, device, ""), BundleError)
 
 
-def test_the_linker_is_asked_for_the_providers_own_library(tmp_path: Path) -> None:
+def test_the_linker_opens_the_providers_library(tmp_path: Path) -> None:
     capi = tmp_path / "onnxruntime" / "capi"
     capi.mkdir(parents=True)
     ort: Any = SimpleNamespace(__file__=str(tmp_path / "onnxruntime" / "__init__.py"))
@@ -205,7 +205,7 @@ def test_the_linker_is_asked_for_the_providers_own_library(tmp_path: Path) -> No
     assert "providers_shared" in provider_errors.read_linker_error(ort, "CUDAExecutionProvider")
 
 
-def test_an_onnxruntime_that_does_not_follow_the_links_of_the_hubs_cache_is_to_be_upgraded(tmp_path: Path) -> None:
+def test_an_onnxruntime_that_does_not_follow_the_links_of_the_hubs_cache_must_be_upgraded(tmp_path: Path) -> None:
     link = tmp_path / "model.onnx"
     link.symlink_to(tmp_path / "blob")
     # Seen with onnxruntime 1.24.1.

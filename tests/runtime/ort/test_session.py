@@ -74,7 +74,7 @@ def fake_runtime(monkeypatch: pytest.MonkeyPatch, loaded: list[str], preload: st
     )
     exec(f"def preload_dlls():\n    {preload}", fake.__dict__)
     monkeypatch.setattr(installation, "onnxruntime", lambda: fake)
-    monkeypatch.setattr(gpu_session, "engine_key", lambda *_: {"key": "of a test"})
+    monkeypatch.setattr(gpu_session, "make_engine_key", lambda *_: {"key": "of a test"})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def fake_runtime(monkeypatch: pytest.MonkeyPatch, loaded: list[str], preload: st
         ("tensorrt", ["TensorrtExecutionProvider", "CPUExecutionProvider"]),
     ],
 )
-def test_a_provider_that_was_dropped_in_silence_is_an_error_with_the_loaders_words(
+def test_a_provider_that_was_dropped_silently_is_an_error_with_the_loaders_message(
     device: str,
     loaded: list[str],
     pair_bundle: Path,
@@ -101,7 +101,7 @@ def test_a_provider_that_was_dropped_in_silence_is_an_error_with_the_loaders_wor
     assert installation.onnxruntime().set_default_logger_severity.__self__ == [4, 2]
 
 
-def test_a_gpu_on_which_no_session_can_be_made_is_a_provider_error(
+def test_a_gpu_on_which_no_session_can_be_created_is_a_provider_error(
     pair_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_runtime(monkeypatch, [])
@@ -116,7 +116,7 @@ def test_a_gpu_on_which_no_session_can_be_made_is_a_provider_error(
         assay.load(pair_bundle, device="cuda:9")
 
 
-def test_a_graph_with_other_inputs_than_the_manifest_says_is_refused(tmp_path: Path) -> None:
+def test_a_graph_whose_inputs_differ_from_the_manifest_is_refused(tmp_path: Path) -> None:
     folder = tiny.write(tmp_path / "inputs")
     arrays = tiny.weights(3)
     (folder / "onnx/model_cpu.onnx").write_bytes(tiny.graph(arrays, ("input_ids", "attention_mask")))

@@ -13,7 +13,7 @@ from tests.hub_server import Hub
 from tests.runtime.bundle.hub.uploads import COMMON, FP32, INT8, NAME, ROW, load, newer, refusal
 
 
-def test_a_bundle_of_the_hub_answers_as_its_folder_does(commit: str, folder: Path, cache: Path) -> None:
+def test_a_bundle_from_the_hub_answers_like_its_folder(commit: str, folder: Path, cache: Path) -> None:
     model = load()
     assert model.predict(*ROW) == load(folder).predict(*ROW)
     assert model.info["revision"] == commit
@@ -23,13 +23,13 @@ def test_a_bundle_of_the_hub_answers_as_its_folder_does(commit: str, folder: Pat
 
 
 @pytest.mark.parametrize(("variant", "files"), [("auto", INT8), ("int8", INT8), ("fp32", FP32)])
-def test_only_the_files_of_the_chosen_variant_are_asked_for(server: Hub, variant: str, files: list[str]) -> None:
+def test_only_the_files_of_the_chosen_variant_are_requested(server: Hub, variant: str, files: list[str]) -> None:
     load(variant=variant)
     assert sorted(server.files()) == sorted(COMMON + files)
     assert set(server.files("HEAD")) == set(COMMON + files)
 
 
-def test_the_second_load_asks_only_which_commit_it_is(server: Hub) -> None:
+def test_the_second_load_requests_only_the_commit(server: Hub) -> None:
     load()
     server.forget()
     load()
@@ -38,14 +38,14 @@ def test_the_second_load_asks_only_which_commit_it_is(server: Hub) -> None:
     ]
 
 
-def test_a_commit_that_is_in_the_cache_is_loaded_without_a_request(commit: str, server: Hub) -> None:
+def test_a_cached_commit_is_loaded_without_a_request(commit: str, server: Hub) -> None:
     load(revision=commit)
     server.forget()
     assert load(revision=commit).info["revision"] == commit
     assert server.requests == []
 
 
-def test_a_pickled_model_is_the_same_commit_again_also_where_the_cache_is_empty(
+def test_a_pickled_model_loads_the_same_commit_even_with_an_empty_cache(
     commit: str, server: Hub, cache: Path, tmp_path: Path
 ) -> None:
     model = load()
@@ -69,7 +69,7 @@ def test_a_branch_and_a_tag_are_revisions(commit: str, server: Hub, tmp_path: Pa
     assert load(revision="v1").predict(*ROW) != load().predict(*ROW)
 
 
-def test_a_branch_that_moves_between_two_files_mixes_no_revisions(
+def test_a_branch_that_moves_between_two_files_does_not_mix_commits(
     commit: str, server: Hub, folder: Path, tmp_path: Path
 ) -> None:
     moved = newer(tmp_path)
@@ -82,7 +82,7 @@ def test_a_branch_that_moves_between_two_files_mixes_no_revisions(
     assert second.predict(*ROW) == load(moved).predict(*ROW)
 
 
-def test_device_auto_downloads_what_the_device_it_takes_needs(server: Hub) -> None:
+def test_device_auto_downloads_only_the_files_for_the_selected_device(server: Hub) -> None:
     assert load(device="auto").info["device"] == "cpu"
     assert sorted(server.files()) == sorted(COMMON + INT8)
 
@@ -106,7 +106,7 @@ def test_a_download_that_breaks_off_is_resumed_where_it_stopped(server: Hub, fol
     assert second < third <= second + 130
 
 
-def test_a_download_that_never_comes_to_its_end_is_an_error_and_what_arrived_is_kept(
+def test_a_download_that_never_finishes_is_an_error_and_keeps_what_arrived(
     server: Hub, folder: Path, cache: Path
 ) -> None:
     data = "onnx/model_int8.onnx_data"
@@ -120,9 +120,7 @@ def test_a_download_that_never_comes_to_its_end_is_an_error_and_what_arrived_is_
     assert "config.json" not in server.files()  # had arrived before
 
 
-def test_a_part_in_the_cache_that_is_longer_than_the_file_is_thrown_away(
-    server: Hub, folder: Path, cache: Path
-) -> None:
+def test_a_cached_part_that_is_longer_than_the_file_is_discarded(server: Hub, folder: Path, cache: Path) -> None:
     data = "onnx/model_int8.onnx_data"
     server.cuts[data] = [100] + 50 * [0]
     refusal(BundleError, data)

@@ -23,7 +23,7 @@ def test_a_local_folder_comes_before_the_hub(server: Hub, folder: Path) -> None:
 @pytest.mark.parametrize(
     "options", [{"revision": "main"}, {"local_files_only": True}, {"revision": "v1", "local_files_only": True}]
 )
-def test_what_is_for_the_hub_is_refused_for_a_folder(pair_bundle: Path, options: dict[str, Any]) -> None:
+def test_options_for_the_hub_are_refused_for_a_folder(pair_bundle: Path, options: dict[str, Any]) -> None:
     refusal(InputError, "is for the Hub", str(pair_bundle), name=pair_bundle, **options)
     refusal(InputError, "is for the Hub", str(pair_bundle), name=str(pair_bundle), **options)
 
@@ -47,7 +47,7 @@ def test_options_of_the_wrong_type_are_refused(server: Hub, options: dict[str, A
 @pytest.mark.parametrize(
     "name", [Path(NAME), f"./{NAME}", f"{NAME}/", "a/b/c", "/a/b", "judge", "a b/c", "a/b\n", "../b"]
 )
-def test_what_is_a_path_is_never_looked_up_on_the_hub(server: Hub, name: Any) -> None:
+def test_a_path_is_never_looked_up_on_the_hub(server: Hub, name: Any) -> None:
     with pytest.raises(BundleError) as caught:
         assay.load(name)
     assert "Hub" not in str(caught.value)
@@ -55,7 +55,7 @@ def test_what_is_a_path_is_never_looked_up_on_the_hub(server: Hub, name: Any) ->
 
 
 @pytest.mark.parametrize("name", ["osmosis", "maxwell"])
-def test_the_name_of_a_checkpoint_is_sent_to_export(server: Hub, name: str) -> None:
+def test_the_name_of_a_checkpoint_points_to_export(server: Hub, name: str) -> None:
     refusal(BundleError, "no such folder", f"assay export {name} --out {name}", name=name)
     refusal(BundleError, "no such folder", f"assay export {name} --out {name}", name=name, revision="v1")
     assert server.requests == []

@@ -12,7 +12,7 @@ from tests.hub_server import Hub
 from tests.runtime.bundle.hub.uploads import NAME, ROW, load, refusal
 
 
-def test_what_was_loaded_once_loads_without_a_network_and_says_so(
+def test_a_cached_bundle_loads_without_a_network_with_a_warning(
     commit: str, server: Hub, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     load()
@@ -26,14 +26,14 @@ def test_what_was_loaded_once_loads_without_a_network_and_says_so(
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_hub_that_is_unwell_is_like_none(commit: str, server: Hub, status: int) -> None:
+def test_an_unavailable_hub_is_treated_like_no_network(commit: str, server: Hub, status: int) -> None:
     load()
     server.status = status
     assert load().info["revision"] == commit
     assert server.pauses == []
 
 
-def test_local_files_only_asks_nothing(commit: str, server: Hub, caplog: pytest.LogCaptureFixture) -> None:
+def test_local_files_only_sends_no_request(commit: str, server: Hub, caplog: pytest.LogCaptureFixture) -> None:
     load()
     server.forget()
     with caplog.at_level(logging.WARNING, "assay"):
@@ -43,9 +43,7 @@ def test_local_files_only_asks_nothing(commit: str, server: Hub, caplog: pytest.
     assert not caplog.records
 
 
-def test_the_variable_of_huggingface_hub_for_no_network_is_heeded(
-    commit: str, server: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hf_hub_offline_is_respected(commit: str, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     load()
     server.forget()
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
@@ -54,7 +52,7 @@ def test_the_variable_of_huggingface_hub_for_no_network_is_heeded(
     assert server.requests == []
 
 
-def test_what_is_not_in_the_cache_is_an_error_that_says_how_to_get_it(server: Hub, cache: Path) -> None:
+def test_a_file_missing_from_the_cache_is_an_error_that_says_how_to_fetch_it(server: Hub, cache: Path) -> None:
     words = ("no such folder here", str(cache), "local_files_only is set", f"assay fetch {NAME}")
     refusal(BundleError, *words, local_files_only=True)
     load()
