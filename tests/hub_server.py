@@ -1,8 +1,8 @@
-"""A server on 127.0.0.1 that speaks as much of the Hub's API as huggingface_hub downloads models with.
+"""A server on 127.0.0.1 with the part of the Hub's API that huggingface_hub needs for downloads.
 
-It answers as the real Hub does: large files are redirected to another address (the Hub's CDN) with the headers
-X-Linked-Etag and X-Linked-Size, errors carry X-Error-Code, ranges are served, and an unknown model is a 401 to who is
-not logged in. Tests add models and then break the server in the ways that its attributes name.
+It answers like the real Hub: large files are redirected to another address (the Hub's CDN) with the headers
+X-Linked-Etag and X-Linked-Size, errors have X-Error-Code, ranges are served, and without a login an unknown model is a
+401. Tests add models, and then break the server through its attributes.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ import huggingface_hub.constants
 import huggingface_hub.file_download
 import pytest
 
-LARGE = (".safetensors", ".onnx", "_data")  # what the real Hub keeps outside git
+LARGE = (".safetensors", ".onnx", "_data")  # files that the real Hub keeps outside git
 
 _INFO = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)(/revision/(?P<revision>.+))?")
 _TREE = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)")
@@ -42,7 +42,7 @@ class Model:
     gated: bool = False
 
     def commit(self, files: dict[str, bytes], branch: str = "main") -> str:
-        """Add a commit of all of `files` and let `branch` name it. Gives its id."""
+        """Add a commit with `files`, point `branch` to it, and return its id."""
         listing = json.dumps({name: hashlib.sha256(data).hexdigest() for name, data in files.items()}, sort_keys=True)
         identity = hashlib.sha1(f"{len(self.commits)} {listing}".encode()).hexdigest()
         self.commits[identity] = files
@@ -52,9 +52,9 @@ class Model:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked. `start` is where a range begins.
+    """One request. `start` is the beginning of its range.
 
-    `file` is the path in the model, also where the CDN was asked for its bytes, and "" for what is no file.
+    `file` is the path in the model, also for a request to the CDN, and "" if no file was requested.
     """
 
     method: str
@@ -64,7 +64,7 @@ class Request:
 
 
 class Hub:
-    """The server's state. `url` is for HF_ENDPOINT; `requests` lists what was asked, oldest first."""
+    """The server's state. `url` is the value for HF_ENDPOINT; `requests` lists the requests, oldest first."""
 
     def __init__(self) -> None:
         self.models: dict[str, Model] = {}
@@ -72,8 +72,8 @@ class Hub:
         self.cuts: dict[str, list[int]] = {}  # file -> after how many bytes each of its next answers breaks off
         self.status: int | None = None  # every answer is this error
         self.page: bytes | None = None  # every answer is this page, as those of a hotel's network
-        self.moves: dict[str, Any] = {}  # file -> called once it was asked for: moves a branch between two files
-        self.pauses: list[float] = []  # seconds that who asks would have slept
+        self.moves: dict[str, Any] = {}  # file -> called after a request for it, to move a branch between two files
+        self.pauses: list[float] = []  # seconds that the client would have slept
         self.lock = Lock()
         self.connections: set[socket.socket] = set()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
@@ -88,7 +88,7 @@ class Hub:
         return self.models.setdefault(name, Model()).commit(files)
 
     def files(self, method: str = "GET") -> list[str]:
-        """The files that were asked for with `method`, in the order of the requests, each once."""
+        """The files requested with `method`, in the order of the requests, each once."""
         return list(
             dict.fromkeys(request.file for request in self.requests if request.method == method and request.file)
         )
@@ -122,7 +122,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def serve() -> Iterator[Hub]:
-    """A Hub without models."""
+    """Start a Hub without models."""
     hub = Hub()
     hub.start()
     try:
@@ -134,7 +134,7 @@ def serve() -> Iterator[Hub]:
 def ask(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Point this process's huggingface_hub at the server, with an empty cache in `folder`, no token and no pauses.
 
-    It reads its variables once, when it is imported. Gives the cache.
+    huggingface_hub reads its variables once, when it is imported. Returns the cache.
     """
     for name, value in {
         "ENDPOINT": hub.url,
@@ -145,7 +145,7 @@ def ask(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "DOWNLOAD_CHUNK_SIZE": 64,
     }.items():
         for module in (huggingface_hub.constants, huggingface_hub.file_download):
-            if hasattr(module, name):  # file_download took some by name as it was imported
+            if hasattr(module, name):  # file_download imports some by name
                 monkeypatch.setattr(module, name, value)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -197,7 +197,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             model = hub.models.get(name)
             authorised = "authorization" in {key.lower() for key in self.headers}
             if model is None:
-                # Who is not logged in is not told whether a model is private or absent.
+                # Without a login the Hub does not tell private from absent models.
                 status, code = (404, "RepoNotFound") if authorised else (401, "")
                 self._refuse(status, code, "Repository not found" if authorised else "Invalid username or password.")
             elif model.gated:

@@ -1,6 +1,6 @@
 """Tests that need an NVIDIA GPU, and onnxruntime-gpu in place of onnxruntime: `make test-gpu`.
 
-They were written without one, and have never run. Where there is none, each is skipped with the reason.
+Without one, each test is skipped with the reason.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from assay.ort import installation
 
 
 def why_not() -> str:
-    """Why the tests cannot run here; empty where they can."""
+    """Return why the tests cannot run here. Empty if they can."""
     if "CUDAExecutionProvider" not in installation.onnxruntime().get_available_providers():
         return (
             "this ONNX Runtime has no CUDAExecutionProvider: pip uninstall -y onnxruntime && pip install 'assay[gpu]'"
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorRT's engines of a test run are its own; one folder for all of it, since a build takes minutes."""
+    """Cache TensorRT's engines of a test run in one separate folder, since a build takes minutes."""
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path_factory.getbasetemp() / "assay-cache"))
 
 

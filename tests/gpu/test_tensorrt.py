@@ -16,7 +16,7 @@ from assay.ort import installation
 
 @pytest.fixture(autouse=True)
 def _tensorrt() -> None:
-    """Skips where TensorRT 10 is not installed beside the GPU."""
+    """Skip the tests if TensorRT 10 is not installed."""
     import ctypes
 
     from assay.gpu.session import _NVINFER

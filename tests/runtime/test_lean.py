@@ -1,4 +1,4 @@
-"""What the runtime imports, proved in an interpreter of its own."""
+"""What the runtime imports, checked in a separate interpreter."""
 
 import json
 import subprocess

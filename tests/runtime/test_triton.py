@@ -50,7 +50,7 @@ def data_type(field: Any) -> str:
 
 @pytest.fixture
 def fp16_bundle(tmp_path: Path) -> Path:
-    """A bundle with a graph called fp16, which refers to its weights by a name of their own."""
+    """A bundle with a graph called fp16, which refers to a separate file of weights."""
     variants = tiny.document()["variants"]
     fp16 = tiny.entry("onnx/model_fp16.onnx", ["input_ids", "attention_mask"], "model_fp16.onnx_data")
     return tiny.write(

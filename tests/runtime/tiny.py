@@ -1,7 +1,7 @@
 """Synthetic bundles of a few kilobytes: token embeddings, their mean, a linear layer, in both dialects.
 
-Not a model of anything; they make the runtime's rules checkable in milliseconds. The logits of a row depend on all of
-its tokens. The words "nan" and "huge" give NaN and, with float32, infinity.
+They model nothing; they make the runtime's rules testable in milliseconds. The logits of a row depend on all of
+its tokens. The words "nan" and "huge" result in NaN and, with float32, infinity.
 """
 
 import hashlib

@@ -16,7 +16,7 @@ LONG = 30.0  # seconds that no test takes: a wait this long means that the test 
 
 
 class Held:
-    """Stands in for model.answers: each run waits to be let go. `batches` are the words of each run, in order."""
+    """Replaces model.answers: each run waits until it is let go. `batches` are the words of each run, in order."""
 
     def __init__(self, answers: Callable[[list[Tokens]], Float32]) -> None:
         self._answers = answers
@@ -41,7 +41,7 @@ class Held:
 
 
 def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run `body` in a loop of its own; fail for what asyncio reports behind the caller's back, and for what is left."""
+    """Run `body` in a new loop. Fails if asyncio reports anything, or tasks or threads are left over."""
     reported: list[dict[str, Any]] = []
     before = set(threading.enumerate())
 
@@ -64,7 +64,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def start(judge: AsyncClassifier, text: str, **options: Any) -> "asyncio.Task[Any]":
-    """A predict that is under way in the queue when this returns."""
+    """Start a predict, which is in the queue when this returns."""
     task = asyncio.create_task(judge.predict(text, **options))
     await asyncio.sleep(0)
     return task

@@ -1,6 +1,7 @@
 """Which rows share a run, in which order, and what does not wait for what."""
 
 import asyncio
+import functools
 import threading
 from typing import Any
 
@@ -40,8 +41,12 @@ def test_rows_that_arrive_while_the_model_is_busy_run_together_in_order(model: C
             assert (judge.stats.running, judge.stats.waiting) == (1, 5)
             held.let_go()
             finished: list[str] = []
+
+            def record(word: str, _: object) -> None:
+                finished.append(word)
+
             for task, word in zip(tasks, "abcdef", strict=True):
-                task.add_done_callback(lambda _, word=word: finished.append(word))
+                task.add_done_callback(functools.partial(record, word))
             await asyncio.gather(*tasks)
         assert held.batches == [["a"], ["b", "c", "d"], ["e", "f"]]
         assert finished == list("abcdef")

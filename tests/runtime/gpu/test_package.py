@@ -1,6 +1,6 @@
-"""The real onnxruntime-gpu, on a machine without a GPU: what it says, and what Assay makes of it.
+"""The real onnxruntime-gpu on a machine without a GPU, and the errors that Assay makes of its messages.
 
-It cannot share an environment with onnxruntime, so these run in one of its own, which `make test-gpu-package` makes.
+It cannot share an environment with onnxruntime, so these tests run in another one, made by `make test-gpu-package`.
 ASSAY_GPU_PYTHON names its interpreter.
 """
 

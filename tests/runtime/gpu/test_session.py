@@ -13,6 +13,7 @@ from assay import BundleError, Classifier, ProviderError
 from assay.bundle.manifest import Graph
 from assay.devices import Device
 from assay.gpu import session as gpu_session
+from assay.gpu.buckets import pad_rows
 from assay.gpu.driver import Driver, Gpu
 from assay.gpu.session import GpuSession, make_engine_key
 from tests.runtime import pretend_gpu, tiny
@@ -35,11 +36,10 @@ def long_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shapes_of_runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """A list that fills with the shapes of the calls."""
     shapes: list[tuple[int, ...]] = []
-    stack = gpu_session.pad_rows
 
     def record(tokens: Any, shape: tuple[int, int], pad: int) -> Any:
         shapes.append(shape)
-        return stack(tokens, shape, pad)
+        return pad_rows(tokens, shape, pad)
 
     monkeypatch.setattr(gpu_session, "pad_rows", record)
     return shapes
@@ -170,7 +170,7 @@ def test_a_run_that_exhausts_the_memory_is_a_provider_error(long_bundle: Path, m
     session = model._engine.get().session
     assert isinstance(session, GpuSession)
 
-    def full(*_: Any) -> None:
+    def full(*_: Any) -> Any:
         raise RuntimeError("Available memory of 1024 is smaller than requested bytes of 4096")
 
     (run,) = session._runs.values()

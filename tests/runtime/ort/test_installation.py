@@ -11,7 +11,7 @@ ROOT = Path(installation.__file__).parents[2]
 
 
 def site(folder: Path, distributions: list[str], init: str | None = "class InferenceSession: ...\n") -> Path:
-    """A folder to put on sys.path that holds a package onnxruntime, as the given distributions would leave it."""
+    """Make a folder for sys.path with a package onnxruntime as the given distributions would install it."""
     (folder / "onnxruntime").mkdir(parents=True)
     if init is not None:
         (folder / "onnxruntime" / "__init__.py").write_text(init)
@@ -21,7 +21,7 @@ def site(folder: Path, distributions: list[str], init: str | None = "class Infer
 
 
 def python(code: str, *path: Path, argv0: str = "-c") -> subprocess.CompletedProcess[str]:
-    """`code` in an interpreter that sees nothing installed but what `path` holds, and assay."""
+    """Run `code` in an interpreter that sees only the packages in `path`, and assay."""
     setup = f"import sys; sys.argv[0] = {argv0!r}; sys.path[:0] = {[str(folder) for folder in (*path, ROOT)]!r}\n"
     return subprocess.run([sys.executable, "-I", "-S", "-c", setup + code], capture_output=True, text=True, check=False)
 

@@ -58,7 +58,7 @@ def failed_session(words: str, device: Device = CUDA, ort: Any = ORT, preload: s
 
 
 @pytest.mark.parametrize(
-    ("library", "cause", "cure"),
+    ("library", "cause", "remedy"),
     [
         ("libcublasLt.so.13", "cuBLAS for CUDA 13 is not installed", "pip install 'assay[gpu]'"),  # seen
         ("libcublas.so.13", "cuBLAS for CUDA 13 is not installed", "pip install 'assay[gpu]'"),  # seen
@@ -71,11 +71,11 @@ def failed_session(words: str, device: Device = CUDA, ort: Any = ORT, preload: s
     ],
 )
 def test_a_missing_library_is_named_with_the_package_that_has_it(
-    library: str, cause: str, cure: str, monkeypatch: pytest.MonkeyPatch
+    library: str, cause: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed(monkeypatch)
     message = dropped(f"{library}{MISSING}", TENSORRT if "nv" in library else CUDA)
-    for words in (library, cause, cure, "or use device='cpu'"):
+    for words in (library, cause, remedy, "or use device='cpu'"):
         assert words in message
 
 

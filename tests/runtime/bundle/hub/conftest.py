@@ -12,7 +12,7 @@ from tests.runtime.bundle.hub.uploads import NAME, two_variants
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is uploaded: a bundle with two variants, beside a file that no bundle needs."""
+    """The uploaded folder: a bundle with two variants, and a file that no bundle needs."""
     made = two_variants(tmp_path_factory.mktemp("upload") / "judge", seed=0)
     (made / "README.md").write_text("a card")
     return made

@@ -17,7 +17,7 @@ from tests.runtime.bundle.hub.uploads import COMMON, FP32, INT8, NAME, ROW, load
 
 
 def assay_command(server: Hub, home: Path, *words: str, **more: str) -> "subprocess.Popen[str]":
-    """The command in a process of its own, with HF_ENDPOINT and HF_HOME as users set them."""
+    """Run the command in a process, with HF_ENDPOINT and HF_HOME as users set them."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     environment |= {"HF_ENDPOINT": server.url, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1,localhost", **more}
     return subprocess.Popen(
@@ -44,7 +44,7 @@ def test_two_processes_can_fetch_at_once_and_the_bundle_answers_offline(
         assert code == 0, err
         assert Path(out.strip()).name == commit
         assert "6 files" in err  # of int8 and what all variants need, assay.json not counted
-        assert "%" not in err  # no progress bar where there is no terminal
+        assert "%" not in err  # no progress bar without a terminal
     server.stop()
     code, out, err = finished(assay_command(server, tmp_path, "predict", NAME, *ROW, "--json", HF_HUB_OFFLINE="1"))
     assert (code, err) == (0, "")
