@@ -21,7 +21,8 @@ import numpy as np
 from assay.aio.tokens import Lane, Request
 from assay.errors import AssayError, DeadlineError, InputError, NumericalError, OverloadedError
 from assay.inputs.validation import Row, describe
-from assay.models.base import Float32, Model, not_finite
+from assay.models.base import Float32, Model, runner_of
+from assay.models.runner import non_finite_error
 from assay.ort.batching import TOKENS_PER_CALL
 
 __all__ = ["MAX_BATCH", "MAX_DELAY", "MAX_QUEUE", "Coalescer", "Stats"]
@@ -210,7 +211,7 @@ class Coalescer:
         self._counts["batches"] += 1
         self._counts["rows"] += len(requests)
         tokens = [request.tokens for request in requests if request.tokens is not None]
-        self._hand_over(self._runner, lambda: self._model.answers(tokens), self._finished, (requests,))
+        self._hand_over(self._runner, lambda: runner_of(self._model).answer(tokens), self._finished, (requests,))
 
     def _next_batch(self) -> tuple[list[Request], bool] | None:
         """The rows to run next, and whether another would not fit; None where none is ready."""
@@ -242,7 +243,7 @@ class Coalescer:
             elif np.isfinite(outcome[index]).all():
                 self._settle(request, outcome[index])
             else:
-                self._settle(request, not_finite(outcome[index], None))
+                self._settle(request, non_finite_error(outcome[index], None))
         self._dispatch()
 
     def _settle(self, request: Request, answer: Any) -> None:

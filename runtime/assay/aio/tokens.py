@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from assay.inputs.tokenization import Tokens
 from assay.inputs.validation import Row
-from assay.models.base import Float32, Model
+from assay.models.base import Float32, Model, runner_of
 
 __all__ = ["Lane", "Request"]
 
@@ -67,9 +67,9 @@ class Lane:
 
 
 def _encode(model: Model, rows: Sequence[Row], truncate: bool) -> Sequence[Tokens | Exception]:
-    """`model.encode`, where a row on which the tokenizer itself fails costs no other row its answer."""
+    """`Runner.encode`, where a row on which the tokenizer itself fails costs no other row its answer."""
     try:
-        return model.encode(rows, truncate=truncate)
+        return runner_of(model).encode(rows, truncate=truncate)
     except Exception as error:
         if len(rows) == 1:
             return [error]

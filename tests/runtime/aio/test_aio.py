@@ -15,14 +15,14 @@ import assay
 from assay import Classifier, DeadlineError, InputError, NumericalError, OverloadedError, ProviderError, Scorer
 from assay.aio import AsyncClassifier, AsyncScorer
 from assay.inputs.tokenization import Tokens
-from assay.models.base import Float32
+from assay.models.base import Float32, runner_of
 from tests.runtime import tiny
 
 LONG = 30.0  # seconds that no test takes: a wait this long means that the test has failed
 
 
 class Held:
-    """Stands in for model.answers: each run waits to be let go. `batches` are the words of each run, in order."""
+    """Stands in for Runner.answer: each run waits to be let go. `batches` are the words of each run, in order."""
 
     def __init__(self, answers: Callable[[list[Tokens]], Float32]) -> None:
         self._answers = answers
@@ -55,8 +55,8 @@ def model(text_bundle: Path) -> Classifier:
 
 @pytest.fixture
 def held(model: Classifier, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    held = Held(model.answers)
-    monkeypatch.setattr(model, "answers", held)
+    held = Held(runner_of(model).answer)
+    monkeypatch.setattr(runner_of(model), "answer", held)
     yield held
     held.let_go()
 
@@ -232,7 +232,7 @@ def test_callers_that_cancel_all_the_time_do_not_fill_the_memory(
     model: Classifier, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoding, go = threading.Event(), threading.Event()
-    encode = model.encode
+    encode = runner_of(model).encode
 
     def slow(rows: Any, *, truncate: bool) -> Any:
         encoding.set()
@@ -240,7 +240,7 @@ def test_callers_that_cancel_all_the_time_do_not_fill_the_memory(
         return encode(rows, truncate=truncate)
 
     async def body() -> None:
-        monkeypatch.setattr(model, "encode", slow)
+        monkeypatch.setattr(runner_of(model), "encode", slow)
         held.let_go()
         async with assay.aio.wrap(model, max_queue=2) as judge:
             first = await start(judge, "a")
@@ -381,7 +381,7 @@ def test_a_text_longer_than_the_model_reads_fails_alone(score_bundle: Path, scor
 
 
 def test_a_row_that_the_tokenizer_fails_on_fails_alone(model: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = model.encode
+    encode = runner_of(model).encode
 
     def picky(rows: Any, *, truncate: bool) -> Any:
         if "b" in rows:
@@ -389,7 +389,7 @@ def test_a_row_that_the_tokenizer_fails_on_fails_alone(model: Classifier, monkey
         return encode(rows, truncate=truncate)
 
     async def body() -> None:
-        monkeypatch.setattr(model, "encode", picky)
+        monkeypatch.setattr(runner_of(model), "encode", picky)
         async with assay.aio.wrap(model) as judge:
             answers = await gathered(*(judge.predict(word) for word in "abc"))
         assert (answers[0], answers[2]) == (model.predict("a"), model.predict("c"))
@@ -418,7 +418,7 @@ def test_a_long_text_that_is_being_tokenised_does_not_hold_up_short_ones(
     model: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoding, go = threading.Event(), threading.Event()
-    encode = model.encode
+    encode = runner_of(model).encode
 
     def slow_for_long(rows: Any, *, truncate: bool) -> Any:
         if any(len(row) > 1_000 for row in rows):
@@ -427,7 +427,7 @@ def test_a_long_text_that_is_being_tokenised_does_not_hold_up_short_ones(
         return encode(rows, truncate=truncate)
 
     async def body() -> None:
-        monkeypatch.setattr(model, "encode", slow_for_long)
+        monkeypatch.setattr(runner_of(model), "encode", slow_for_long)
         async with assay.aio.wrap(model) as judge:
             long = await start(judge, "a " * 20_000)
             assert await asyncio.to_thread(encoding.wait, LONG)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import assay.annotate.output as output
+import assay.annotate.output.file as output
 import assay.annotate.run  # imported once, before there are children
 import assay.annotate.windows as windows
 import assay.loading  # noqa: F401

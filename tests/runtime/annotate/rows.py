@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 WORDS = ["what", "causes", "rain", "forms", "when", "water", "is", "a", "b", "c", "d", "e", "f", "g"]
 
 
@@ -82,3 +84,11 @@ def read(path: Path) -> list[dict[str, Any]]:
 def hidden(folder: Path) -> list[str]:
     """What a run left beside its output."""
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+
+
+def require(name: str) -> None:
+    """Skip the test where the package for the format of `name` is missing."""
+    if "parquet" in name:
+        pytest.importorskip("pyarrow")
+    if "zst" in name:
+        pytest.importorskip("zstandard")

@@ -15,6 +15,7 @@ from assay.devices import Device
 from assay.gpu import session as gpu_session
 from assay.gpu.driver import Driver, Gpu
 from assay.gpu.session import GpuSession, engine_key
+from assay.models.base import runner_of
 from tests.runtime import pretend_gpu, tiny
 
 REFUSE = gpu_session._refuse_data_on_cpu  # which pretend_gpu replaces
@@ -64,7 +65,7 @@ def test_padded_rows_give_the_logits_that_the_masked_graph_gives(long_bundle: Pa
     # The tiny graph divides by the padded length: undo it, and what is left is that the mask hid the padding.
     bias = tiny.weights(3)["bias"]
     for pair in PAIRS:
-        length = len(on_cpu._tokenizer.encode([pair], False, None)[0].ids)
+        length = len(runner_of(on_cpu).tokenizer.encode([pair], False, None)[0].ids)
         scaled = (model.logits([pair]) - bias) * 32 / length
         assert np.allclose(scaled, on_cpu.logits([pair]) - bias, atol=1e-5)
 
@@ -171,7 +172,7 @@ def test_a_run_that_fails_is_a_provider_error_that_knows_a_full_memory(
     long_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = assay.load(long_bundle, device="cuda")
-    session = model._engine.get().session
+    session = runner_of(model).engine.get().session
     assert isinstance(session, GpuSession)
 
     def full(*_: Any) -> None:

@@ -36,7 +36,7 @@ def test_rows_beyond_one_window_keep_their_order(
     windows: int, judge: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = [("a " * (number % 5), "b " * (number % 3)) for number in range(23)]
-    monkeypatch.setattr("assay.models.base._ROWS_PER_WINDOW", windows)
+    monkeypatch.setattr("assay.models.runner._ROWS_PER_WINDOW", windows)
     assert np.allclose(judge.logits(pairs), expected_logits(pairs), atol=1e-5)
     with pytest.raises(NumericalError, match="row 20") as caught:
         judge.logits([*pairs[:20], ("a", "nan"), *pairs])
@@ -71,14 +71,14 @@ def test_token_type_ids_reach_a_graph_that_takes_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["nan", "huge"])
 def test_logits_that_are_not_finite_are_an_error_with_the_row(word: str, judge: Classifier, scorer: Scorer) -> None:
-    with pytest.raises(NumericalError, match="row 1 gave") as caught:
+    with pytest.raises(NumericalError, match="row 1 has") as caught:
         judge.logits([("a", "b"), (f"{word} {word}", word), ("nan", "a")])
     assert caught.value.row == 1
     assert isinstance(caught.value, ArithmeticError)
-    with pytest.raises(NumericalError, match="the text gave"):
+    with pytest.raises(NumericalError, match="the text has"):
         judge.predict("nan", "nan")
     for call in (scorer.score, scorer.evol_complexity, scorer):
-        with pytest.raises(NumericalError, match="the text gave"):
+        with pytest.raises(NumericalError, match="the text has"):
             call("nan")
     with pytest.raises(NumericalError, match="row 0"):
         scorer.score_batch(["nan"], scale=(0, 1))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assay import Classifier, InputError, NumericalError, Scorer
 from assay.annotate import annotate_file
 from assay.annotate.columns import Column, Columns
-from assay.annotate.json_lines import JsonLine, encode_lines
+from assay.annotate.formats.json_lines import LineToWrite, encode_lines
 from tests.runtime.annotate import rows
 
 LABEL = Columns((Column("label", "text"),), None, errors=False)
@@ -34,7 +34,7 @@ def annotated(model: Classifier | Scorer, folder: Path, data: bytes | str, **opt
     ],
 )
 def test_the_new_members_stand_before_the_closing_brace_and_the_rest_keeps_its_bytes(line: str, expected: str) -> None:
-    assert encode_lines([JsonLine(line, "\r\n", True)], [("é",)], LABEL).decode() == expected + "\r\n"
+    assert encode_lines([LineToWrite(line, "\r\n", True)], [("é",)], LABEL).decode() == expected + "\r\n"
 
 
 JSON = st.recursive(
@@ -53,7 +53,7 @@ def test_whatever_an_object_holds_it_is_still_there_with_the_new_members(
         text.encode()
     except UnicodeEncodeError:  # a lone surrogate that was not escaped is no UTF-8
         text = json.dumps(document)
-    line = encode_lines([JsonLine(text, "\n", True)], [("x",)], LABEL).decode()
+    line = encode_lines([LineToWrite(text, "\n", True)], [("x",)], LABEL).decode()
     assert json.loads(line) == document | {"label": "x"}
 
 
@@ -77,10 +77,10 @@ def test_a_byte_order_mark_is_not_part_of_the_first_row(judge: Classifier, tmp_p
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b'{"text": "a", "text_pair": "b"', "line 2: found no JSON"),
+        (b'{"text": "a", "text_pair": "b"', "line 2: found invalid JSON"),
         (b"", "line 2: found an empty line, expected a JSON object"),
         (b"[1]", "line 2: found a list of 1, expected a JSON object"),
-        (b"[" * 100_000, "line 2: found no JSON"),
+        (b"[" * 100_000, "line 2: found invalid JSON"),
         (b'{"text": "a"}', 'line 2, field "text_pair": is missing, found text'),
         (b'{"text": 1, "text_pair": "b"}', 'line 2, field "text": found the int 1, expected a text'),
         (b'{"text": %s, "text_pair": "b"}' % (b"9" * 5_000), 'line 2, field "text": found the float inf'),
@@ -90,7 +90,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_row(judge: Classifier, tmp_p
         (b'{"text": "a\xff", "text_pair": "b"}', "line 2: byte 0xff at 11 is not UTF-8"),
         (b'{"text": "\\ud800", "text_pair": "b"}', 'line 2, field "text": found the lone surrogate'),
         (b'{"text": "a", "text_pair": "b", "score": 1}', 'line 2, field "score": is there already'),
-        (b'{"text": "nan", "text_pair": "b"}', 'line 2, field "text" and "text_pair": the text gave the logits'),
+        (b'{"text": "nan", "text_pair": "b"}', 'line 2, field "text" and "text_pair": the text has the logits'),
     ],
 )
 def test_a_row_that_cannot_be_answered_names_line_and_field_or_keeps_its_place(
@@ -145,7 +145,7 @@ def test_an_empty_file_gives_a_compressed_file_that_is_one(judge: Classifier, tm
 def test_a_file_without_line_ends_is_refused_before_it_fills_the_memory(
     judge: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay.annotate.lines.MAX_LINE", 1 << 20)
+    monkeypatch.setattr("assay.inputs.files.lines.MAX_LINE", 1 << 20)
     with pytest.raises(InputError, match="line 1: is longer than 1 MiB, expected a row per line"):
         annotated(judge, tmp_path, b"x" * (2 << 20), on_error="null")
 

@@ -66,7 +66,7 @@ def test_a_row_that_cannot_be_answered_names_its_number_or_keeps_its_place(judge
     assert errors[0] is None
     assert 'row 1, field "text": found None' in errors[1]
     assert "row 2" in errors[2]
-    assert "the text gave the logits" in errors[2]
+    assert "the text has the logits" in errors[2]
     assert 'row 3, field "text_pair": is not UTF-8' in errors[3]
 
 
@@ -125,7 +125,7 @@ def test_row_groups_hold_many_windows_within_a_bound_of_bytes(
     path = rows.write(tmp_path / "in.parquet", rows.pairs(100))
     annotate_file(judge, path, tmp_path / "one.parquet")
     assert pq.ParquetFile(tmp_path / "one.parquet").metadata.num_row_groups == 1
-    monkeypatch.setattr("assay.annotate.parquet.BYTES_PER_GROUP", 1_500)
+    monkeypatch.setattr("assay.annotate.formats.parquet.BYTES_PER_GROUP", 1_500)
     annotate_file(judge, path, tmp_path / "some.parquet")
     assert 3 < pq.ParquetFile(tmp_path / "some.parquet").metadata.num_row_groups <= 10
     assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(tmp_path / "some.parquet"))

@@ -86,14 +86,14 @@ def test_every_table_that_python_writes_comes_back_with_its_cells(
     [
         ("", "in.csv: is empty, expected a header line with text and text_pair"),
         ("text,x\n", 'in.csv, line 1, field "text_pair": is missing, found the columns text, x'),
-        ("text,text_pair,x,x\n", "in.csv, line 1: 2 columns named 'x', expected each name once"),
+        ("text,text_pair,x,x\n", "in.csv, line 1: found 2 columns named 'x', expected each name once"),
         ("text,text_pair,score\n", 'in.csv, line 1, field "score": is there already'),
         ('text,text_pair\na,"b\n', "in.csv, line 2: unexpected end of data"),
         ('text,text_pair\na,"b"c\n', "in.csv, line 2: ',' expected after '\"'"),
         (b"text,text_pair,\xff\n", "in.csv, line 1: byte 0xff at 15 is not UTF-8"),
     ],
 )
-def test_a_file_that_is_no_such_table_is_refused_also_where_rows_may_fail(
+def test_a_malformed_table_is_refused_even_where_rows_may_fail(
     judge: Classifier, tmp_path: Path, data: str | bytes, message: str
 ) -> None:
     for on_error in ("raise", "null"):
@@ -106,11 +106,11 @@ def test_a_file_that_is_no_such_table_is_refused_also_where_rows_may_fail(
 @pytest.mark.parametrize(
     ("record", "message", "cells"),
     [
-        (b"a", "line 3: 1 cells, expected 2 as in the header", ["a", ""]),
-        (b"", "line 3: 0 cells, expected 2", ["", ""]),
-        (b"a,b,c,d", 'line 3: 4 cells, expected 2 as in the header; the last are ["c", "d"]', ["a", "b"]),
+        (b"a", "line 3: found 1 cell, expected 2 as in the header", ["a", ""]),
+        (b"", "line 3: found 0 cells, expected 2", ["", ""]),
+        (b"a,b,c,d", 'line 3: found 4 cells, expected 2 as in the header; the last are ["c", "d"]', ["a", "b"]),
         (b"a\xff,b", "line 3: byte 0xff at 1 is not UTF-8", ["a\\xff", "b"]),
-        (b"nan,b", 'line 3, field "text" and "text_pair": the text gave the logits', ["nan", "b"]),
+        (b"nan,b", 'line 3, field "text" and "text_pair": the text has the logits', ["nan", "b"]),
     ],
 )
 def test_a_row_that_cannot_be_answered_names_its_line_or_keeps_its_place(
