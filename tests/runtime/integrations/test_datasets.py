@@ -77,9 +77,9 @@ def test_a_null_is_refused_or_null_in_the_answer(score_bundle: Path) -> None:
 
 def test_what_does_not_fit_is_refused(score_bundle: Path, tmp_path: Path) -> None:
     data = datasets.Dataset.from_dict({"text": ["a"], "score": [1.0]})
-    with pytest.raises(InputError, match="a column 'score' is there already"):
+    with pytest.raises(InputError, match="column 'score' is there already"):
         data.map(annotator(score_bundle, text="text"), batched=True)
-    with pytest.raises(InputError, match="no column 'prompt', found 'text', 'score'"):
+    with pytest.raises(InputError, match="column 'prompt' is missing, found 'text', 'score'"):
         data.map(annotator(score_bundle, text="prompt"), batched=True)
     with pytest.raises(InputError, match="columns: found 'label'"):
         annotator(score_bundle, text="text", columns=["label"])
