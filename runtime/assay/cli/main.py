@@ -29,9 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Errors are printed and not raised, except that wrong usage and --help raise SystemExit, as argparse does.
     """
-    if argv is None:
-        _listen()
-    code = _run_safely(list(sys.argv[1:] if argv is None else argv))
+    try:
+        if argv is None:
+            _listen()
+        code = _run_safely(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # that came while another error was reported
+        code = INTERRUPTED
     if argv is None and code != 0:
         _leave_threads(code)
     return code
