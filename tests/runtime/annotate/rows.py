@@ -42,11 +42,11 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
         text = buffer.getvalue()
-    path.write_bytes(packed(text.encode(), path.suffix))
+    path.write_bytes(pack(text.encode(), path.suffix))
     return path
 
 
-def packed(data: bytes, suffix: str) -> bytes:
+def pack(data: bytes, suffix: str) -> bytes:
     if suffix == ".gz":
         return gzip.compress(data)
     if suffix == ".zst":
@@ -56,7 +56,7 @@ def packed(data: bytes, suffix: str) -> bytes:
     return data
 
 
-def unpacked(path: Path) -> bytes:
+def unpack(path: Path) -> bytes:
     """The content of a file, through the readers that everybody has."""
     if path.suffix == ".gz":
         return gzip.decompress(path.read_bytes())
@@ -74,7 +74,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
         rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
         return rows
-    text = unpacked(path).decode()
+    text = unpack(path).decode()
     if ".jsonl" in path.suffixes:
         return [json.loads(line) for line in text.split("\n")[:-1]]
     delimiter = "," if ".csv" in path.suffixes else "\t"

@@ -138,7 +138,7 @@ def test_an_empty_file_gives_a_compressed_file_that_is_one(judge: Classifier, tm
     target = tmp_path / f"out.jsonl{suffix}"
     (tmp_path / "in.jsonl").write_bytes(b"")
     annotate_file(judge, tmp_path / "in.jsonl", target)
-    assert rows.unpacked(target) == b""
+    assert rows.unpack(target) == b""
     assert annotate_file(judge, target, tmp_path / "again.jsonl").rows == 0
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from assay.errors import InputError
 from assay.inputs.files import read_rows
+from tests.runtime.annotate.rows import pack, require
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -132,3 +133,16 @@ def test_a_cell_beyond_the_csv_modules_own_limit_is_read(tmp_path: Path) -> None
     assert read_rows(path, "text") == ["a" * 200_000]
     with pytest.raises(InputError, match="characters, expected at most"):
         read_rows(write(tmp_path, "b.csv", "text\n" + "a" * 1_000_001 + "\n"), "text")
+
+
+@pytest.mark.parametrize("compression", [".gz", ".zst"])
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.jsonl", '{"text": "a"}\n{"text": "b"}\n'), ("a.csv", "text\na\nb\n"), ("a.txt", "a\nb\n")]
+)
+def test_compressed_files_are_read(name: str, content: str, compression: str, tmp_path: Path) -> None:
+    require(name + compression)
+    path = write(tmp_path, name + compression, pack(content.encode(), compression))
+    assert read_rows(path, "text") == ["a", "b"]
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(InputError, match=r"is (damaged|cut short)"):
+        read_rows(path, "text")
