@@ -15,7 +15,7 @@ WORDS = ["what", "causes", "rain", "forms", "when", "water", "is", "a", "b", "c"
 
 
 def pairs(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows with an id and a pair of texts; some texts have quotes, delimiters and line ends in them."""
+    """Return rows with an id and a pair of texts; some texts contain quotes, delimiters and line ends."""
     chosen = random.Random(seed)
 
     def text() -> str:
@@ -47,6 +47,7 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
 
 
 def pack(data: bytes, suffix: str) -> bytes:
+    """Return `data` compressed as `suffix` says."""
     if suffix == ".gz":
         return gzip.compress(data)
     if suffix == ".zst":
@@ -57,7 +58,7 @@ def pack(data: bytes, suffix: str) -> bytes:
 
 
 def unpack(path: Path) -> bytes:
-    """The content of a file, through the readers that everybody has."""
+    """Return the content of a file, as common readers decompress it."""
     if path.suffix == ".gz":
         return gzip.decompress(path.read_bytes())
     if path.suffix == ".zst":
@@ -68,7 +69,7 @@ def unpack(path: Path) -> bytes:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file; those of a table are strings."""
+    """Return the rows of a file; the cells of a table are strings."""
     if path.suffix == ".parquet":
         import pyarrow.parquet
 
@@ -82,7 +83,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def hidden(folder: Path) -> list[str]:
-    """What a run left beside its output."""
+    """Return the hidden files that a run left in the folder of its output."""
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
 
 

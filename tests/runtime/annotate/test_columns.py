@@ -23,7 +23,7 @@ def test_a_column_that_the_bundle_does_not_answer_is_refused(judge: Classifier, 
         choose_columns(judge.manifest, names)
 
 
-def test_values_are_those_of_the_model_and_nothing_where_a_row_failed(judge: Classifier, scorer: Scorer) -> None:
+def test_values_are_those_of_the_model_or_none_for_a_failed_row(judge: Classifier, scorer: Scorer) -> None:
     batch = [("a", "b"), ("c", "d")]
     (answered,) = answer_windows(judge, [batch])
     best, other = judge.predict_batch(batch)

@@ -120,7 +120,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(pair_bundle: Path, tmp
     assert done.stdout.count("\n") == 1
 
 
-def test_a_reader_that_goes_away_ends_the_command_also_where_more_input_may_come(pair_bundle: Path) -> None:
+def test_a_reader_that_goes_away_ends_the_command_even_if_more_input_may_arrive(pair_bundle: Path) -> None:
     lines = "".join(json.dumps(row) + "\n" for row in rows.pairs(1_500)).encode()
     command = [sys.executable, "-m", "assay", "annotate", str(pair_bundle), "-", "-o", "-"]
     pipe = subprocess.PIPE

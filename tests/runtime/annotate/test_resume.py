@@ -1,6 +1,7 @@
 """Going on from what an interrupted run left."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ pytestmark = pytest.mark.usefixtures("small_windows")
 WRONG_TYPE = b'{"schema": 1, "identity": 5, "replace": false, "rows": 7}'
 
 
-class StopAfter:
-    """An event that is set after it was looked at some times."""
+class StopAfter(threading.Event):
+    """An event that is set once it was looked at `looks` times."""
 
     def __init__(self, looks: int) -> None:
+        super().__init__()
         self.looks = looks
 
     def is_set(self) -> bool:
@@ -36,16 +38,14 @@ def interrupt(model: Classifier | Scorer, source: Path, target: Path, looks: int
     """Interrupt a run, and return how many rows it left."""
     job = Job(str(source), str(target), **options)
     with pytest.raises(StoppedError):
-        annotate(job, model.manifest, lambda: model, stop=StopAfter(looks))  # type: ignore[arg-type]
+        annotate(job, model.manifest, lambda: model, stop=StopAfter(looks))
     kept: int = json.loads((target.parent / f".{target.name}.journal").read_text())["rows"]
     assert not target.exists()
     return kept
 
 
 @pytest.mark.parametrize("name", ["jsonl", "csv.gz", "tsv.zst", "parquet"])
-def test_a_resumed_run_gives_the_bytes_of_one_that_was_not_interrupt(
-    judge: Classifier, tmp_path: Path, name: str
-) -> None:
+def test_a_resumed_run_writes_the_bytes_of_an_uninterrupted_one(judge: Classifier, tmp_path: Path, name: str) -> None:
     require(name)
     source = rows.write(tmp_path / f"in.{name}", rows.pairs(200))
     target, whole = tmp_path / f"out.{name}", tmp_path / f"whole.{name}"
@@ -75,7 +75,7 @@ def test_a_resumed_run_counts_the_rows_of_the_one_before(judge: Classifier, tmp_
         ({"fields": ["text_pair", "text"]}, r'fields was \["text", "text_pair"\], is'),
     ],
 )
-def test_a_resumption_with_other_options_is_refused_and_says_which(
+def test_resume_with_other_options_is_refused_and_names_them(
     judge: Classifier, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     source, target = rows.write(tmp_path / "in.jsonl", rows.pairs(100)), tmp_path / "out.jsonl"
@@ -86,7 +86,7 @@ def test_a_resumption_with_other_options_is_refused_and_says_which(
     assert len(rows.read(target)) == 100
 
 
-def test_a_resumption_with_another_scale_bundle_or_number_of_threads_is_refused(
+def test_resume_with_another_scale_bundle_or_number_of_threads_is_refused(
     judge: Classifier, tagger: Classifier, scorer: Scorer, pair_bundle: Path, tmp_path: Path
 ) -> None:
     source, target = rows.write(tmp_path / "in.jsonl", rows.pairs(100)), tmp_path / "out.jsonl"
@@ -101,7 +101,7 @@ def test_a_resumption_with_another_scale_bundle_or_number_of_threads_is_refused(
 
 
 @pytest.mark.parametrize("name", ["jsonl", "csv", "jsonl.gz", "parquet"])
-def test_a_resumption_on_an_input_that_changed_before_the_committed_rows_is_refused(
+def test_resume_refuses_an_input_that_changed_within_the_committed_rows(
     judge: Classifier, tmp_path: Path, name: str
 ) -> None:
     require(name)

@@ -106,9 +106,7 @@ def test_files_that_cannot_be_read_or_must_not_be_written_are_refused(
     assert rows.hidden(tmp_path) == []
 
 
-def test_windows_end_after_many_bytes_as_well(
-    judge: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_windows_also_end_after_many_bytes(judge: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from assay.annotate.columns import Columns, choose_columns
     from assay.annotate.formats.encoders import Selection, connect
     from assay.annotate.formats.names import check_conversion

@@ -44,13 +44,13 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("plugged")
-def test_a_plugged_in_command_runs_with_its_arguments_and_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plug_in_command_runs_with_its_arguments_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("greet", "you", capsys=capsys) == (5, "hi you\n", "")
     assert run("greet", capsys=capsys)[0] == 2
 
 
 @pytest.mark.usefixtures("plugged")
-def test_help_lists_plugged_in_commands_without_loading_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_plug_in_commands_without_loading_them(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run("--help", capsys=capsys)
     assert code == 0
     for name in ("predict", "score", "info", "verify", "warmup", "greet", "heavy", "lazy"):
@@ -59,7 +59,7 @@ def test_help_lists_plugged_in_commands_without_loading_them(capsys: pytest.Capt
 
 @pytest.mark.usefixtures("plugged")
 @pytest.mark.parametrize(("name", "missing"), [("heavy", "torch"), ("lazy", "not_installed_anywhere")])
-def test_a_plugged_in_command_whose_packages_are_missing_names_the_extra(
+def test_a_plug_in_command_whose_packages_are_missing_names_the_extra(
     name: str, missing: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = run(name, capsys=capsys)

@@ -46,7 +46,7 @@ def test_verify_refuses_a_graph_that_answers_otherwise_than_pytorch_did(
     assert "onnx/model.onnx on cpu: golden row 1 (4 tokens) gave" in err
 
 
-def test_verify_says_that_a_bundle_without_golden_rows_is_to_be_exported_again(
+def test_verify_tells_to_export_a_bundle_without_golden_rows_again(
     own_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (own_bundle / "golden.json").unlink()

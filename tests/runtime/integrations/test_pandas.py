@@ -14,7 +14,7 @@ def annotate(*arguments: Any, **options: Any) -> Any:
     return assay.integrations.pandas.annotate(*arguments, **options)
 
 
-def test_the_index_is_kept_and_the_answers_are_the_models(judge: Classifier, pair_bundle: Path) -> None:
+def test_the_index_is_kept_and_the_answers_are_those_of_the_model(judge: Classifier, pair_bundle: Path) -> None:
     frame = pandas.DataFrame(
         {"q": ["what causes", "a", "b"], "r": ["rain", "c", ""]}, index=pandas.Index([7, 7, "x"], dtype=object)
     )
@@ -48,12 +48,12 @@ def test_a_missing_cell_is_refused_or_missing_in_the_answer(missing: Any, dtype:
     assert answers["error"].isna().tolist() == [True, False, True]
 
 
-def test_an_empty_frame_gives_the_columns(judge: Classifier) -> None:
+def test_an_empty_frame_gets_the_columns(judge: Classifier) -> None:
     answers = annotate(pandas.DataFrame({"q": [], "r": []}), judge, pair=("q", "r"))
     assert (list(answers.columns), len(answers)) == (["label", "score"], 0)
 
 
-def test_what_does_not_fit_is_refused(judge: Classifier, scorer: Scorer) -> None:
+def test_wrong_arguments_are_refused(judge: Classifier, scorer: Scorer) -> None:
     frame = pandas.DataFrame({"q": ["a"], "label": ["b"]})
     with pytest.raises(InputError, match="column 'label' is there already"):
         annotate(frame, judge, pair=("q", "label"))

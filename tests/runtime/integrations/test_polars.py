@@ -15,7 +15,7 @@ def annotate(*arguments: Any, **options: Any) -> Any:
     return assay.integrations.polars.annotate(*arguments, **options)
 
 
-def test_the_answers_are_the_models_and_scores_are_a_struct(judge: Classifier, pair_bundle: Path) -> None:
+def test_the_answers_are_those_of_the_model_and_scores_are_a_struct(judge: Classifier, pair_bundle: Path) -> None:
     frame = polars.DataFrame({"q": ["what causes", "a"], "r": ["rain", "c"]})
     answers = annotate(frame, pair_bundle, pair=("q", "r"), columns=["label", "scores"], threads=1)
     expected = judge.predict_batch(list(frame.iter_rows()))
@@ -46,13 +46,13 @@ def test_a_null_is_refused_or_null_in_the_answer(scorer: Scorer) -> None:
     assert answers.schema["error"] == polars.String
 
 
-def test_a_frame_without_rows_gives_the_columns(judge: Classifier) -> None:
+def test_a_frame_without_rows_gets_the_columns(judge: Classifier) -> None:
     frame = polars.DataFrame(schema={"q": polars.String, "r": polars.String})
     answers = annotate(frame, judge, pair=("q", "r"), columns=["label", "scores"])
     assert (answers.columns, answers.height) == (["label", "scores"], 0)
 
 
-def test_what_does_not_fit_is_refused(judge: Classifier, scorer: Scorer) -> None:
+def test_wrong_arguments_are_refused(judge: Classifier, scorer: Scorer) -> None:
     frame = polars.DataFrame({"q": ["a"], "label": ["b"], "n": [1]})
     with pytest.raises(InputError, match="column 'label' is there already"):
         annotate(frame, judge, pair=("q", "label"))

@@ -56,7 +56,7 @@ def test_ray_data_answers_as_the_model(pair_bundle: Path, judge: Classifier) -> 
 
 
 def test_a_row_without_an_answer_says_why(score_bundle: Path, scorer: Scorer) -> None:
-    rows = [{"id": 0, "text": "a"}, {"id": 1, "text": "b"}, {"id": 2, "text": None}, {"id": 3, "text": "c"}]
+    rows: list[dict[str, Any]] = [{"id": number, "text": text} for number, text in enumerate(["a", "b", None, "c"])]
     answered = map_batches(
         rows, blocks=2, bundle=str(score_bundle), text="text", columns=["score", "evol_complexity"], on_error="null"
     )

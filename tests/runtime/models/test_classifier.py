@@ -25,7 +25,7 @@ def test_a_prediction_is_the_best_label_with_the_scores_of_all(judge: Classifier
     assert {type(score) for score in prediction.scores.values()} == {float}
 
 
-def test_a_batch_gives_the_predictions_of_its_rows_in_order(judge: Classifier) -> None:
+def test_the_predictions_of_a_batch_are_in_the_order_of_its_rows(judge: Classifier) -> None:
     pairs = [("a " * number, "b") for number in range(12)]
     for prediction, (text, text_pair) in zip(judge.predict_batch(pairs), pairs, strict=True):
         single = judge.predict(text, text_pair)
@@ -33,7 +33,7 @@ def test_a_batch_gives_the_predictions_of_its_rows_in_order(judge: Classifier) -
         assert prediction.scores == pytest.approx(single.scores, abs=1e-6)
 
 
-def test_a_multi_label_bundle_gives_one_sigmoid_per_label(tagger: Classifier) -> None:
+def test_a_multi_label_bundle_has_one_sigmoid_per_label(tagger: Classifier) -> None:
     (logits,) = tagger.logits(["rain is water"])
     prediction = tagger.predict("rain is water")
     assert list(prediction.scores.values()) == pytest.approx(
@@ -49,7 +49,7 @@ def test_predictions_can_be_members_of_a_set(judge: Classifier) -> None:
     assert json.loads(json.dumps(first.scores)) == first.scores
 
 
-def test_logits_of_a_caller_mean_what_the_model_s_own_mean(judge: Classifier, tagger: Classifier) -> None:
+def test_the_predictions_of_a_callers_logits_are_those_of_the_model(judge: Classifier, tagger: Classifier) -> None:
     pairs = [("a", "b"), ("rain", "water")]
     assert judge.predictions(judge.logits(pairs)) == judge.predict_batch(pairs)
     assert judge.predictions(judge.logits(pairs).astype(np.float64)) == judge.predict_batch(pairs)
@@ -73,7 +73,7 @@ def test_logits_of_another_shape_are_refused(logits: Any, message: str, judge: C
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_logits_that_are_not_finite_are_never_a_prediction(value: float, judge: Classifier) -> None:
+def test_non_finite_logits_are_never_a_prediction(value: float, judge: Classifier) -> None:
     logits = np.zeros((3, 3), np.float32)
     logits[1, 2] = value
     with pytest.raises(NumericalError, match="row 1 has the logits") as caught:

@@ -32,7 +32,7 @@ def test_a_window_may_be_empty(judge: Classifier) -> None:
     assert list(answer_windows(judge, [])) == []
 
 
-def test_logits_that_are_not_finite_are_an_error_of_their_row_alone(judge: Classifier) -> None:
+def test_non_finite_logits_are_an_error_of_their_row_only(judge: Classifier) -> None:
     (answered,) = answer_windows(judge, [[("a", "b"), ("nan", "a"), ("c", "d")]])
     assert list(answered.errors) == [1]
     assert isinstance(answered.errors[1], NumericalError)
@@ -41,7 +41,7 @@ def test_logits_that_are_not_finite_are_an_error_of_their_row_alone(judge: Class
     assert np.allclose(answered.logits, judge.logits([("a", "b"), ("c", "d")]), atol=1e-6)
 
 
-def test_a_text_that_is_too_long_is_an_error_of_its_row_alone_unless_it_may_be_cut(tmp_path: Path) -> None:
+def test_a_text_that_is_too_long_is_an_error_of_its_row_only_unless_it_may_be_truncated(tmp_path: Path) -> None:
     scorer = assay.load(tiny.write(tmp_path / "texts", input="text", truncation="refuse"), threads=1)
     long = "a " * 100
     (answered,) = answer_windows(scorer, [["a", long, "b"]])
