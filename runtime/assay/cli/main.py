@@ -8,20 +8,17 @@ Only light modules are imported here at first, so that Ctrl-C is handled before 
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 
+from assay import interruption
 from assay.errors import AssayError, one_line
 
 __all__ = ["main"]
 
-FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
-
-_interrupted = threading.Event()
+FAILED, USAGE, BROKEN_PIPE = 1, 2, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,35 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Errors are printed and not raised, except that wrong usage and --help raise SystemExit, as argparse does.
     """
     try:
-        if argv is None:
-            _listen()
+        if argv is None and threading.current_thread() is threading.main_thread():
+            interruption.listen()
         code = _run_safely(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:  # that came while another error was reported
-        code = INTERRUPTED
+        code = interruption.INTERRUPTED
     if argv is None and code != 0:
         _leave_threads(code)
     return code
-
-
-def _listen() -> None:
-    """Handle Ctrl-C, unless the process was started to ignore it."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
-
-
-def _interrupt(_number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, or end the process in the middle of an import, which leaves nothing to clean up.
-
-    Modules in C turn an exception that arrives while they import others into an ImportError, and callbacks of the
-    import system drop it. The first would be reported as a broken installation.
-    """
-    _interrupted.set()
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            os._exit(INTERRUPTED)
-        frame = frame.f_back
-    raise KeyboardInterrupt
 
 
 def _run_safely(words: Sequence[str]) -> int:
@@ -70,13 +46,13 @@ def _run_safely(words: Sequence[str]) -> int:
     try:
         return _run(words)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return interruption.INTERRUPTED
     except BrokenPipeError:
         _give_up_output()
         return BROKEN_PIPE
     except Exception as error:
-        if _interrupted.is_set():  # a library turned the KeyboardInterrupt into an error of its own
-            return INTERRUPTED
+        if interruption.was_interrupted():  # a library turned the KeyboardInterrupt into another error
+            return interruption.INTERRUPTED
         if debug:
             traceback.print_exc()
         print(f"assay: error: {_explain(error)}", file=sys.stderr)

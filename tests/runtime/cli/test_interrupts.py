@@ -15,13 +15,15 @@ from tests.runtime.cli.running import run
 # Says when assay handles interrupts; before that, the interpreter itself starts.
 READY = """
 import sys
-from assay.cli import main
-listen = main._listen
+from assay import interruption
+from assay.__main__ import main
+listen = interruption.listen
 def listen_and_say_so():
+    interruption.listen = listen
     listen()
     print("ready", flush=True)
-main._listen = listen_and_say_so
-sys.exit(main.main())
+interruption.listen = listen_and_say_so
+sys.exit(main())
 """
 
 
