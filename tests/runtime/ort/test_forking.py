@@ -50,6 +50,7 @@ def test_a_forked_child_answers_and_its_interpreter_ends(mode: str, tmp_path: Pa
     bundle = tiny.write(tmp_path / "bundle")
     program = f"""
         import os, sys, threading, assay
+        from assay.models.base import runner_of
         model = assay.load({str(bundle)!r}, threads=2, mode={mode!r})
         rows = [("a b", "c"), ("d", "e"), ("a", "b c d e f")]
         expected = model.logits(rows).tolist()
