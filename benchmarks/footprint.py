@@ -21,6 +21,7 @@ PROBE = """
 import json, sys, time
 started = time.perf_counter()
 import assay
+from assay.models.base import runner_of
 model = assay.load(sys.argv[1])
 row = ("What causes rain?", "Rain forms when water vapor condenses.") if model.manifest.input == "pair" else "Why?"
 model.logits([row])
@@ -32,7 +33,7 @@ def row_of(length):
     while True:
         text, number = text + words[number % len(words)] + " ", number + 1
         row = ("Why?", text) if model.manifest.input == "pair" else text
-        if len(model._tokenizer.encode([row], True, None)[0].ids) >= length:
+        if len(runner_of(model).tokenizer.encode([row], True, None)[0].ids) >= length:
             return row
 medians = []
 for length in json.loads(sys.argv[2]):

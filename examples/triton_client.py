@@ -1,10 +1,10 @@
-"""Asks a model that `assay triton` wrote and a Triton server serves. Needs numpy, tokenizers and tritonclient[http].
+"""Asks a Triton server for the logits of a model that `assay triton` wrote. Needs tokenizers and tritonclient[http].
 
     assay triton bundles/osmosis models
     tritonserver --model-repository models --model-control-mode explicit --load-model osmosis_cpu
     python examples/triton_client.py models/osmosis_cpu "What causes rain?" "Rain forms when water vapor condenses."
 
-No Triton server was at hand: what it sends is tested against the bundle's tokenizer and graph, not against a server.
+It was not run against a Triton server: the tests compare what it sends with the bundle's tokenizer and graph.
 """
 
 import json
@@ -15,12 +15,14 @@ import numpy as np
 from tokenizers import Tokenizer
 
 BUCKETS = (32, 64, 128, 256, 384, 512)
-"""Requests share a run only if they have one length, so rows are padded to one of few."""
+"""Requests share a run only if their rows have the same length, so rows are padded to one of few lengths."""
 
 
 class Client:
+    """A model on a server."""
+
     def __init__(self, model: Path, url: str = "localhost:8000") -> None:
-        """`model` is the model's folder in the repository; only tokenizer.json and assay.json are read."""
+        """Read tokenizer.json and assay.json from `model`, the model's folder in the repository."""
         self.name = model.name
         self.url = url
         self.about = json.loads((model / "assay.json").read_text(encoding="utf-8"))
@@ -31,7 +33,7 @@ class Client:
             self.tokenizer.enable_truncation(self.about["max_length"], strategy="longest_first")
 
     def inputs(self, text: str, text_pair: str | None = None) -> dict[str, np.ndarray]:
-        """One row, padded on the right: int64 [1, sequence] each. Send those that the model has."""
+        """Return one row, padded on the right: each input int64 [1, sequence]. Send those that the model has."""
         encoded = self.tokenizer.encode(text, text_pair or None)
         length, most = len(encoded.ids), self.about["max_length"]
         if length > most:
@@ -47,7 +49,7 @@ class Client:
         return {name: np.array([row], dtype=np.int64) for name, row in rows.items()}
 
     def logits(self, text: str, text_pair: str | None = None) -> np.ndarray:
-        """What the server answers: float32 [labels]."""
+        """Return the logits from the server, float32 [labels]."""
         from tritonclient import http
 
         server = http.InferenceServerClient(self.url)

@@ -10,6 +10,7 @@ from assay.bundle import golden
 from assay.bundle.folder import open_bundle
 from assay.cli.main import main
 from assay.gpu import driver
+from assay.models.base import runner_of
 
 
 def test_every_portable_graph_passes_verify_on_cuda(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,18 +30,18 @@ def test_cuda_answers_like_the_cpu_for_every_length_and_batch(bundle: Path, cuda
     on_cpu = assay.load(bundle, device="cpu", variant="fp32")
     on_gpu = assay.load(bundle, device="cuda", variant="fp32", cuda_graphs=cuda_graphs)
     for batch in (rows, rows[:1], rows[:3], rows * 9, rows):  # a shape that comes again is replayed
-        assert np.abs(on_gpu.answers(batch) - on_cpu.answers(batch)).max() <= 1e-4
+        assert np.abs(runner_of(on_gpu).answer(batch) - runner_of(on_cpu).answer(batch)).max() <= 1e-4
 
 
 def test_threads_share_a_session_on_cuda(bundle: Path) -> None:
     rows = golden.read(open_bundle(bundle)).tokens
     model = assay.load(bundle, device="cuda", cuda_graphs=True)
-    expected = model.answers(rows)
+    expected = runner_of(model).answer(rows)
     wrong: list[int] = []
 
     def work(number: int) -> None:
         for _ in range(20):
-            if np.abs(model.answers(rows[number:]) - expected[number:]).max() > 1e-3:
+            if np.abs(runner_of(model).answer(rows[number:]) - expected[number:]).max() > 1e-3:
                 wrong.append(number)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]

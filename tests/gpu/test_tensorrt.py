@@ -11,6 +11,7 @@ from assay.bundle.folder import open_bundle
 from assay.cli.main import main
 from assay.devices import Device
 from assay.gpu.libraries import prepare
+from assay.models.base import runner_of
 from assay.ort import installation
 
 
@@ -48,6 +49,6 @@ def test_tensorrt_takes_the_whole_graph(bundle: Path) -> None:
 
 def test_tensorrt_answers_like_the_cpu(bundle: Path) -> None:
     rows = [row for row in golden.read(open_bundle(bundle)).tokens if len(row.ids) <= 128]
-    on_cpu = assay.load(bundle, device="cpu", variant="fp32").answers(rows)
-    on_gpu = assay.load(bundle, device="tensorrt", variant="fp32").answers(rows)
+    on_cpu = runner_of(assay.load(bundle, device="cpu", variant="fp32")).answer(rows)
+    on_gpu = runner_of(assay.load(bundle, device="tensorrt", variant="fp32")).answer(rows)
     assert np.abs(on_gpu - on_cpu).max() <= 1e-2

@@ -20,6 +20,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 import assay
 from assay import BundleError, Classifier, InputError, triton
 from assay.cli.main import main
+from assay.models.base import runner_of
 from tests.runtime import tiny
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "triton_client.py"
@@ -118,7 +119,7 @@ def test_the_written_graph_loads_and_answers_like_the_bundle(name: str, fp16_bun
     model = assay.load(fp16_bundle, threads=1)
     assert isinstance(model, Classifier)
     pairs = [("what causes", "rain"), ("a b", "c")]
-    (first, second) = model.encode(pairs, truncate=False)
+    (first, second) = runner_of(model).encode(pairs, truncate=False)
     assert not isinstance(first, InputError)
     assert not isinstance(second, InputError)
     shutil.rmtree(fp16_bundle)  # nothing may point into it
@@ -145,7 +146,7 @@ def test_the_example_client_tokenises_like_the_runtime(
     triton.write(pair_bundle, tmp_path / "models")
     client = runpy.run_path(str(EXAMPLE), run_name="example")
     asked = client["Client"](tmp_path / "models" / "tiny_cpu")
-    (tokens,) = judge.encode([pair], truncate=False)
+    (tokens,) = runner_of(judge).encode([pair], truncate=False)
     assert not isinstance(tokens, InputError)
     inputs = asked.inputs(*pair)
     assert inputs["input_ids"].shape == (1, 16)  # what this model reads, which is less than the least bucket

@@ -19,7 +19,8 @@ from assay.aio.requests import Request, Requests, Stats
 from assay.aio.worker import Worker
 from assay.errors import AssayError, InputError, NumericalError, OverloadedError
 from assay.inputs.validation import Row, describe
-from assay.models.base import Float32, Model, not_finite
+from assay.models.base import Float32, Model, runner_of
+from assay.models.runner import non_finite_error
 from assay.ort.batching import TOKENS_PER_CALL
 
 __all__ = ["MAX_BATCH", "MAX_DELAY", "MAX_QUEUE", "Coalescer", "check_limits"]
@@ -198,7 +199,7 @@ class Coalescer:
         self._requests.start(requests)
         tokens = [request.tokens for request in requests if request.tokens is not None]
         self._runner.submit(
-            loop, lambda: self._model.answers(tokens), lambda outcome: self._finish_run(outcome, requests)
+            loop, lambda: runner_of(self._model).answer(tokens), lambda outcome: self._finish_run(outcome, requests)
         )
 
     def _choose_batch(self) -> tuple[list[Request], bool] | None:
@@ -226,7 +227,7 @@ class Coalescer:
             elif np.isfinite(outcome[index]).all():
                 self._requests.settle(request, outcome[index])
             else:
-                self._requests.settle(request, not_finite(outcome[index], None))
+                self._requests.settle(request, non_finite_error(outcome[index], None))
         self._dispatch()
 
     def _expire(self, requests: Sequence[Request], timeout: float) -> None:

@@ -7,7 +7,7 @@ from assay.aio.requests import Request
 from assay.aio.worker import Worker
 from assay.inputs.tokenization import Tokens
 from assay.inputs.validation import Row
-from assay.models.base import Model
+from assay.models.base import Model, runner_of
 
 __all__ = ["Lane", "encode"]
 
@@ -53,9 +53,9 @@ def encode(model: Model, work: Sequence[tuple[Row, bool]]) -> list[Tokens | Exce
 
 
 def _encode_rows(model: Model, rows: Sequence[Row], truncate: bool) -> Sequence[Tokens | Exception]:
-    """Call `model.encode`. If the tokenizer itself fails, go row by row to find the one that is to blame."""
+    """Call `Runner.encode`. If the tokenizer itself fails, go row by row to find the one that is to blame."""
     try:
-        return model.encode(rows, truncate=truncate)
+        return runner_of(model).encode(rows, truncate=truncate)
     except Exception as error:
         if len(rows) == 1:
             return [error]

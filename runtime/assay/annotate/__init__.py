@@ -1,12 +1,11 @@
-"""Annotating a file: every row is kept and gets the model's answers as new columns.
+"""Annotates a file: every row is kept, with the model's answers as new columns.
 
     import assay
     from assay.annotate import annotate_file
     annotate_file(assay.load("bundles/osmosis"), "pairs.jsonl", "judged.jsonl")
 
-`formats.py` says what a name means, `json_lines.py`, `tables.py` and `parquet.py` read rows and write them again with
-their answers, `output.py` and `journal.py` are why an interrupted run can go on, `job.py` has the options and `run.py`
-the loop.
+`job` has the options and `run` the loop over `windows` of rows. `formats` reads rows and writes them again with their
+answers, in `columns`; `output` makes it possible to go on with an interrupted run.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ __all__ = ["Summary", "annotate_file"]
 
 
 def __getattr__(name: str) -> Any:
-    # On first use: the command line asks for the formats alone before it loads a model.
+    # On first use: the command line reads the formats before it loads a model.
     if name not in __all__:
         raise AttributeError(f"module 'assay.annotate' has no attribute {name!r}")
     from assay.annotate import run

@@ -1,4 +1,4 @@
-"""The new columns: which there are, and their values from a window's logits. Nothing here knows a file format."""
+"""The new columns: which there are, and their values in a window. No file format is known here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,19 @@ from typing import Literal, NamedTuple
 from assay.bundle.manifest import Manifest
 from assay.errors import AssayError
 from assay.models import columns
-from assay.models.base import Float32, Model
+from assay.models.base import Model
 from assay.models.columns import ERROR
+from assay.models.streaming import Answered
 
 __all__ = ["Answers", "Column", "Columns", "choose_columns"]
 
 Value = str | float | int | Mapping[str, float]
 Answers = Sequence[tuple[Value | None, ...]]
-"""A window's new values, a tuple per row in the order of Columns.all; None for what a failed row has not."""
+"""The new values of a window: a tuple per row in the order of Columns.all, None for what a failed row lacks."""
 
 
 class Column(NamedTuple):
-    """A new column. One of kind "scores" holds a probability for each of `labels`."""
+    """A new column. One of kind "scores" has a probability for each of `labels`."""
 
     name: str
     kind: Literal["text", "number", "integer", "scores"]
@@ -35,7 +36,13 @@ _KINDS: dict[str, Literal["text", "number", "integer", "scores"]] = {
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The `answers` asked for, and with `errors` one more that says why a row has none."""
+    """The columns that a run adds.
+
+    Attributes:
+        answers: The model's answers.
+        scale: (min, max) that scores are rescaled to.
+        errors: Whether one more column says why a row has no answer.
+    """
 
     answers: tuple[Column, ...]
     scale: tuple[float, float] | None
@@ -46,25 +53,20 @@ class Columns:
         """The new columns in the order in which they are written."""
         return (*self.answers, Column(ERROR, "text")) if self.errors else self.answers
 
-    def taken(self, present: Sequence[str] | Mapping[str, object]) -> str | None:
-        """The first new column whose name is `present` already, if any."""
-        return next((column.name for column in self.all if column.name in present), None)
+    def find_present(self, names: Sequence[str] | Mapping[str, object]) -> str | None:
+        """Return the first new column that is among `names` already, if any."""
+        return next((column.name for column in self.all if column.name in names), None)
 
-    def of(self, model: Model, logits: Float32, errors: Mapping[int, AssayError]) -> Answers:
-        """What `logits` [n, labels] mean; rows with an entry in `errors` get None and the error."""
-        good = [row for row in range(len(logits)) if row not in errors]
-        values = [columns.values(column.name, model, logits[good], self.scale) for column in self.answers]
-        tail: tuple[Value | None, ...] = (None,) if self.errors else ()
-        answers = dict(zip(good, ((*row, *tail) for row in zip(*values, strict=True)), strict=True))
-        nothing = (None,) * len(self.answers)
-        return [
-            (*nothing, columns.error_text(errors[row])) if row in errors else answers[row] for row in range(len(logits))
-        ]
+    def tabulate(self, model: Model, answered: Answered, errors: Mapping[int, AssayError]) -> Answers:
+        """Return the new values of a window; `errors` are its errors as the error column tells them."""
+        names = [column.name for column in self.answers]
+        table = columns.tabulate(names, model, answered, self.scale, errors if self.errors else None)
+        return list(zip(*(table[column.name] for column in self.all), strict=True))
 
 
 def choose_columns(manifest: Manifest, names: Sequence[str] | None) -> tuple[Column, ...]:
-    """The columns `names`, by default those of columns.chosen, which says what it raises."""
+    """Return the columns `names`. Defaults and errors are those of assay.models.columns.choose."""
     return tuple(
         Column(name, _KINDS[name], manifest.labels if _KINDS[name] == "scores" else ())
-        for name in columns.chosen(manifest, names)
+        for name in columns.choose(manifest, names)
     )

@@ -1,4 +1,4 @@
-"""The options of a run: checked before anything is read, and by which a resumption knows the run again."""
+"""The options of a run. They are checked before anything is read, and a run that resumes must have the same."""
 
 import contextlib
 import os
@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from assay.annotate.columns import Columns, choose_columns
-from assay.annotate.formats import STANDARD, Format, check_conversion
+from assay.annotate.formats.names import check_conversion
 from assay.annotate.shards import WHOLE, Shard, parse_shard
 from assay.bundle.manifest import Manifest
 from assay.errors import InputError
-from assay.inputs.validation import Kind, check_flag, describe
+from assay.inputs.files.names import STANDARD, Format
+from assay.inputs.files.rows import FIELDS
+from assay.inputs.validation import check_flag, describe
 from assay.models.base import Model
 from assay.ort.installation import onnxruntime
 
-__all__ = ["Asked", "Job", "check", "checked_path", "identity"]
-
-_DEFAULT_FIELDS: dict[Kind, tuple[str, ...]] = {"text": ("text",), "pair": ("text", "text_pair")}
+__all__ = ["Job", "Plan", "check", "check_path", "identify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Plan:
     """What a Job means for one bundle: the formats of input and output, the fields of a row, the new columns."""
 
     formats: tuple[Format, Format]
@@ -49,29 +49,29 @@ class Asked:
     truncate: bool
 
 
-def checked_path(path: object, name: str) -> str:
-    """`path` as str. Raises InputError for what is no path."""
+def check_path(path: object, name: str) -> str:
+    """Return `path` as a str. Raises InputError where it is not a path."""
     if isinstance(path, str | os.PathLike) and isinstance(text := os.fspath(path), str):
         return text
     raise InputError(f"{name} is {describe(path)}, expected the path of a file, or '-'")
 
 
-def check(job: Job, manifest: Manifest) -> Asked:
-    """What `job` asks of the bundle with this manifest. Raises InputError for an option that is wrong."""
+def check(job: Job, manifest: Manifest) -> Plan:
+    """Return what `job` means for the bundle with this manifest. Raises InputError for a wrong option."""
     if job.on_error not in ("raise", "null"):
         raise InputError(f"on_error is {job.on_error!r}, expected 'raise' or 'null'")
     for name in ("truncate", "resume", "force"):
         check_flag(getattr(job, name), name)
-    formats = _checked_files(job.source, job.target, job.resume)
-    fields = _checked_fields(manifest, job.fields)
-    scale = _checked_scale(manifest, job.scale)
+    formats = _check_files(job.source, job.target, job.resume)
+    fields = _check_fields(manifest, job.fields)
+    scale = _check_scale(manifest, job.scale)
     columns = Columns(choose_columns(manifest, job.columns), scale, errors=job.on_error == "null")
-    return Asked(formats, fields, columns, parse_shard(job.shard), job.truncate)
+    return Plan(formats, fields, columns, parse_shard(job.shard), job.truncate)
 
 
-def identity(model: Model, job: Job, asked: Asked, source: Mapping[str, Any]) -> dict[str, Any]:
-    """All that the bytes of the output depend on, beside the input's rows, in what JSON gives back as it was."""
-    (read, written), columns = asked.formats, asked.columns
+def identify(model: Model, job: Job, plan: Plan, source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that the output's bytes depend on, except the rows of the input, in types that JSON preserves."""
+    (read, written), columns = plan.formats, plan.columns
     names = ["assay", "tokenizers"]
     names += ["pyarrow"] if written.kind == "parquet" else []
     names += ["zstandard"] if written.compression == "zst" else []
@@ -82,7 +82,7 @@ def identity(model: Model, job: Job, asked: Asked, source: Mapping[str, Any]) ->
         "bundle": str(model.manifest.document["sha256"]),
         **{name: info.get(name) for name in ("variant", "graph", "device", "threads", "mode")},
         "input format": [read.kind, read.compression],
-        "fields": list(asked.fields),
+        "fields": list(plan.fields),
         "columns": [column.name for column in columns.answers],
         "scale": None if columns.scale is None else [float(limit) for limit in columns.scale],
         "on-error": job.on_error,
@@ -92,35 +92,35 @@ def identity(model: Model, job: Job, asked: Asked, source: Mapping[str, Any]) ->
     }
 
 
-def _checked_files(source: str, target: str, resume: bool) -> tuple[Format, Format]:
+def _check_files(source: str, target: str, resume: bool) -> tuple[Format, Format]:
     for path in (source, target):
         if "\0" in path:
-            raise InputError(f"{path!r}: has a NUL character, expected the name of a file")
+            raise InputError(f"{path!r}: found a NUL character, expected the name of a file")
     formats = check_conversion(source, target)
     if resume and STANDARD in (source, target):
-        raise InputError("--resume needs files, - cannot be read or written a second time; leave it out")
+        raise InputError("--resume needs files, because - cannot be read or written a second time; leave it out")
     if STANDARD not in (source, target):
-        with contextlib.suppress(OSError):  # one of them is not there yet
+        with contextlib.suppress(OSError):  # one of them does not exist yet
             if Path(source).samefile(target):
                 raise InputError(f"{target}: is the input, expected another file as OUTPUT")
     return formats
 
 
-def _checked_fields(manifest: Manifest, fields: Sequence[str] | None) -> tuple[str, ...]:
+def _check_fields(manifest: Manifest, fields: Sequence[str] | None) -> tuple[str, ...]:
     if fields is None:
-        return _DEFAULT_FIELDS[manifest.input]
-    count = len(_DEFAULT_FIELDS[manifest.input])
+        return FIELDS[manifest.input]
+    count = len(FIELDS[manifest.input])
     if (
         not isinstance(fields, tuple | list)
         or not all(isinstance(field, str) for field in fields)
         or len(fields) != count
     ):
         wanted = "the two fields of a pair (--pair)" if count == 2 else "the field of one text (--text)"
-        raise InputError(f"fields is {describe(fields)}, expected {wanted}: so this bundle reads")
+        raise InputError(f"fields is {describe(fields)}, expected {wanted}, as this bundle reads")
     return tuple(fields)
 
 
-def _checked_scale(manifest: Manifest, scale: Sequence[float] | None) -> tuple[float, float] | None:
+def _check_scale(manifest: Manifest, scale: Sequence[float] | None) -> tuple[float, float] | None:
     if scale is None:
         return None
     if manifest.task != "regression":

@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from assay.annotate.encoders import Encoder, connect
-from assay.annotate.formats import STANDARD
-from assay.annotate.job import Asked, Job, check, checked_path, identity
-from assay.annotate.output import FileOutput, Output, StandardOutput, WriteError
-from assay.annotate.paths import located
+from assay.annotate.formats.encoders import Encoder, Selection, connect
+from assay.annotate.job import Job, Plan, check, check_path, identify
+from assay.annotate.output.destination import Output, StandardOutput, WriteError
+from assay.annotate.output.file import FileOutput
 from assay.annotate.progress import Silent
 from assay.annotate.windows import Source, Window
 from assay.bundle.manifest import Manifest
 from assay.errors import AssayError, InputError
+from assay.inputs.files.fields import locate
+from assay.inputs.files.names import STANDARD
 from assay.inputs.validation import Row, describe
-from assay.models.base import Float32, Model
-from assay.models.scorer import Scorer
+from assay.models.base import Model
+from assay.models.columns import check_scale
 from assay.models.streaming import Answered, answer_windows
 
 __all__ = ["StoppedError", "Summary", "annotate", "annotate_file"]
@@ -33,7 +32,7 @@ _SECONDS_BETWEEN_LOOKS = 0.1  # how soon a signal is seen while the model runs
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The rows of an output, those of an interrupted run included, how many of them failed, and the tokens run."""
+    """The rows of an output with those of an interrupted run, how many of them failed, and the tokens run."""
 
     rows: int
     failed: int
@@ -58,22 +57,32 @@ def annotate_file(
     resume: bool = False,
     force: bool = False,
 ) -> Summary:
-    """Write the rows of the file `source` with the model's answers to the file `target`, both "-" for standard ones.
+    """Write the rows of the file `source` with the model's answers to the file `target`.
 
-    fields: the field of the text, or the two of a pair; by default "text", or "text" and "text_pair". A field is a name
-        or a dotted path into nested fields.
-    columns: of "label", "score", "scores", "evol_complexity"; by default label and score, or score.
-    scale: (min, max) that scores are rescaled to, for a regression.
-    on_error: "null" keeps a row that cannot be answered, without answers and with an "error" column.
-    shard: "I/N" for every N-th row from the I-th on.
-    resume: go on from what an interrupted run left, if it left something. force: replace `target`, and discard that.
+    Args:
+        model: What assay.load returned.
+        source: The input; "-" is standard input.
+        target: The output; "-" is standard output.
+        fields: The field of the text, or the two of a pair: names or dotted paths into nested fields. By default
+            "text", or "text" and "text_pair".
+        columns: Of "label", "score", "scores" and "evol_complexity". By default label and score, or score.
+        scale: (min, max) that the scores of a regression are rescaled to.
+        on_error: "raise", or "null" to keep a row that cannot be answered, without answers and with an "error" column.
+        truncate: Cut texts that the bundle would refuse as too long.
+        shard: "I/N" for every N-th row from the I-th on.
+        resume: Go on from what an interrupted run left, if it left something.
+        force: Replace `target`, and discard what an interrupted run left.
 
-    Raises InputError for a row, a file or an option that is wrong, AssayError where the target cannot be written. Rows
-    that were written by then are kept for `resume`.
+    Returns:
+        How many rows were written, how many of them failed, and how many tokens were run.
+
+    Raises:
+        InputError: A row, a file or an option is wrong.
+        AssayError: The target cannot be written. Rows that were written by then are kept for `resume`.
     """
     if not isinstance(model, Model):
-        raise InputError(f"model is {describe(model)}, expected what assay.load gives")
-    paths = checked_path(source, "source"), checked_path(target, "target")
+        raise InputError(f"model is {describe(model)}, expected what assay.load returns")
+    paths = check_path(source, "source"), check_path(target, "target")
     job = Job(*paths, fields, columns, scale, on_error, truncate, shard, resume, force)
     return annotate(job, model.manifest, lambda: model)
 
@@ -85,33 +94,41 @@ def annotate(
     progress: Silent | None = None,
     stop: threading.Event | None = None,
 ) -> Summary:
-    """As annotate_file, with a model that is loaded when all else was found right. `stop` ends it with StoppedError."""
-    asked = check(job, manifest)
+    """Run `job` like annotate_file, loading the model once everything else was found right.
+
+    Args:
+        job: The options.
+        manifest: That of the bundle.
+        load: Returns the model.
+        progress: Is told how far the run is.
+        stop: Ends the run with StoppedError when it is set.
+    """
+    plan = check(job, manifest)
     with contextlib.ExitStack() as stack:
         file = None
         if job.target != STANDARD:
             file = stack.enter_context(FileOutput(Path(job.target), force=job.force, resume=job.resume))
             if file.complete:
                 file.finish(None)
-                return _summary(file)
-        source, encoder = connect(job.source, asked.formats, asked.fields, manifest.input, asked.columns, asked.shard)
+                return _summarize(file)
+        selection = Selection(plan.fields, manifest.input, plan.columns, plan.shard)
+        source, encoder = connect(job.source, plan.formats, selection)
         stack.callback(source.close)
         model = load()
-        if isinstance(model, Scorer):
-            model.scores(np.empty((0, 1), np.float32), asked.columns.scale)  # raises where the bundle has no such scale
+        check_scale(model, plan.columns.scale)
         output: Output = file if file is not None else StandardOutput()
-        if file is None or not file.start(identity(model, job, asked, source.identity())):
+        if file is None or not file.start(identify(model, job, plan, source.identity())):
             output.append(encoder.head)
         try:
             if output.journal.stage == "annotating":
-                _run(model, source, encoder, asked, output, progress or Silent(), stop)
+                _run(model, source, encoder, plan, output, progress or Silent(), stop)
             output.finish(encoder.assemble)
         except AssayError as error:
-            raise _with_what_is_kept(error, output, job.target) from error
-        return _summary(output)
+            raise _mention_kept_rows(error, output, job.target) from error
+        return _summarize(output)
 
 
-def _summary(output: Output) -> Summary:
+def _summarize(output: Output) -> Summary:
     journal = output.journal
     return Summary(journal.rows, journal.failed, journal.tokens)
 
@@ -120,20 +137,20 @@ def _run(
     model: Model,
     source: Source,
     encoder: Encoder,
-    asked: Asked,
+    plan: Plan,
     output: Output,
     progress: Silent,
     stop: threading.Event | None,
 ) -> None:
-    """Answer and write every window. While one is written the next is answered and the one after it read."""
+    """Answer and write every window. While one is written, the next is answered and the one after that is read."""
     windows: deque[Window] = deque()
 
-    def rows_of_windows() -> Iterator[list[Row]]:
+    def read_rows() -> Iterator[list[Row | AssayError]]:
         for window in source.windows(output.journal.source):
             windows.append(window)
-            yield [row for row in window.rows if not isinstance(row, AssayError)]
+            yield window.rows
 
-    answers = answer_windows(model, rows_of_windows(), truncate=asked.truncate)
+    answers = answer_windows(model, read_rows(), truncate=plan.truncate)
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="assay-answers")
     state = output.journal.source
     progress.begin(source.total, int(state["position"]) if state is not None else 0)
@@ -141,11 +158,11 @@ def _run(
         coming: Future[Answered | None] = pool.submit(next, answers, None)
         while (answered := _wait(coming, stop)) is not None:
             window = windows.popleft()
-            errors = _errors(window, answered, asked.fields)
-            if errors and not asked.columns.errors:
+            errors = _locate_errors(window, answered, plan.fields)
+            if errors and not plan.columns.errors:
                 raise errors[min(errors)]
             coming = pool.submit(next, answers, None)
-            values = asked.columns.of(model, _spread(window, answered.logits), errors)
+            values = plan.columns.tabulate(model, answered, errors)
             output.append(encoder.encode(window, values), len(window.rows), len(errors), answered.tokens, window.state)
             progress.advance(len(window.rows), answered.tokens, window.position)
     except AssayError as error:
@@ -154,12 +171,12 @@ def _run(
         raise
     finally:
         progress.end()
-        # A window that nobody waits for any more is answered to its end by threads that nobody waits for either.
+        # Threads answer a window to its end even if nobody waits for it any more; nobody waits for them either.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _wait(coming: Future[Answered | None], stop: threading.Event | None) -> Answered | None:
-    """The next window's answers. Raises StoppedError as soon as `stop` is set."""
+    """Return the answers to the next window. Raises StoppedError as soon as `stop` is set."""
     while True:
         if stop is not None and stop.is_set():
             raise StoppedError("interrupted")
@@ -168,37 +185,25 @@ def _wait(coming: Future[Answered | None], stop: threading.Event | None) -> Answ
             return coming.result()
 
 
-def _answered_rows(window: Window) -> list[int]:
-    """Which rows of the window the model was asked."""
-    return [place for place, row in enumerate(window.rows) if not isinstance(row, AssayError)]
-
-
-def _errors(window: Window, answered: Answered, fields: Sequence[str]) -> dict[int, AssayError]:
-    """Why rows of the window have no answer, each error with its place in the input."""
-    errors = {place: row for place, row in enumerate(window.rows) if isinstance(row, AssayError)}
-    answered_rows = _answered_rows(window)
-    for index, error in answered.errors.items():
-        place = answered_rows[index]
-        where = located(window.wheres[place], '" and "'.join(fields))
-        errors[place] = type(error)(f"{where}: {error}")
+def _locate_errors(window: Window, answered: Answered, fields: Sequence[str]) -> dict[int, AssayError]:
+    """Return why rows of the window have no answer. What the model found is told with the row's place in the input."""
+    errors = dict(answered.errors)
+    for index, error in errors.items():
+        if not isinstance(window.rows[index], AssayError):
+            where = locate(window.wheres[index], '" and "'.join(fields))
+            errors[index] = type(error)(f"{where}: {error}")
     return errors
 
 
-def _spread(window: Window, logits: Float32) -> Float32:
-    """The logits [rows of the window, labels] from those of the rows that were asked; the others get NaN."""
-    spread = np.full((len(window.rows), logits.shape[1]), np.nan, dtype=np.float32)
-    spread[_answered_rows(window)] = logits
-    return spread
-
-
-def _with_what_is_kept(error: AssayError, output: Output, target: str) -> AssayError:
-    """The error with what the user can do about the rows that were done."""
+def _mention_kept_rows(error: AssayError, output: Output, target: str) -> AssayError:
+    """Return the error with what the user can do about the rows that were done."""
     kept = output.kept
+    rows = f"{kept:,} {'row is' if kept == 1 else 'rows are'} kept"
     if isinstance(error, StoppedError):
         if target == STANDARD:
-            return StoppedError(f"interrupted after {output.journal.rows:,} rows")
-        what = f"{kept:,} rows are kept, go on with --resume" if kept else "no row was done yet"
-        return StoppedError(f"{target}: interrupted; {what}")
+            done = output.journal.rows
+            return StoppedError(f"interrupted after {done:,} {'row' if done == 1 else 'rows'}")
+        return StoppedError(f"{target}: interrupted; {f'{rows}, go on with --resume' if kept else 'no row was done'}")
     if not kept:
         return error
-    return type(error)(f"{error}; {kept:,} rows before it are kept: once it is mended, go on with --resume")
+    return type(error)(f"{error}; {rows}: fix the cause, then go on with --resume")

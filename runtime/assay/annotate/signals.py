@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a flag. An exception raised from a handler may be dropped by whatever callback it lands in."""
+"""Turns SIGINT and SIGTERM into a flag. An exception raised by a handler could be lost in a callback."""
 
 import contextlib
 import signal
@@ -11,9 +11,9 @@ __all__ = ["stop_on_signals"]
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; a second one ends the process as if nothing listened.
+    """Yield an event that the first SIGINT or SIGTERM sets. A second one ends the process at once.
 
-    Only the main thread of a process may listen; in another the event is never set.
+    Only the main thread of a process may handle signals; in another thread the event is never set.
     """
     stop = threading.Event()
     numbers = (signal.SIGINT, signal.SIGTERM)

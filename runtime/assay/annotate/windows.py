@@ -1,8 +1,9 @@
 """Windows: the runs of rows that are answered, written and committed together.
 
-A window ends after ROWS rows, or after the row that takes it to BYTES of input, and so at the same rows whenever it
-starts at the same row. An answer may depend on the rows of its window in its last bits, so that is what makes a
-resumed run give the same bytes.
+A window ends after ROWS rows, or after the row that takes it to BYTES of input, so windows of a file that start at the
+same row end at the same row. The last bits of an answer may depend on the other rows of its window, so this rule is why
+a resumed run writes the same bytes. On standard input, which cannot be resumed, a window also ends where the next line
+has not arrived yet.
 """
 
 from collections.abc import Iterator
@@ -18,16 +19,20 @@ ROWS = 1_024
 BYTES = 8 << 20
 
 State = dict[str, int | str]
-"""Where an input stands, as the journal keeps it; "rows" is how many rows of the input were read, of any
-shard, "position" how far that is as Source.total counts."""
+"""Where an input stands, as the journal keeps it: "rows" is how many rows of the input were read, of any shard, and
+"position" how far that is, in the unit of Source.total."""
 
 
 @dataclass(slots=True)
 class Window:
-    """Consecutive rows of the shard: `rows[i]` is what row i asks, or why it cannot be asked; `wheres[i]` names it.
+    """Consecutive rows of the shard.
 
-    `payload` is what the source keeps of the rows for the encoder. `state` is where the input stands behind them,
-    `position` how far that is for the progress, as Source.total counts.
+    Attributes:
+        wheres: What errors call each row.
+        rows: The text or pair of each row, or why it has none.
+        payload: What the source keeps of the rows for the encoder.
+        state: Where the input stands after them.
+        position: How far that is for the progress, in the unit of Source.total.
     """
 
     wheres: list[str]
@@ -38,22 +43,27 @@ class Window:
 
 
 class Source(Protocol):
-    """An input that is being read. `total` is its length in bytes, of Parquet in rows; None where it is not known."""
+    """An input. `total` is its length in bytes, for Parquet in rows; None where it is not known."""
 
     total: int | None
 
     def identity(self) -> dict[str, Any]:
-        """What must not change between a run and its resumption beyond the state."""
+        """Return what, in addition to the state, must not change between a run and its resumption."""
 
     def windows(self, state: State | None) -> Iterator[Window]:
-        """The windows from `state` on, or from the start. Raises InputError where the input before it changed."""
+        """Yield the windows from `state` on, or from the start.
 
-    def close(self) -> None: ...
+        Raises:
+            InputError: The input before `state` changed, or cannot be read.
+        """
+
+    def close(self) -> None:
+        """Close the file."""
 
 
 @dataclass(slots=True)
 class WindowBuilder:
-    """Collects a window. With `strict` the first row that cannot be asked is raised."""
+    """Collects a window. If `strict`, `add` raises the first row that is an error."""
 
     strict: bool
     wheres: list[str] = field(default_factory=list)
@@ -62,23 +72,24 @@ class WindowBuilder:
     size: int = 0
 
     def add(self, where: str, row: Row | AssayError) -> None:
+        """Add a row, or why it is none."""
         if self.strict and isinstance(row, AssayError):
             raise row
         self.wheres.append(where)
         self.rows.append(row)
 
     def keep(self, payload: Any, size: int) -> None:
-        """Keep what the encoder needs, which is `size` bytes of input."""
+        """Keep what the encoder needs of rows that were added, `size` bytes of input."""
         self.payload.append(payload)
         self.size += size
 
     @property
     def room(self) -> int:
-        """How many more rows fit: 0 where the window has to end."""
+        """How many more rows fit; 0 where the window must end."""
         return 0 if self.size >= BYTES else ROWS - len(self.rows)
 
     def take(self, state: State, position: int) -> Window:
-        """The window, after which this is empty."""
+        """Return the window and start an empty one."""
         window = Window(self.wheres, self.rows, self.payload, state, position)
         self.wheres, self.rows, self.payload, self.size = [], [], [], 0
         return window

@@ -1,1 +1,1 @@
-"""The command line. `main` has the entry point; each other module is a command."""
+"""The command line. `main` is the entry point, `commands` the list of commands; each other module is a command."""

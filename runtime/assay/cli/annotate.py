@@ -4,10 +4,12 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from assay.cli.options import UsageError, add_bundle, add_device, add_variant, manifest_of
+from assay.cli.options import UsageError, add_bundle, add_device, add_variant, read_manifest
 
 if TYPE_CHECKING:
     from assay.models.base import Model
+
+__all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "answer every row of a file and write it with the answers as new columns"
 
@@ -19,16 +21,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
         metavar="INPUT",
-        help=".jsonl, .ndjson, .csv or .tsv, each also .gz or .zst; .parquet; - is JSON lines on standard input",
+        help=".jsonl, .ndjson, .csv or .tsv, each also .gz or .zst; .parquet; "
+        "- answers JSON lines on standard input as they arrive",
     )
-    parser.add_argument("-o", "--output", required=True, metavar="OUTPUT", help="as INPUT; - is standard output")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUTPUT", help="a file name as for INPUT; - is standard output"
+    )
     fields = parser.add_mutually_exclusive_group()
     fields.add_argument("--text", metavar="FIELD", help="field of the text, or a dotted path to it; default: text")
     fields.add_argument(
         "--pair", nargs=2, metavar=("FIELD", "FIELD"), help="fields of a pair's two texts; default: text text_pair"
     )
     parser.add_argument(
-        "--scale", nargs=2, type=float, metavar=("MIN", "MAX"), help="rescale scores from 0..1 and clamp them"
+        "--scale", nargs=2, type=float, metavar=("MIN", "MAX"), help="rescale scores to this range and clamp them"
     )
     parser.add_argument(
         "--columns",
@@ -39,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--on-error",
         choices=("raise", "null"),
         default="raise",
-        help="what a row that cannot be answered does: end the run (default), or stay without answers, with an error",
+        help="a row that cannot be answered ends the run (raise, default), or is kept without answers (null)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from what an interrupted run left")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only every N-th row, from the I-th on")
@@ -50,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    manifest = manifest_of(args)
+    manifest = read_manifest(args)
     if args.text is not None and manifest.input == "pair":
         raise UsageError("found --text, expected --pair: this bundle reads pairs")
     if args.pair is not None and manifest.input == "text":
@@ -79,13 +84,13 @@ def run(args: argparse.Namespace) -> int:
     except StoppedError as error:
         print(f"assay: {error}", file=sys.stderr)
         return INTERRUPTED
-    failed = f", {summary.failed:,} failed (see the column error)" if summary.failed else ""
+    failed = f", {summary.failed:,} failed (see the column 'error')" if summary.failed else ""
     print(f"assay: {progress.rates()}; {job.target}: {summary.rows:,} rows{failed}", file=sys.stderr)
     return SOME_FAILED if summary.failed else 0
 
 
 def _load(args: argparse.Namespace) -> "Model":
-    """As options.load_asked, for many rows."""
+    """Load the model as options.load_model does, but for many rows."""
     from assay.loading import load
 
     return load(args.bundle, args.device, args.variant, args.threads, revision=args.revision, mode="throughput")

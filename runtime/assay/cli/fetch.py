@@ -1,4 +1,4 @@
-"""assay fetch: a bundle of the Hub into its cache, ahead of the first request or for a machine without a network."""
+"""assay fetch: downloads a bundle to the Hub's cache, before the first request or for a machine without a network."""
 
 import argparse
 import sys
@@ -7,7 +7,9 @@ from assay.bundle import hub
 from assay.cli.options import add_json, add_revision, add_variant, print_json
 from assay.devices import parse_device
 
-HELP = "download a bundle of the Hub into its cache, and check it; print the folder it is in"
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "download a bundle from the Hub to its cache, check it, and print its folder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

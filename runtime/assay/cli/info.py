@@ -1,16 +1,18 @@
-"""assay info: what a bundle says about itself. Reads assay.json alone; verify checks that the rest agrees."""
+"""assay info: what a bundle says about itself. It reads only assay.json; verify checks that the rest agrees."""
 
 import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from assay.bundle.folder import Bundle
-from assay.cli.options import add_bundle, add_json, bundle_of, print_json
+from assay.cli.options import add_bundle, add_json, open_asked, print_json
 from assay.devices import KINDS
 from assay.errors import BundleError
 
 if TYPE_CHECKING:
     from assay.bundle.manifest import Graph, Manifest
+
+__all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "show what a bundle is: task, labels, limits, variants, parity, source"
 
@@ -21,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    bundle = bundle_of(args)
+    bundle = open_asked(args)
     manifest = bundle.manifest
     if args.json:
         print_json(dict(manifest.document))
         return 0
-    for name, value in (*_lines(manifest), *_picks(bundle)):
+    for name, value in (*_describe(manifest), *_list_choices(bundle)):
         print(f"{name:<12}{value}")
     for variant, dialects in manifest.variants.items():
         for graph in dialects.values():
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_layers(variant: str, graph: "Graph") -> None:
-    """What each linear layer of a quantised graph got, and why."""
+    """Print the recipe of each linear layer of a quantised graph, and why it has it."""
     if not graph.layers:
         return
     cells = [[str(layer.get(key, "")) for key in ("layer", "recipe", "why")] for layer in graph.layers]
@@ -45,7 +47,7 @@ def _print_layers(variant: str, graph: "Graph") -> None:
         print(f"  {layer:<{widths[0]}}  {recipe:<{widths[1]}}  {why}".rstrip())
 
 
-def _lines(manifest: "Manifest") -> Iterator[tuple[str, str]]:
+def _describe(manifest: "Manifest") -> Iterator[tuple[str, str]]:
     rows = "pairs of texts" if manifest.input == "pair" else "texts"
     yield "name", manifest.name
     yield (
@@ -55,33 +57,34 @@ def _lines(manifest: "Manifest") -> Iterator[tuple[str, str]]:
     yield "task", f"{manifest.task} of {rows}, activation {manifest.activation}"
     yield "labels", ", ".join(manifest.labels)
     if manifest.scale is not None:
-        low, high = manifest.scale.evol_complexity
-        yield "scale", f"0 to 1; Evol-Complexity {low} to {high}"
+        low, high = manifest.scale.native
+        evol = manifest.scale.evol_complexity
+        yield "scale", f"{low:g} to {high:g}" + ("" if evol is None else f"; Evol-Complexity {evol[0]} to {evol[1]}")
     longer = (
-        "truncated longest-first" if manifest.truncation == "longest_first" else "refused unless truncate is asked for"
+        "truncated longest-first" if manifest.truncation == "longest_first" else "refused, or truncated with --truncate"
     )
     yield "reads", f"{manifest.max_length:,} tokens; longer texts are {longer}"
     for variant, dialects in manifest.variants.items():
         for dialect, graph in dialects.items():
-            yield f"{variant}", f"{dialect}: {_graph(graph, manifest)}"
-    yield "files", f"{len(manifest.files)}, {_megabytes(record.size for record in manifest.files.values())}"
-    yield "source", _pairs(manifest.source)
-    yield "made with", _pairs(manifest.tools)
+            yield f"{variant}", f"{dialect}: {_describe_graph(graph, manifest)}"
+    yield "files", f"{len(manifest.files)}, {_sum_megabytes(record.size for record in manifest.files.values())}"
+    yield "source", _join_pairs(manifest.source)
+    yield "made with", _join_pairs(manifest.tools)
 
 
-def _picks(bundle: Bundle) -> Iterator[tuple[str, str]]:
-    """What variant "auto" is on each device, and why."""
+def _list_choices(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """Yield what the variant "auto" is on each device, and why."""
     for kind in KINDS:
         try:
             choice = bundle.choose("auto", kind)
         except BundleError:
-            yield f"on {kind}", "nothing: the bundle has no portable graph"
+            yield f"on {kind}", "none: the bundle has no portable graph"
         else:
             yield f"on {kind}", f"{choice.variant}, {choice.graph.file} ({choice.why})"
 
 
-def _graph(graph: "Graph", manifest: "Manifest") -> str:
-    size = _megabytes(manifest.files[name].size for name in graph.files)
+def _describe_graph(graph: "Graph", manifest: "Manifest") -> str:
+    size = _sum_megabytes(manifest.files[name].size for name in graph.files)
     if isinstance(graph.parity.get("summary"), str):
         shared = f"; rows share calls of up to {graph.tokens_per_call} tokens" if graph.tokens_per_call > 1 else ""
         return f"{graph.file}, {size}, {graph.parity['summary']}{shared}"
@@ -91,9 +94,9 @@ def _graph(graph: "Graph", manifest: "Manifest") -> str:
     return f"{graph.file}, {size}{parity}{limit}"
 
 
-def _megabytes(sizes: "Iterator[int]") -> str:
+def _sum_megabytes(sizes: "Iterator[int]") -> str:
     return f"{sum(sizes) / 1e6:,.1f} MB"
 
 
-def _pairs(values: Mapping[str, Any]) -> str:
+def _join_pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)

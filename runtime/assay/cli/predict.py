@@ -1,9 +1,13 @@
 """assay predict: labels of texts or pairs."""
 
 import argparse
+import sys
 
-from assay.cli.options import add_bundle, add_json, add_rows, given_rows, load_asked, manifest_of, print_json
+from assay.cli.options import add_bundle, add_json, print_json, read_manifest
+from assay.cli.rows import add_rows, answer_rows
 from assay.errors import InputError
+
+__all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "classify texts or pairs of texts with a classification bundle"
 
@@ -17,17 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    manifest = manifest_of(args)
+    manifest = read_manifest(args)
     if manifest.task != "classification":
         raise InputError(f"{args.bundle}: is a regression bundle, expected a classification bundle; use assay score")
-    rows = given_rows(args, manifest)
-    from assay.models.classifier import Classifier
+    for model, logits in answer_rows(args, manifest):
+        from assay.models.classifier import Classifier
 
-    model = load_asked(args)
-    assert isinstance(model, Classifier)  # as the manifest's task says
-    for prediction in model.predict_batch(rows, truncate=args.truncate):
-        if args.json:
-            print_json({"label": prediction.label, "score": prediction.score, "scores": prediction.scores})
-        else:
-            print(f"{prediction.label}\t{prediction.score:.4f}")
+        assert isinstance(model, Classifier)  # as the manifest's task says
+        for prediction in model.predictions(logits):
+            if args.json:
+                print_json({"label": prediction.label, "score": prediction.score, "scores": prediction.scores})
+            else:
+                print(f"{prediction.label}\t{prediction.score:.4f}")
+        sys.stdout.flush()
     return 0

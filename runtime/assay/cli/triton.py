@@ -1,8 +1,10 @@
-"""assay triton: a bundle as a model repository of NVIDIA's Triton Inference Server."""
+"""assay triton: writes a bundle as a model repository for NVIDIA's Triton Inference Server."""
 
 import argparse
 
-from assay.cli.options import add_bundle, add_json, positive, print_json
+from assay.cli.options import add_bundle, add_json, parse_positive, print_json
+
+__all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "write a Triton model repository from a bundle"
 
@@ -10,15 +12,18 @@ HELP = "write a Triton model repository from a bundle"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bundle(parser)
     parser.add_argument("out", metavar="OUT", help="folder to make; must not exist")
-    parser.add_argument("--name", help="of the models, before _cpu and _gpu; default: the bundle's")
+    parser.add_argument("--name", help="name of the models, before _cpu and _gpu; default: that of the bundle")
     parser.add_argument(
         "--max-batch",
-        type=positive,
+        type=parse_positive,
         metavar="N",
         help="rows that Triton runs together, whatever their length; default: 8",
     )
     parser.add_argument(
-        "--threads", type=positive, metavar="N", help="of a run on the CPU; default: every core that ONNX Runtime sees"
+        "--threads",
+        type=parse_positive,
+        metavar="N",
+        help="threads of a run on the CPU; default: every core that ONNX Runtime sees",
     )
     add_json(parser, "a JSON object: each model with the variant and the graph that it serves")
 

@@ -1,13 +1,15 @@
-"""assay verify: is every file of a bundle what the manifest says, and does every graph of it answer as PyTorch did?"""
+"""assay verify: checks that the files of a bundle are what its manifest says, and that its graphs answer as PyTorch."""
 
 import argparse
 from collections.abc import Iterator
 from typing import Any
 
 from assay.bundle.folder import Bundle, Choice
-from assay.cli.options import add_bundle, add_device, add_json, bundle_of, print_json
+from assay.cli.options import add_bundle, add_device, add_json, open_asked, print_json
 from assay.devices import Device, parse_device
 from assay.errors import BundleError
+
+__all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "check every hash of a bundle, then run every variant on the device and compare it with PyTorch's answers"
 
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     device = parse_device(args.device)
-    bundle = bundle_of(args)
+    bundle = open_asked(args)
     files = bundle.manifest.files
     bundle.obtain(files)
     bundle.check_hashes(files)
@@ -28,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         print(f"{len(files)} files, {size / 1e6:,.1f} MB: sizes and sha256 as in assay.json")
     graphs = []
-    for choice, report in _reports(bundle, device, args.threads):
+    for choice, report in _compare_graphs(bundle, device, args.threads):
         graphs.append({"variant": choice.variant, "dialect": choice.dialect} | report)
         if not args.json:
             print(
@@ -40,19 +42,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _reports(bundle: Bundle, device: Device, threads: int | None) -> Iterator[tuple[Choice, dict[str, Any]]]:
-    """How far each graph that is made for the device is from PyTorch on the golden rows."""
+def _compare_graphs(bundle: Bundle, device: Device, threads: int | None) -> Iterator[tuple[Choice, dict[str, Any]]]:
+    """Yield how far each graph for the device is from PyTorch on the golden rows."""
     from assay.bundle import golden
     from assay.loading import LoadOptions, load_choice
+    from assay.models.base import runner_of
     from assay.threads import usable_cores
 
     rows = golden.read(bundle)
     choices = [choice for choice in bundle.list_choices() if choice.dialect == "portable" or not device.on_gpu]
     if not choices:
-        raise BundleError(f"{bundle.folder}: has no portable graph, so nothing of it runs on {device}; export it again")
+        raise BundleError(f"{bundle.folder}: has no portable graph, so it does not run on {device}; export it again")
     options = LoadOptions(threads or usable_cores(), verify=False)
     for choice in choices:
         allowed = golden.compute_tolerance(choice.graph, rows)
         with load_choice(bundle, choice, device, options) as model:
             what = f"{bundle.folder / choice.graph.file} on {device}"
-            yield choice, golden.compare(model.answers(rows.tokens), rows, allowed, what)
+            yield choice, golden.compare(runner_of(model).answer(rows.tokens), rows, allowed, what)

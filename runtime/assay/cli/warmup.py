@@ -1,4 +1,4 @@
-"""assay warmup: builds TensorRT's engines before the first request has to. engine_cache.py says where they are kept."""
+"""assay warmup: builds TensorRT's engines before the first request. assay.gpu.engine_cache says where they are kept."""
 
 import argparse
 import contextlib
@@ -11,22 +11,27 @@ from assay.cli.options import (
     add_json,
     add_threads,
     add_variant,
-    bundle_of,
-    positive,
+    open_asked,
+    parse_positive,
     print_json,
 )
 from assay.errors import InputError
+
+__all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "build the TensorRT engines of a bundle ahead of its first request (minutes per length)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bundle(parser)
-    parser.add_argument("--device", required=True, help="tensorrt: no other device builds anything")
+    parser.add_argument("--device", required=True, help="tensorrt: other devices build nothing")
     add_variant(parser)
     add_threads(parser)
     parser.add_argument(
-        "--up-to", type=positive, metavar="TOKENS", help="only lengths that rows of so many tokens need; default: all"
+        "--up-to",
+        type=parse_positive,
+        metavar="TOKENS",
+        help="only the lengths for rows of up to TOKENS tokens; default: all",
     )
     add_json(parser, "a JSON object: each length with whether its engine was built now, and the seconds it took")
 
@@ -36,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
 
     device = parse_device(args.device)
     if device.kind != "tensorrt":
-        raise InputError(f"device is {str(device)!r}, expected 'tensorrt': nothing is built ahead for another device")
-    bundle = bundle_of(args)
+        raise InputError(f"device is {str(device)!r}, expected 'tensorrt': other devices build nothing ahead")
+    bundle = open_asked(args)
     from assay.gpu.buckets import choose_bucket, list_buckets
 
     longest = bundle.manifest.max_length
@@ -48,12 +53,13 @@ def run(args: argparse.Namespace) -> int:
 
     from assay.gpu.libraries import prepare
     from assay.loading import LoadOptions, load_choice
+    from assay.models.base import runner_of
     from assay.ort import installation
     from assay.threads import usable_cores
 
     options = LoadOptions(args.threads or usable_cores())
     choice = bundle.choose(args.variant, device.kind)
-    prepare(installation.onnxruntime(), device)  # a provider that is not there is said before any progress is
+    prepare(installation.onnxruntime(), device)  # a missing provider is reported before any progress
     print(f"{choice.variant} ({choice.why}): {len(lengths)} lengths up to {last:,} tokens", file=sys.stderr)
     engines = []
     with contextlib.ExitStack() as stack:
@@ -63,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             start = time.monotonic()
             if model is None:  # loading builds the shortest
                 model = stack.enter_context(load_choice(bundle, choice, device, options))
-            built = model.build(length)
+            built = runner_of(model).build(length)
             seconds = time.monotonic() - start
             print(f" {'built' if built else 'was built before'}, {seconds:.1f} s", file=sys.stderr)
             engines.append({"length": length, "built": built, "seconds": round(seconds, 1)})

@@ -1,1 +1,1 @@
-"""From what a caller passes to token ids: validation, files of rows, the pipeline's forms of input, tokenization."""
+"""From a caller's input to token ids: validation, files of rows, the pipeline's forms of input, tokenization."""

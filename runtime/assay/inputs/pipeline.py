@@ -1,10 +1,10 @@
-"""Calls in the manner of transformers' text-classification pipeline (4.57, pipelines/text_classification.py).
+"""The call of transformers' text-classification pipeline (4.57, pipelines/text_classification.py).
 
-`read_inputs` turns what the pipeline takes into rows, `nest` turns scores into what it gives; Model.__call__ runs the
-model between the two. What differs from the pipeline: the bundle's truncation always applies, a row must be of the
-bundle's kind, and the output of a regression head never meets a sigmoid, whatever its config says.
+`read_inputs` turns the pipeline's inputs into rows, and `nest` turns scores into its outputs; Model.__call__ runs the
+model in between. There are three differences from the pipeline: the bundle's truncation always applies, a row must be
+of the bundle's kind, and a regression head's output never goes through a sigmoid, whatever its config says.
 
-| inputs | top_k "" (not given) | top_k an int, or None for all |
+| inputs | top_k "" (default) | top_k an int, or None for all |
 |---|---|---|
 | str | [dict] | [dict, ...] |
 | dict | dict | [dict, ...] |
@@ -23,9 +23,14 @@ PipelineAnswer = LabelScore | list[LabelScore] | list[list[LabelScore]]
 
 
 def read_inputs(inputs: object, kind: Kind) -> list[Row]:
-    """The rows of `inputs`: a text, a dict of "text" and, for pairs, "text_pair", or a batch of these or of rows.
+    """Return the rows of `inputs`.
 
-    Raises InputError.
+    Args:
+        inputs: A text, a dict of "text" and, for pairs, "text_pair", or a batch of these or of rows.
+        kind: Whether a row is a text or a pair.
+
+    Raises:
+        InputError: An input is not a row; with its index in a batch.
     """
     if isinstance(inputs, str | dict):
         return [_check_item(inputs, kind, "the input", None)]
@@ -33,7 +38,11 @@ def read_inputs(inputs: object, kind: Kind) -> list[Row]:
 
 
 def check_top_k(top_k: object) -> int | None:
-    """How many labels to give, None for all. Raises InputError for what is neither "", None nor a positive int."""
+    """Return how many labels are wanted, None for all.
+
+    Raises:
+        InputError: `top_k` is not "", None or a positive int.
+    """
     if top_k is None or (isinstance(top_k, str) and top_k == ""):
         return None
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
@@ -42,8 +51,8 @@ def check_top_k(top_k: object) -> int | None:
 
 
 def nest(inputs: object, labels: tuple[str, ...], scores: list[list[float]], top_k: object) -> PipelineAnswer:
-    """`scores` [n, labels] of the n rows of `inputs` as dicts of label and score, nested as in the table above."""
-    ranked = [_ranked(labels, row) for row in scores]
+    """Return `scores` [n, labels] of the rows of `inputs` as dicts of label and score, nested as in the table above."""
+    ranked = [_rank(labels, row) for row in scores]
     if isinstance(top_k, str):
         best = [row[0] for row in ranked]
         return best[0] if isinstance(inputs, dict) else best
@@ -52,14 +61,14 @@ def nest(inputs: object, labels: tuple[str, ...], scores: list[list[float]], top
     return cut[0] if isinstance(inputs, str | dict) else cut
 
 
-def _ranked(labels: tuple[str, ...], scores: list[float]) -> list[LabelScore]:
-    """Best first; equal scores stay in the labels' order."""
+def _rank(labels: tuple[str, ...], scores: list[float]) -> list[LabelScore]:
+    """Return the labels with their scores, best first. Equal scores stay in the order of the labels."""
     named = [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)]
     return sorted(named, key=lambda entry: entry["score"], reverse=True)
 
 
 def _check_item(item: object, kind: Kind, where: str, index: int | None) -> Row:
-    """One input as a row; a dict is unpacked, anything else must be a row itself."""
+    """Return one input as a row: a dict is unpacked, and anything else must be a row itself."""
     if not isinstance(item, dict):
         return check_row(item, kind, where, index)
     text, text_pair = item.get("text"), item.get("text_pair")

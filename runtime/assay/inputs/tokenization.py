@@ -1,11 +1,11 @@
-"""Texts to token ids, exactly as the checkpoint's fast tokenizer makes them, cut or refused at the model's length.
+"""Turns texts into token ids, exactly as the checkpoint's fast tokenizer does, truncated or refused at max_length.
 
-The truncation is done here and not by the tokenizers library, with the same result. The library's own keeps every piece
-that it cuts off, and for a pair every combination of pieces: 200,000 characters cost it 5 GB. It also returns the whole
-text, in silence, where the limit is below the number of special tokens. There is no padding: see model.py.
+Truncation is done here and not by the tokenizers library, with the same result. The library keeps every piece that it
+cuts off, and for a pair every combination of pieces: 200,000 characters cost it 5 GB. It also returns the whole text,
+without an error, where the limit is below the number of special tokens. Nothing is padded: see assay.ort.batching.
 
-A pair whose second text is empty is encoded as its first text alone, [CLS] A [SEP] and not [CLS] A [SEP] [SEP]: so does
-`tokenizer(text, text_pair)` of transformers (`if text_pair`), and with it the models' cards and the pipeline.
+A pair whose second text is empty is encoded as its first text alone, [CLS] A [SEP] and not [CLS] A [SEP] [SEP], as in
+`tokenizer(text, text_pair)` of transformers (`if text_pair`) and so in the model cards and the pipeline.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,32 +23,39 @@ __all__ = ["BundleTokenizer", "Tokens", "longest_first"]
 
 Ids = npt.NDArray[np.int64]
 
-# Encodings hold some hundred bytes per token, so a large batch is encoded in pieces.
+# Encodings take some hundred bytes per token, so a large batch is encoded in pieces.
 _CHARACTERS_PER_CALL = 1_000_000
 _ROWS_PER_CALL = 1_024
 
 
 class Tokens(NamedTuple):
-    """One row's `ids` and `type_ids` (0 for the first text, 1 for the second), each int64 [sequence]."""
+    """The `ids` and `type_ids` (0 for the first text, 1 for the second) of one row, each int64 [sequence]."""
 
     ids: Ids
     type_ids: Ids
 
 
 class BundleTokenizer:
-    """The tokenizer of a bundle. Safe to use from several threads: encoding changes nothing in it."""
+    """The tokenizer of a bundle. Several threads may use it at once: encoding does not change it."""
 
     def __init__(
         self, data: bytes, kind: Kind, max_length: int, truncation: Literal["longest_first", "refuse"]
     ) -> None:
-        """Parse `data`, the bytes of tokenizer.json; rows of more than `max_length` tokens are cut or refused.
+        """Parse a tokenizer.
 
-        Raises BundleError where `data` is no tokenizer, or `max_length` leaves no room beside the special tokens.
+        Args:
+            data: The bytes of tokenizer.json.
+            kind: Whether a row is a text or a pair.
+            max_length: How many tokens a row may have, special tokens included.
+            truncation: What happens to a row with more tokens.
+
+        Raises:
+            BundleError: `data` is not a tokenizer, or `max_length` leaves no room for text.
         """
         with _library_errors("tokenizer.json cannot be parsed by this version of tokenizers"):
             tokenizer = Tokenizer.from_buffer(data)
             direction = (tokenizer.truncation or {}).get("direction", "right")
-            # The lengths stored in the file are those of training; what applies here is the manifest's.
+            # The lengths stored in the file are those of training; the manifest's apply here.
             tokenizer.no_truncation()
             tokenizer.no_padding()
             special = tokenizer.num_special_tokens_to_add(is_pair=kind == "pair")
@@ -67,39 +74,44 @@ class BundleTokenizer:
         self._truncation = truncation
 
     def encode(self, rows: Sequence[Row], truncate: bool, first: int | None) -> list[Tokens]:
-        """The tokens of each row, special tokens included, at most max_length of them.
+        """Return the tokens of each row, special tokens included, at most max_length of them.
 
-        `rows` have passed validation.py. `first` is the index of rows[0] in the caller's batch, or None where the call
-        is for one text. Raises InputError for a row that is too long where the bundle refuses and `truncate` is false.
+        Args:
+            rows: Texts or pairs that assay.inputs.validation accepted.
+            truncate: Truncate rows that the bundle would refuse as too long.
+            first: The index of rows[0] in the caller's batch, or None for a call with one text.
+
+        Raises:
+            InputError: A row is too long, or has no tokens.
         """
         return [
-            self._limited(encoding, truncate, None if first is None else first + position)
-            for position, encoding in enumerate(self._encodings(rows))
+            self._limit(encoding, truncate, None if first is None else first + position)
+            for position, encoding in enumerate(self._encode(rows))
         ]
 
     def encode_each(self, rows: Sequence[Row], truncate: bool) -> list[Tokens | InputError]:
-        """As `encode`, with the error in the place of a row that has one."""
+        """Return what `encode` does, with the error in the place of a row that has one."""
         tokens: list[Tokens | InputError] = []
-        for encoding in self._encodings(rows):
+        for encoding in self._encode(rows):
             try:
-                tokens.append(self._limited(encoding, truncate, None))
+                tokens.append(self._limit(encoding, truncate, None))
             except InputError as error:
                 tokens.append(error)
         return tokens
 
-    def _encodings(self, rows: Sequence[Row]) -> Iterator[Any]:
-        for piece in _pieces(rows):
+    def _encode(self, rows: Sequence[Row]) -> Iterator[Any]:
+        for piece in _split(rows):
             with _library_errors("tokenizer.json cannot encode this text"):
-                encodings = self._tokenizer.encode_batch_fast([_as_transformers(row) for row in piece])
+                encodings = self._tokenizer.encode_batch_fast([_drop_empty_second(row) for row in piece])
             yield from encodings
 
-    def _limited(self, encoding: Any, truncate: bool, index: int | None) -> Tokens:
+    def _limit(self, encoding: Any, truncate: bool, index: int | None) -> Tokens:
         where = "the text" if index is None else f"row {index}"
         ids = np.array(encoding.ids, dtype=np.int64)
         type_ids = np.array(encoding.type_ids, dtype=np.int64)
         if len(ids) == 0:
             raise InputError(
-                f"{where} has no tokens, expected one at least: this bundle's tokenizer adds no special tokens",
+                f"{where} has no tokens, expected at least one: this bundle's tokenizer adds no special tokens",
                 row=index,
             )
         if len(ids) <= self._max_length:
@@ -110,11 +122,11 @@ class BundleTokenizer:
                 "shorten it or pass truncate=True (--truncate)",
                 row=index,
             )
-        keep = self._kept(encoding.sequence_ids)
+        keep = self._choose_kept(encoding.sequence_ids)
         return Tokens(ids[keep], type_ids[keep])
 
-    def _kept(self, sequence_ids: list[int | None]) -> npt.NDArray[np.bool_]:
-        """Which positions stay: all special tokens, and the first tokens of each text up to its share."""
+    def _choose_kept(self, sequence_ids: list[int | None]) -> npt.NDArray[np.bool_]:
+        """Return which positions stay: all special tokens, and the first tokens of each text up to its share."""
         # 0 for the first text, 1 for the second, -1 for the special tokens around them
         sequence = np.array([-1 if number is None else number for number in sequence_ids])
         is_first, is_second = sequence == 0, sequence == 1
@@ -127,11 +139,11 @@ class BundleTokenizer:
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens each text of a pair keeps where together they may have `room`.
+    """Return how many tokens each text of a pair keeps when there is `room` for both together.
 
-    Rule of `TruncationStrategy::LongestFirst` (tokenizers, src/utils/truncation.rs): the longer one is cut down to the
-    shorter, then both to half each, the odd token going to the one that was longer, or to the second where they are
-    equal.
+    The rule is `TruncationStrategy::LongestFirst` (tokenizers, src/utils/truncation.rs): the longer text is cut down to
+    the length of the shorter, then both to half each. The odd token goes to the one that was longer, or to the second
+    if they are equal.
     """
     if first + second <= room:
         return first, second
@@ -143,12 +155,12 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     return (long, short) if first > second else (short, long)
 
 
-def _as_transformers(row: Row) -> Row:
+def _drop_empty_second(row: Row) -> Row:
     return row[0] if isinstance(row, tuple) and row[1] == "" else row
 
 
-def _pieces(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """`rows` in runs of at most _ROWS_PER_CALL rows and, a longer single row apart, _CHARACTERS_PER_CALL characters."""
+def _split(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Yield runs of at most _ROWS_PER_CALL rows and _CHARACTERS_PER_CALL characters. A longer row is a run."""
     piece: list[Row] = []
     characters = 0
     for row in rows:
@@ -164,7 +176,7 @@ def _pieces(rows: Sequence[Row]) -> Iterator[list[Row]]:
 
 @contextmanager
 def _library_errors(what: str) -> Iterator[None]:
-    """Turn what the tokenizers library raises into a BundleError. Its Rust panics do not derive from Exception."""
+    """Turn errors of the tokenizers library into a BundleError. Its Rust panics do not derive from Exception."""
     try:
         yield
     except BaseException as error:

@@ -1,7 +1,7 @@
-"""Checks each text, pair and batch before the tokenizer sees it, which fails a whole batch without naming the row.
+"""Checks each text, pair and batch before the tokenizer, which fails for a whole batch without naming the row.
 
-A row is a text (str) or a pair (two str). Nothing is converted or dropped: what is not a row is an InputError. Token
-counts are not known here; tokenization.py checks those.
+A row is a text (str) or a pair (two str). Nothing is converted or dropped: anything else is an InputError. The number
+of tokens is checked later, in assay.inputs.tokenization.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -29,15 +29,19 @@ RowCheck = Callable[[object, Kind, str, int | None], Row]
 MAX_CHARACTERS = 1_000_000
 """Characters that one row may have, both texts of a pair together.
 
-A text is tokenised whole before it is truncated: 4 MB of it take about 9 s and hundreds of megabytes, to keep 512
-tokens. The longest input of a supported model, 8,192 tokens, is some 40,000 characters of prose.
+A text is tokenised whole before it is truncated: 4 MB of text take about 9 s and hundreds of megabytes, to keep 512
+tokens. The longest input of a supported model, 8,192 tokens, is about 40,000 characters of prose.
 """
 
 _EXPECTED = {"text": "one text (str)", "pair": "a pair of texts, (text, text_pair)"}
 
 
 def check_single(text: object, text_pair: object, kind: Kind) -> Row:
-    """The row of a call for one answer, such as predict(text, text_pair). Raises InputError."""
+    """Return the row of a call for one answer, such as predict(text, text_pair).
+
+    Raises:
+        InputError: The arguments are not a text, or not a pair for a bundle of pairs.
+    """
     if kind == "text":
         if text_pair is not None:
             raise InputError(f"text_pair is {describe(text_pair)}, expected none: this bundle reads one text")
@@ -51,35 +55,40 @@ def check_single(text: object, text_pair: object, kind: Kind) -> Row:
 
 
 def check_batch(batch: object, kind: Kind, check: RowCheck | None = None) -> list[Row]:
-    """The rows of `batch`, in order, each through `check` (by default check_row).
+    """Return the rows of `batch` in order, each checked.
 
-    Any iterable of rows will do: a list, a tuple, a generator, a one-dimensional numpy array, a pandas Series.
-    Raises InputError, with the row's index where it is a row that is wrong.
+    Args:
+        batch: Any iterable of rows: a list, a tuple, a generator, a one-dimensional numpy array, a pandas Series.
+        kind: Whether a row is a text or a pair.
+        check: Checks one row; by default check_row.
+
+    Raises:
+        InputError: `batch` is not a batch, or a row is wrong; then with the row's index.
     """
     if isinstance(batch, str | bytes | bytearray | memoryview | Mapping | Set) or batch is None:
         hint = "; put it in a list, or use the method for one text" if isinstance(batch, str) else ""
         raise InputError(
-            f"the batch is {describe(batch)}, expected a list of which each item is {_EXPECTED[kind]}{hint}"
+            f"the batch is {describe(batch)}, expected a list in which each item is {_EXPECTED[kind]}{hint}"
         )
     # A DataFrame would yield its column names, and a 2-d array rows that are arrays.
     dimensions = getattr(batch, "ndim", 1)
     if not isinstance(batch, Iterable) or dimensions != 1:
         shape = f" of {dimensions} dimensions" if dimensions != 1 else ""
         raise InputError(
-            f"the batch is {describe(batch)}{shape}, expected a list of which each item is {_EXPECTED[kind]}"
+            f"the batch is {describe(batch)}{shape}, expected a list in which each item is {_EXPECTED[kind]}"
         )
     check = check or check_row
     return [check(row, kind, f"row {index}", index) for index, row in enumerate(batch)]
 
 
 def check_row(row: object, kind: Kind, where: str, index: int | None) -> Row:
-    """`row` as a text or a pair; `where` names it in the InputError, which carries `index`."""
+    """Return `row` if it is a text or a pair. The InputError calls it `where` and has `index` as its row."""
     if kind == "text":
         if _is_pair(row):
-            raise InputError(f"{where}: found {describe(row)}, expected one text (str): no pairs here", row=index)
+            raise InputError(f"{where}: found {describe(row)}, expected one text (str), not a pair", row=index)
         return check_text(row, where, index)
     if not isinstance(row, tuple | list):
-        hint = "; a pair alone is no batch, put it in a list" if isinstance(row, str) and index == 0 else ""
+        hint = "; to pass one pair, put it in a list" if isinstance(row, str) and index == 0 else ""
         raise InputError(f"{where}: found {describe(row)}, expected {_EXPECTED[kind]}{hint}", row=index)
     if len(row) != 2:
         raise InputError(f"{where}: found {describe(row)}, expected exactly two texts", row=index)
@@ -87,9 +96,9 @@ def check_row(row: object, kind: Kind, where: str, index: int | None) -> Row:
 
 
 def check_text(value: object, where: str, index: int | None = None) -> str:
-    """`value` if it is a str that can be tokenised: at most MAX_CHARACTERS long and free of lone surrogates.
+    """Return `value` if it is a str that can be tokenised: at most MAX_CHARACTERS long and free of lone surrogates.
 
-    Empty strings and NUL characters are texts. A subclass of str (numpy.str_) comes back as plain str.
+    Empty strings and NUL characters are allowed. A subclass of str (numpy.str_) is returned as a plain str.
     """
     if not isinstance(value, str):
         hint = ", decode it first" if isinstance(value, bytes | bytearray) else ""
@@ -111,14 +120,14 @@ def check_text(value: object, where: str, index: int | None = None) -> str:
 
 
 def check_flag(value: object, name: str) -> bool:
-    """`value` if it is True or False: "no" and "0" are true in Python, and mean the opposite."""
+    """Return `value` if it is True or False. The strings "no" and "0" are true in Python, but mean the opposite."""
     if not isinstance(value, bool):
         raise InputError(f"{name} is {describe(value)}, expected True or False")
     return value
 
 
 def first_twice(names: Iterable[str]) -> str | None:
-    """The first of `names` that was there before it, if any."""
+    """Return the first of `names` that repeats an earlier one, if any."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -128,7 +137,7 @@ def first_twice(names: Iterable[str]) -> str | None:
 
 
 def describe(value: object) -> str:
-    """What a value is, in a few words and without calling its own repr, which may be long or fail."""
+    """Return what a value is in a few words, without its own repr, which may be long or fail."""
     name = type(value).__name__
     if value is None or isinstance(value, bool):
         return str(value)

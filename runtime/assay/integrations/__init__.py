@@ -1,9 +1,9 @@
-"""Bundles inside other libraries' data sets: ray, datasets, pandas, polars, spark.
+"""Adapters to other libraries' data sets: ray, datasets, pandas, polars, spark.
 
     import assay
     assay.integrations.pandas.annotate(frame["instruction"], "bundles/maxwell")
 
-Each module needs its library, and is imported when it is first asked for. docs/integrations.md has an example of each.
+Each module needs its library, and is imported on first use. docs/integrations.md has an example of each.
 """
 
 from importlib import import_module

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from assay.errors import InputError
-from assay.integrations.annotation import Annotation, check_taken, fields, pinned
-from assay.models.columns import ERROR, chosen
+from assay.integrations.annotation import Annotation, ReadOptions, check_columns, pin, take_fields
+from assay.models.columns import ERROR
 from assay.optional_packages import require
 
 __all__ = ["Annotator"]
@@ -15,48 +15,49 @@ datasets = require("datasets", "datasets", "assay.integrations.datasets")
 
 
 class Annotator:
-    """A callable for ds.map with batched=True. It pickles as options: every process loads the model once for itself.
+    """A callable for ds.map with batched=True. It pickles as options: every process loads the model once.
 
-    datasets names its cache by what a function pickles to. The seal of the bundle's manifest, which covers the hashes
-    of all of its files, is part of that: another bundle in the same folder is another function, the same one a cache
-    hit.
+    datasets names its cache by the pickle of a function. The seal of the bundle's manifest, which covers the hashes of
+    all of its files, is part of that pickle: another bundle in the same folder is another function, and the same bundle
+    is a cache hit.
     """
 
-    def __init__(
-        self,
-        bundle: str | os.PathLike[str],
-        *,
-        text: str | None = None,
-        pair: tuple[str, str] | None = None,
-        columns: Sequence[str] | None = None,
-        scale: Sequence[float] | None = None,
-        on_error: Literal["raise", "null"] = "raise",
-        truncate: bool = False,
-        **options: Any,
-    ) -> None:
-        """`text` or `pair` names the columns to read; the rest is as in columns.Annotation.
+    def __init__(self, bundle: str | os.PathLike[str], **options: Unpack[ReadOptions]) -> None:
+        """Pin the bundle, without loading it.
 
-        Give `threads`, of assay.load, together with num_proc: each process takes all usable cores otherwise.
+        With num_proc pass `threads` as well: otherwise each process takes all usable cores.
+
+        Args:
+            bundle: A folder or a name on the Hub.
+            options: text or pair, the names of the columns to read; then the attributes of
+                assay.integrations.annotation.Annotation (columns, scale, on_error, truncate) and the options of
+                assay.load.
+
+        Raises:
+            InputError: An option is wrong.
+            BundleError: There is no such bundle.
         """
-        path, options, manifest = pinned(bundle, options)
-        self._read = fields(text, pair)
-        self._names = chosen(manifest, columns)
+        given: dict[str, Any] = dict(options)
+        self._read = take_fields(given)
+        path, given, manifest = pin(bundle, given)
+        annotation = Annotation.of(path, given)
+        self._names = annotation.name_columns(manifest)
         self._labels = manifest.labels
         self._seal = manifest.document["sha256"]
-        self._asked = Annotation(path, self._names, scale, on_error, truncate, options)
+        self._annotation = annotation
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        """The new columns of a batch. Raises InputError, with the row's place in this batch."""
-        check_taken(list(batch), self._asked.names(), self._read)
+        """Return the new columns of a batch. Raises InputError, with the row's place in this batch."""
+        check_columns(list(batch), self._names, self._read)
         cells = [batch[name] for name in self._read]
         if any(isinstance(column, str) or not isinstance(column, Iterable) for column in cells):
             raise InputError("found one row, expected a batch of rows: ds.map(..., batched=True)")
-        return self._asked.answers(*(list(column) for column in cells))
+        return self._annotation.answer(*(list(column) for column in cells))
 
     def features(self, dataset: Any) -> Any:
-        """The features of `dataset` with the new columns: for ds.map(..., features=...).
+        """Return the features of `dataset` with the new columns, for ds.map(..., features=...).
 
-        Needed with on_error="null": datasets takes the types from the first batch, where all of "error" may be None.
+        on_error="null" needs them: datasets takes the types from the first batch, where all of "error" may be None.
         """
         value = datasets.Value
         types = {
@@ -66,5 +67,4 @@ class Annotator:
             "evol_complexity": value("int64"),
             ERROR: value("string"),
         }
-        wanted = (*self._names, ERROR) if self._asked.on_error == "null" else self._names
-        return datasets.Features({**dataset.features, **{name: types[name] for name in wanted}})
+        return datasets.Features({**dataset.features, **{name: types[name] for name in self._names}})

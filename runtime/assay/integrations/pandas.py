@@ -1,12 +1,11 @@
 """Columns of pandas: a Series or a DataFrame in, a DataFrame of the new columns with the same index out."""
 
 import os
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from assay.errors import InputError
 from assay.inputs.validation import describe
-from assay.integrations.annotation import Annotation, check_taken, fields
+from assay.integrations.annotation import Annotation, ReadOptions, check_columns, take_fields
 from assay.models.base import Model
 from assay.optional_packages import require
 
@@ -14,47 +13,44 @@ __all__ = ["annotate"]
 
 pandas = require("pandas", "pandas", "assay.integrations.pandas")
 
-# "score" is float32 as the model gives it. Those that can be missing have a dtype that knows missing values.
+# "score" is float32, as the model computes it. Columns that may lack values have a dtype with missing values.
 _DTYPES = {"label": "str", "score": "float32", "evol_complexity": "Int64", "error": "str"}
 
 
-def annotate(
-    data: Any,
-    bundle: str | os.PathLike[str] | Model,
-    *,
-    text: str | None = None,
-    pair: tuple[str, str] | None = None,
-    columns: Sequence[str] | None = None,
-    scale: Sequence[float] | None = None,
-    on_error: Literal["raise", "null"] = "raise",
-    truncate: bool = False,
-    **options: Any,
-) -> Any:
-    """The new columns of `data`, a pandas DataFrame with its index, for df.join.
+def annotate(data: Any, bundle: str | os.PathLike[str] | Model, **options: Unpack[ReadOptions]) -> Any:
+    """Return the new columns of `data`, a pandas DataFrame with its index, for df.join.
 
-    `data` is a Series of texts, or a DataFrame of which `text` or `pair` names the columns. The rest is as in
-    columns.Annotation; `bundle` may also be a loaded model. A missing value (None, NaN, NA) is no text.
+    A missing value (None, NaN, NA) is not a text.
 
-    Raises InputError, with the row's position, and what assay.load raises.
+    Args:
+        data: A Series of texts, or a DataFrame of which `text` or `pair` names the columns.
+        bundle: A folder, a name on the Hub, or a loaded model.
+        options: text or pair, then the attributes of assay.integrations.annotation.Annotation (columns, scale,
+            on_error, truncate) and the options of assay.load.
+
+    Raises:
+        InputError: A cell is not a text (with the row's position), or an argument is wrong.
+        AssayError: What assay.load and Model.logits raise.
     """
-    asked = Annotation(bundle, columns, scale, on_error, truncate, options)
+    given: dict[str, Any] = dict(options)
     if isinstance(data, pandas.Series):
-        if text is not None or pair is not None:
-            raise InputError("found a Series and text or pair, expected these for a DataFrame only")
+        if given.pop("text", None) is not None or given.pop("pair", None) is not None:
+            raise InputError("found a Series and text or pair, expected these only with a DataFrame")
+        annotation = Annotation.of(bundle, given)
         cells = [data.tolist()]
     elif isinstance(data, pandas.DataFrame):
-        read = fields(text, pair)
-        check_taken(list(data.columns), asked.names(), read)
+        read = take_fields(given)
+        annotation = Annotation.of(bundle, given)
+        check_columns(list(data.columns), annotation.names(), read)
         if any(data.columns.tolist().count(name) > 1 for name in read):
             raise InputError(f"found two columns of one name among {', '.join(map(repr, read))}, expected one each")
         cells = [data[name].tolist() for name in read]
     else:
         raise InputError(f"data is {describe(data)}, expected a pandas Series or DataFrame")
-    answers = asked.answers(*cells)
     return pandas.DataFrame(
         {
             name: pandas.Series(values, index=data.index, dtype=_DTYPES.get(name, "object"))
-            for name, values in answers.items()
+            for name, values in annotation.answer(*cells).items()
         },
         index=data.index,
     )

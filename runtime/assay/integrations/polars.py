@@ -1,12 +1,11 @@
 """Columns of polars: a Series or a DataFrame in, a DataFrame of the new columns out."""
 
 import os
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from assay.errors import InputError
 from assay.inputs.validation import describe
-from assay.integrations.annotation import Annotation, check_taken, fields
+from assay.integrations.annotation import Annotation, ReadOptions, check_columns, take_fields
 from assay.models.base import Model
 from assay.optional_packages import require
 
@@ -15,43 +14,40 @@ __all__ = ["annotate"]
 polars = require("polars", "polars", "assay.integrations.polars")
 
 
-def annotate(
-    data: Any,
-    bundle: str | os.PathLike[str] | Model,
-    *,
-    text: str | None = None,
-    pair: tuple[str, str] | None = None,
-    columns: Sequence[str] | None = None,
-    scale: Sequence[float] | None = None,
-    on_error: Literal["raise", "null"] = "raise",
-    truncate: bool = False,
-    **options: Any,
-) -> Any:
-    """The new columns of `data`, a polars DataFrame, for df.hstack; `.to_struct()` makes one Series of it.
+def annotate(data: Any, bundle: str | os.PathLike[str] | Model, **options: Unpack[ReadOptions]) -> Any:
+    """Return the new columns of `data`, a polars DataFrame, for df.hstack; `.to_struct()` makes one Series of it.
 
-    `data` is a Series of texts, or a DataFrame of which `text` or `pair` names the columns; collect a LazyFrame first.
-    "scores" is a struct with a field per label. The rest is as in columns.Annotation; `bundle` may also be a loaded
-    model. A null is no text.
+    "scores" is a struct with a field per label. A null is not a text.
 
-    Raises InputError, with the row's position, and what assay.load raises.
+    Args:
+        data: A Series of texts, or a DataFrame of which `text` or `pair` names the columns. Collect a LazyFrame first.
+        bundle: A folder, a name on the Hub, or a loaded model.
+        options: text or pair, then the attributes of assay.integrations.annotation.Annotation (columns, scale,
+            on_error, truncate) and the options of assay.load.
+
+    Raises:
+        InputError: A cell is not a text (with the row's position), or an argument is wrong.
+        AssayError: What assay.load and Model.logits raise.
     """
-    asked = Annotation(bundle, columns, scale, on_error, truncate, options)
+    given: dict[str, Any] = dict(options)
     if isinstance(data, polars.Series):
-        if text is not None or pair is not None:
-            raise InputError("found a Series and text or pair, expected these for a DataFrame only")
+        if given.pop("text", None) is not None or given.pop("pair", None) is not None:
+            raise InputError("found a Series and text or pair, expected these only with a DataFrame")
+        annotation = Annotation.of(bundle, given)
         cells = [data.to_list()]
     elif isinstance(data, polars.DataFrame):
-        read = fields(text, pair)
-        check_taken(data.columns, asked.names(), read)
+        read = take_fields(given)
+        annotation = Annotation.of(bundle, given)
+        check_columns(data.columns, annotation.names(), read)
         cells = [data[name].to_list() for name in read]
     else:
         raise InputError(f"data is {describe(data)}, expected a polars Series or DataFrame")
-    answers = asked.answers(*cells)
     types = {
         "label": polars.String,
         "score": polars.Float32,
-        "scores": polars.Struct(dict.fromkeys(asked.model().labels, polars.Float32)),
+        "scores": polars.Struct(dict.fromkeys(annotation.model().labels, polars.Float32)),
         "evol_complexity": polars.Int64,
         "error": polars.String,
     }
+    answers = annotation.answer(*cells)
     return polars.DataFrame(answers, schema={name: types[name] for name in answers})

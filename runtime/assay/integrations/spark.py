@@ -1,13 +1,14 @@
 """Spark: a function for pyspark.ml.functions.predict_batch_udf, and the type of what it returns."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
-from assay.integrations.annotation import Annotation, pinned
-from assay.models.columns import ERROR, chosen
+from assay.integrations.annotation import Annotation, AnswerOptions, pin
+from assay.models.columns import ERROR
 from assay.optional_packages import require
 
 __all__ = ["predict_batch_fn", "return_type"]
@@ -16,37 +17,35 @@ pyspark = require("pyspark", "pyspark", "assay.integrations.spark")
 
 
 def predict_batch_fn(
-    bundle: str | os.PathLike[str],
-    *,
-    columns: Sequence[str] | None = None,
-    scale: Sequence[float] | None = None,
-    on_error: Literal["raise", "null"] = "raise",
-    truncate: bool = False,
-    **options: Any,
+    bundle: str | os.PathLike[str], **options: Unpack[AnswerOptions]
 ) -> Callable[[], Callable[..., Mapping[str, Any]]]:
-    """What predict_batch_udf takes as make_predict_fn. The UDF is called with one column of texts, or two for pairs.
+    """Return what predict_batch_udf takes as make_predict_fn.
 
-    The arguments are those of columns.Annotation. The bundle must be at the same path on every machine. `threads`, of
-    assay.load, is by default the CPUs of a Spark task (spark.task.cpus).
+    The UDF is called with one column of texts, or with two for a bundle of pairs.
+
+    Args:
+        bundle: A folder, at the same path on every machine, or a name on the Hub.
+        options: The attributes of assay.integrations.annotation.Annotation (columns, scale, on_error, truncate) and the
+            options of assay.load, of which `threads` is by default the CPUs of a Spark task (spark.task.cpus).
+
+    Raises:
+        BundleError: There is no such bundle.
     """
-    path, options, _ = pinned(bundle, options)
-    asked = Annotation(path, columns, scale, on_error, truncate, options)
+    path, pinned, _ = pin(bundle, options)
+    annotation = Annotation.of(path, pinned)
 
     def make_predict_fn() -> Callable[..., Mapping[str, Any]]:
         context = pyspark.TaskContext.get()
-        given = {} if context is None else {"threads": context.cpus()}
-        task = Annotation(
-            asked.bundle, asked.columns, asked.scale, asked.on_error, asked.truncate, {**given, **asked.options}
-        )
-
-        labels = task.model().labels
+        defaults = {} if context is None else {"threads": context.cpus()}
+        task = dataclasses.replace(annotation, options={**defaults, **annotation.options})
+        model = task.model()
 
         def predict(*cells: Any) -> Mapping[str, Any]:
-            answers = task.answers(*(column.tolist() for column in cells))
-            return {name: _array(name, values, task.on_error, labels) for name, values in answers.items()}
+            answers = task.answer(*(column.tolist() for column in cells))
+            return {name: _make_array(name, values, task.on_error, model.labels) for name, values in answers.items()}
 
-        # Spark counts the parameters to know how many columns there have to be.
-        if task.model().manifest.input == "pair":
+        # Spark counts the parameters to know how many columns there must be.
+        if model.manifest.input == "pair":
             return lambda text, text_pair: predict(text, text_pair)
         return lambda text: predict(text)
 
@@ -60,7 +59,7 @@ def return_type(
     on_error: Literal["raise", "null"] = "raise",
     revision: str | None = None,
 ) -> Any:
-    """The StructType of what the UDF returns. Reads the bundle's manifest, on the driver.
+    """Return the StructType of what the UDF returns. Reads the bundle's manifest, on the driver.
 
     label string; score float; scores array of float in the order of the bundle's labels, NaN for a row without an
     answer; evol_complexity int; with on_error="null" also error string.
@@ -73,14 +72,13 @@ def return_type(
         "evol_complexity": types.IntegerType(),
         ERROR: types.StringType(),
     }
-    wanted = chosen(pinned(bundle, {"revision": revision})[2], columns)
-    return types.StructType(
-        [types.StructField(name, kinds[name]) for name in (*wanted, *((ERROR,) if on_error == "null" else ()))]
-    )
+    path, _, manifest = pin(bundle, {"revision": revision})
+    names = Annotation(path, columns, on_error=on_error).name_columns(manifest)
+    return types.StructType([types.StructField(name, kinds[name]) for name in names])
 
 
-def _array(name: str, values: list[Any], on_error: str, labels: Sequence[str]) -> Any:
-    """`values` as numpy, None where a row has no answer, which Spark makes null, and NaN in the arrays of scores."""
+def _make_array(name: str, values: list[Any], on_error: str, labels: Sequence[str]) -> Any:
+    """Return `values` as numpy: None, which Spark makes null, or in arrays of scores NaN, for a row without answer."""
     if name == "scores":
         rows = [dict.fromkeys(labels, np.nan) if value is None else value for value in values]
         return np.array([[row[label] for label in labels] for row in rows], dtype=np.float32)

@@ -1,1 +1,1 @@
-"""What logits mean: classifiers, scorers, and answers to streams of rows."""
+"""Models: from rows to logits, and from logits to labels and scores."""

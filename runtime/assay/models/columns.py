@@ -1,32 +1,36 @@
-"""The columns that a model adds to a table of texts: which a bundle answers, and their values."""
+"""The columns that a model adds to a table of texts: which ones a bundle has, and their values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from assay.bundle.manifest import Manifest
-from assay.errors import InputError
+from assay.errors import AssayError, InputError
 from assay.inputs.validation import describe, first_twice
 from assay.models.base import Float32, Model
 from assay.models.classifier import Classifier
 from assay.models.scorer import Scorer
+from assay.models.streaming import Answered
 
-__all__ = ["ERROR", "NAMES", "chosen", "error_text", "values"]
+__all__ = ["ERROR", "NAMES", "check_scale", "choose", "tabulate"]
 
 NAMES = ("label", "score", "scores", "evol_complexity")
-"""The best label, its score or the regression's, a score for each label, and the DEITA Evol-Complexity."""
+"""The best label, its score or that of a regression, a score for each label, and the DEITA Evol-Complexity."""
 
 ERROR = "error"
-"""The column that says why a row has no answer, where rows may be without."""
+"""The column that says why a row has no answer, where rows may lack one."""
 
 
-def chosen(manifest: Manifest, names: Sequence[str] | None) -> tuple[str, ...]:
-    """The columns `names`, by default label and score, or score.
+def choose(manifest: Manifest, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the columns `names`; by default label and score, or score for a regression.
 
-    Raises InputError unless the bundle answers each of `names`, and each is there once.
+    Raises:
+        InputError: The bundle does not answer one of `names`, or one is there twice.
     """
     classifies = manifest.task == "classification"
     possible = ["label", "score", "scores"] if classifies else ["score"]
-    if manifest.scale is not None:
+    if manifest.scale is not None and manifest.scale.evol_complexity is not None:
         possible.append("evol_complexity")
     if names is None:
         return ("label", "score") if classifies else ("score",)
@@ -41,15 +45,47 @@ def chosen(manifest: Manifest, names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(names)
 
 
-def values(name: str, model: Model, logits: Float32, scale: Sequence[float] | None) -> list[Any]:
-    """The column `name` for `logits` [n, labels], a list of n: str, float, int, or dict of label to score."""
+def check_scale(model: Model, scale: Sequence[float] | None) -> None:
+    """Raise InputError or BundleError where the scores of `model` cannot be rescaled to `scale`, before it runs."""
+    if isinstance(model, Scorer):
+        model.scores(np.empty((0, 1), np.float32), scale)
+    elif scale is not None:
+        raise InputError(f"scale is {describe(scale)}, expected none: this bundle classifies")
+
+
+def tabulate(
+    names: Sequence[str],
+    model: Model,
+    answered: Answered,
+    scale: Sequence[float] | None,
+    errors: Mapping[int, AssayError] | None,
+) -> dict[str, list[Any]]:
+    """Return the columns `names` of a window, each a list with an entry per row, None for a row without an answer.
+
+    Args:
+        names: Of NAMES. A value is a str, float, int, or a dict of label to score.
+        model: The model that answered.
+        answered: Its answers.
+        scale: (min, max) for the scores of a regression.
+        errors: The errors as the column ERROR tells them, by row; None for no such column.
+    """
+    table: dict[str, list[Any]] = {name: [None] * len(answered) for name in names}
+    for name, column in table.items():
+        for row, value in zip(answered.rows, _values(name, model, answered.logits, scale), strict=True):
+            column[row] = value
+    if errors is not None:
+        table[ERROR] = [_error_text(errors[row]) if row in errors else None for row in range(len(answered))]
+    return table
+
+
+def _values(name: str, model: Model, logits: Float32, scale: Sequence[float] | None) -> list[Any]:
     if isinstance(model, Scorer):
         found = model.evol_complexities(logits) if name == "evol_complexity" else model.scores(logits, scale)
         return list(found.tolist())
-    assert isinstance(model, Classifier)  # the two kinds that there are
+    assert isinstance(model, Classifier)  # there is no third kind
     return [getattr(prediction, name) for prediction in model.predictions(logits)]
 
 
-def error_text(error: Exception) -> str:
-    """`error` for the column ERROR: one line, and UTF-8 also where it names a key or a file that is not."""
+def _error_text(error: Exception) -> str:
+    """Return `error` on one line that can be written as UTF-8, even if it names a file whose name is not UTF-8."""
     return " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode("utf-8")

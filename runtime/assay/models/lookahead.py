@@ -1,19 +1,19 @@
-"""The next item of an iterator, made while the current one is used."""
+"""Makes the next item of an iterator while the current one is in use."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["one_ahead"]
+__all__ = ["look_ahead"]
 
 T = TypeVar("T")
 _END = object()
 
 
-def one_ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items in the same order; a thread of its own makes each one while the one before it is in use.
+def look_ahead(items: Iterable[T]) -> Generator[T, None, None]:
+    """Yield the same items in the same order; a thread makes each one while the one before it is in use.
 
-    Raises what the iterable raises, where its item would have come. Giving up early waits for nothing.
+    Raises what the iterable raises, where its item would have come. Closing the generator early waits for nothing.
     """
     remaining = iter(items)
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="assay-ahead")

@@ -1,8 +1,9 @@
-"""Regression: the head's own output, and the card's arithmetic over it.
+"""Regression: the head's own output, and the arithmetic of the model card over it.
 
 The card of thethinkmachine/Maxwell-Task-Complexity-Scorer-v0.2 computes `pred * (max - min) + min`, clamps to [min,
-max] and, for Evol-Complexity, rounds with torch.round: all on a float32 tensor, half to even. The same here, to the
-bit. The card then shows a scaled score as round(score, 2); score() does not round, so that scores keep their order.
+max] and, for Evol-Complexity, rounds with torch.round, half to even: all on a float32 tensor. The arithmetic here is
+the same to the last bit. The card then shows a scaled score as round(score, 2); score() does not round, so that scores
+keep their order.
 """
 
 import math
@@ -18,9 +19,11 @@ from assay.models.base import Float32, Model
 
 __all__ = ["Scorer", "rescale"]
 
+_UNIT = (0.0, 1.0)
+
 
 class Scorer(Model):
-    """A bundle whose task is regression. Made by assay.load."""
+    """A bundle whose task is regression. assay.load returns it."""
 
     def score(
         self,
@@ -30,84 +33,110 @@ class Scorer(Model):
         scale: Sequence[float] | None = None,
         truncate: bool = False,
     ) -> float:
-        """The score of one text, or one pair for a bundle of pairs.
+        """Return the score of one text, or of one pair for a bundle of pairs.
 
-        Without `scale` it is the head's own output, neither clamped nor put through a sigmoid (Maxwell: trained on
-        0..1, and may pass both ends a little). With `scale=(min, max)` it is rescaled from 0..1 and clamped, as on the
-        card.
+        Args:
+            text: The text, or the first of the pair.
+            text_pair: The second text of the pair.
+            scale: (min, max) to rescale the score to from the range that the bundle says, and to clamp it to. Without
+                it the score is the head's own output, neither clamped nor put through a sigmoid. (Maxwell was trained
+                on 0..1 and may exceed both ends a little.)
+            truncate: Cut a text that the bundle would refuse as too long.
 
-        Raises InputError for what is not a text or a scale, and for a text longer than the model reads unless
-        `truncate`; BundleError for a `scale` where the bundle does not say that its output is 0..1; NumericalError for
-        NaN or infinity.
+        Raises:
+            InputError: An argument is not a text or a scale, or the text is longer than the model reads.
+            BundleError: `scale` is given, but the bundle does not say the range of its output.
+            NumericalError: The score is NaN or infinite.
         """
-        limits = self._limits(scale)
-        return float(_apply(self._single(text, text_pair, truncate), limits)[0])
+        return float(self._apply(self._run_single(text, text_pair, truncate), self._limits(scale))[0])
 
     def score_batch(self, batch: object, *, scale: Sequence[float] | None = None, truncate: bool = False) -> Float32:
-        """The scores, float32 [n], of n rows in their order; otherwise as `score`."""
+        """Return the scores, float32 [n], of n rows in their order. See `logits` for the rows, `score` for the rest."""
         limits = self._limits(scale)
-        return _apply(self.logits(batch, truncate=truncate)[:, 0], limits)
+        return self._apply(self.logits(batch, truncate=truncate), limits)
 
     def scores(self, logits: Float32, scale: Sequence[float] | None = None) -> Float32:
-        """The scores, float32 [n], that `logits` [n, 1] mean; `scale` and errors as `score`."""
-        return _apply(logits[:, 0], self._limits(scale))
+        """Return the scores, float32 [n], of `logits` [n, 1].
+
+        Raises:
+            InputError: `logits` has another shape, or `scale` is not a scale.
+            BundleError: As `score`.
+            NumericalError: A logit is NaN or infinite; with the row's index.
+        """
+        return self._apply(self._check_logits(logits), self._limits(scale))
 
     def evol_complexity(self, text: str, *, truncate: bool = False) -> int:
-        """The DEITA Evol-Complexity of one text, 1 to 6: rescaled, clamped and rounded half to even, as on the card.
+        """Return the DEITA Evol-Complexity of one text, 1 to 6: rescaled, clamped, rounded half to even as on the card.
 
-        Raises BundleError where the bundle has no such scale, otherwise as `score`.
+        Raises:
+            BundleError: The bundle has no such scale.
+            InputError: As `score`.
+            NumericalError: As `score`.
         """
         limits = self._evol_limits()
-        return int(np.rint(_apply(self._single(text, None, truncate), limits))[0])
+        return int(self._round(self._run_single(text, None, truncate), limits)[0])
 
     def evol_complexity_batch(self, batch: object, *, truncate: bool = False) -> npt.NDArray[np.int64]:
-        """The Evol-Complexity scores, int64 [n], of n rows in their order."""
+        """Return the Evol-Complexity scores, int64 [n], of n rows in their order. Errors as `evol_complexity`."""
         limits = self._evol_limits()
-        return np.rint(_apply(self.logits(batch, truncate=truncate)[:, 0], limits)).astype(np.int64)
+        return self._round(self.logits(batch, truncate=truncate), limits)
 
     def evol_complexities(self, logits: Float32) -> npt.NDArray[np.int64]:
-        """The Evol-Complexity scores, int64 [n], that `logits` [n, 1] mean. Raises BundleError as `evol_complexity`."""
-        return np.rint(_apply(logits[:, 0], self._evol_limits())).astype(np.int64)
+        """Return the Evol-Complexity scores, int64 [n], of `logits` [n, 1]. Errors as `scores`."""
+        return self._round(self._check_logits(logits), self._evol_limits())
 
-    def _scores(self, logits: Float32) -> Float32:
-        """The logits themselves: a regression head's output is its score."""
+    def _activate(self, logits: Float32) -> Float32:
+        """Return the logits: the output of a regression head is its score."""
         return logits
+
+    def _apply(self, logits: Float32, limits: tuple[float, float] | None) -> Float32:
+        """Return the scores [n] of `logits` [n, 1], rescaled to `limits` if there are any."""
+        output = logits[:, 0]
+        return output if limits is None else rescale(output, *limits, native=self._scale().native)
+
+    def _round(self, logits: Float32, limits: tuple[float, float]) -> npt.NDArray[np.int64]:
+        return np.rint(self._apply(logits, limits)).astype(np.int64)
 
     def _limits(self, scale: object) -> tuple[float, float] | None:
         if scale is None:
             return None
         limits = _check_scale(scale)
-        self._scale()
+        self._scale()  # raises where there is none
         return limits
 
     def _evol_limits(self) -> tuple[float, float]:
-        low, high = self._scale().evol_complexity
+        scale = self.manifest.scale
+        if scale is None or scale.evol_complexity is None:
+            raise BundleError(
+                f"{self._bundle.folder}: has no Evol-Complexity scale, which only Maxwell's model card defines; "
+                "use score()"
+            )
+        low, high = scale.evol_complexity
         return float(low), float(high)
 
     def _scale(self) -> Scale:
         scale = self.manifest.scale
         if scale is None:
             raise BundleError(
-                f"{self._bundle.folder}: does not say that its output is in 0..1, so it cannot be rescaled; "
-                "use score() without a scale"
+                f"{self._bundle.folder}: does not say the range of its output, so scores cannot be rescaled; use "
+                "score() without a scale, or export again with assay export --score-range LOW HIGH"
             )
         return scale
 
 
-def rescale(output: Float32, low: float, high: float) -> Float32:
-    """`output` * (high - low) + low, clamped to [low, high]: the card's expression on a float32 tensor.
+def rescale(output: Float32, low: float, high: float, native: tuple[float, float] = _UNIT) -> Float32:
+    """Return `output` [n] rescaled from the range `native` to [low, high], and clamped to it.
 
-    torch computes `high - low` in double precision, as Python does, and rounds each number to float32 where it meets
-    the tensor; the product and the sum are each rounded to float32.
+    From 0..1 this is the card's expression on a float32 tensor, `output * (high - low) + low`. torch computes
+    `high - low` in double precision, as Python does, and rounds each number to float32 where it meets the tensor; the
+    product and the sum are each rounded to float32. Another range is mapped to 0..1 first, also in float32.
     """
     with np.errstate(over="ignore"):  # an infinite product is clamped like any other
+        if native != _UNIT:
+            output = (output - np.float32(native[0])) / np.float32(native[1] - native[0])
         scaled = output * np.float32(high - low) + np.float32(low)
     clamped: Float32 = np.minimum(np.maximum(scaled, np.float32(low)), np.float32(high))
     return clamped
-
-
-def _apply(output: Float32, limits: tuple[float, float] | None) -> Float32:
-    return output if limits is None else rescale(output, *limits)
 
 
 def _check_scale(scale: object) -> tuple[float, float]:
@@ -118,7 +147,7 @@ def _check_scale(scale: object) -> tuple[float, float]:
         low, high = float(scale[0]), float(scale[1])
     except OverflowError:
         low, high = -math.inf, math.inf
-    # The arithmetic is float32's, so the limits must be told apart and their distance held by it.
+    # The arithmetic is in float32, which must be able to tell the limits apart and to represent their distance.
     with np.errstate(over="ignore"):
         low32, high32, span32 = np.float32(low), np.float32(high), np.float32(high - low)
     if not (np.isfinite(low32) and np.isfinite(high32) and np.isfinite(span32) and low32 < high32):

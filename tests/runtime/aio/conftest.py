@@ -7,6 +7,7 @@ import pytest
 
 import assay
 from assay import Classifier
+from assay.models.base import runner_of
 from tests.runtime.aio.held import Held
 
 
@@ -19,7 +20,7 @@ def model(text_bundle: Path) -> Classifier:
 
 @pytest.fixture
 def held(model: Classifier, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    held = Held(model.answers)
-    monkeypatch.setattr(model, "answers", held)
+    held = Held(runner_of(model).answer)
+    monkeypatch.setattr(runner_of(model), "answer", held)
     yield held
     held.let_go()

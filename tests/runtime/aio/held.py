@@ -16,7 +16,7 @@ LONG = 30.0  # seconds that no test takes: a wait this long means that the test 
 
 
 class Held:
-    """Replaces model.answers: each run waits until it is let go. `batches` are the words of each run, in order."""
+    """Replaces Runner.answer: each run waits until it is let go. `batches` are the words of each run, in order."""
 
     def __init__(self, answers: Callable[[list[Tokens]], Float32]) -> None:
         self._answers = answers

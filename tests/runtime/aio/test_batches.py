@@ -9,6 +9,7 @@ import pytest
 
 import assay
 from assay import Classifier, OverloadedError
+from assay.models.base import runner_of
 from tests.runtime.aio.held import LONG, Held, run, start
 
 
@@ -94,7 +95,7 @@ def test_a_long_text_that_is_being_tokenised_does_not_hold_up_short_ones(
     model: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoding, go = threading.Event(), threading.Event()
-    encode = model.encode
+    encode = runner_of(model).encode
 
     def slow_for_long(rows: Any, *, truncate: bool) -> Any:
         if any(len(row) > 1_000 for row in rows):
@@ -103,7 +104,7 @@ def test_a_long_text_that_is_being_tokenised_does_not_hold_up_short_ones(
         return encode(rows, truncate=truncate)
 
     async def body() -> None:
-        monkeypatch.setattr(model, "encode", slow_for_long)
+        monkeypatch.setattr(runner_of(model), "encode", slow_for_long)
         async with assay.aio.wrap(model) as judge:
             long = await start(judge, "a " * 20_000)
             assert await asyncio.to_thread(encoding.wait, LONG)

@@ -8,6 +8,7 @@ import pytest
 
 import assay
 from assay import Classifier, DeadlineError
+from assay.models.base import runner_of
 from tests.runtime.aio.held import LONG, Held, gathered, run, start, until
 
 
@@ -51,7 +52,7 @@ def test_repeated_cancellation_does_not_accumulate_rows(
     model: Classifier, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoding, go = threading.Event(), threading.Event()
-    encode = model.encode
+    encode = runner_of(model).encode
 
     def slow(rows: Any, *, truncate: bool) -> Any:
         encoding.set()
@@ -59,7 +60,7 @@ def test_repeated_cancellation_does_not_accumulate_rows(
         return encode(rows, truncate=truncate)
 
     async def body() -> None:
-        monkeypatch.setattr(model, "encode", slow)
+        monkeypatch.setattr(runner_of(model), "encode", slow)
         held.let_go()
         async with assay.aio.wrap(model, max_queue=2) as judge:
             first = await start(judge, "a")

@@ -8,6 +8,7 @@ import pytest
 import assay
 from assay import Classifier, InputError, NumericalError, ProviderError, Scorer
 from assay.aio import AsyncScorer
+from assay.models.base import runner_of
 from tests.runtime.aio.held import LONG, Held, gathered, run, start
 
 
@@ -48,7 +49,7 @@ def test_a_text_longer_than_the_model_reads_fails_alone(score_bundle: Path, scor
 
 
 def test_a_row_that_the_tokenizer_fails_on_fails_alone(model: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = model.encode
+    encode = runner_of(model).encode
 
     def picky(rows: Any, *, truncate: bool) -> Any:
         if "b" in rows:
@@ -56,7 +57,7 @@ def test_a_row_that_the_tokenizer_fails_on_fails_alone(model: Classifier, monkey
         return encode(rows, truncate=truncate)
 
     async def body() -> None:
-        monkeypatch.setattr(model, "encode", picky)
+        monkeypatch.setattr(runner_of(model), "encode", picky)
         async with assay.aio.wrap(model) as judge:
             answers = await gathered(*(judge.predict(word) for word in "abc"))
         assert (answers[0], answers[2]) == (model.predict("a"), model.predict("c"))

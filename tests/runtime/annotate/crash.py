@@ -1,9 +1,9 @@
-"""Ends annotate at every step that changes a file, goes on, and compares with a run that nothing ended.
+"""Kills annotate at every step that changes a file, resumes it, and compares with a run that was not killed.
 
     python crash.py BUNDLE INPUT OUTPUT REFERENCE OPTION...
 
-Every run is a child of its own, killed with SIGKILL at its n-th step: an append, a flush to the disk, a renaming or a
-removal. Prints the number of steps. A step may be half done: an append then leaves half of its bytes behind.
+Every run is a child process, killed with SIGKILL at its n-th step: an append, a flush to the disk, a renaming or a
+removal. Prints the number of steps. A step may be half done: an append then leaves half of its bytes.
 """
 
 import io
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import assay.annotate.output as output
+import assay.annotate.output.file as output
 import assay.annotate.run  # imported once, before there are children
 import assay.annotate.windows as windows
 import assay.loading  # noqa: F401
@@ -23,7 +23,7 @@ WRITES = (".partial", ".assembled", ".new")
 
 
 def child(words: list[str], deadly: int) -> int:
-    """The exit code of annotate in a child that dies at step `deadly`; -9 where it did."""
+    """Return the exit code of annotate in a child that is killed at step `deadly`; -9 if it was."""
     number = os.fork()
     if number == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -39,7 +39,7 @@ def child(words: list[str], deadly: int) -> int:
 
 
 def arm(deadly: int) -> None:
-    """Count the steps, and die at one."""
+    """Count the steps, and kill this process at one."""
     windows.ROWS = 40
     output.SECONDS_BETWEEN_COMMITS = 0.0
     count = 0
@@ -58,8 +58,8 @@ def arm(deadly: int) -> None:
         return stepping
 
     os.fsync = before(os.fsync)
-    Path.replace = before(Path.replace)
-    Path.unlink = before(Path.unlink)
+    Path.replace = before(Path.replace)  # type: ignore[method-assign]
+    Path.unlink = before(Path.unlink)  # type: ignore[method-assign]
     append = output.FileOutput.append
 
     def torn(self: Any, chunk: bytes, *args: Any, **options: Any) -> None:
@@ -73,28 +73,28 @@ def arm(deadly: int) -> None:
 
 
 def check(words: list[str], target: Path, reference: bytes) -> int:
-    """Die at every step in turn; the number of steps."""
+    """Kill a run at every step in turn, and return the number of steps."""
     for deadly in range(1, 10_000):
         ended = child(words, deadly)
         if target.exists() and target.read_bytes() != reference:
-            raise SystemExit(f"step {deadly}: {target} is there and is not the whole of it")
+            raise SystemExit(f"step {deadly}: {target} exists and is not complete")
         if ended == 0:
             return deadly - 1
         if ended != -signal.SIGKILL:
             raise SystemExit(f"step {deadly}: ended with {ended}")
         left = [path.name for path in target.parent.iterdir() if path.name.startswith(".") and "lock" not in path.name]
-        # A run that was killed when it had nothing more to do but to let go of the lock is complete.
+        # A run that was killed when only the lock was left is complete.
         if left or not target.exists():
             code = child([*words, "--resume"], 0)
             if code != 0:
-                raise SystemExit(f"step {deadly}: going on ended with {code}")
+                raise SystemExit(f"step {deadly}: the resumed run ended with {code}")
         if target.read_bytes() != reference:
             raise SystemExit(f"step {deadly}: the resumed file differs")
         target.unlink()
         left = [path.name for path in target.parent.iterdir() if path.name.startswith(".") and "lock" not in path.name]
         if left:
             raise SystemExit(f"step {deadly}: left {left}")
-    raise SystemExit("never came to its end")
+    raise SystemExit("no run came to its end")
 
 
 if __name__ == "__main__":
@@ -105,6 +105,6 @@ if __name__ == "__main__":
         pyarrow.array([1])  # imports pandas where it is installed
     arguments = [bundle, source, "-o", name, *options]
     if child([bundle, source, "-o", reference_name, *options], 0) != 0:
-        raise SystemExit("the run that nothing ended failed")
+        raise SystemExit("the run that was not killed failed")
     sys.stdout = io.TextIOWrapper(sys.stdout.buffer, write_through=True)
     print(check(arguments, Path(name), Path(reference_name).read_bytes()))

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 WORDS = ["what", "causes", "rain", "forms", "when", "water", "is", "a", "b", "c", "d", "e", "f", "g"]
 
 
 def pairs(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows with an id and a pair of texts; some texts have quotes, delimiters and line ends in them."""
+    """Return rows with an id and a pair of texts; some texts contain quotes, delimiters and line ends."""
     chosen = random.Random(seed)
 
     def text() -> str:
@@ -40,11 +42,12 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
         text = buffer.getvalue()
-    path.write_bytes(packed(text.encode(), path.suffix))
+    path.write_bytes(pack(text.encode(), path.suffix))
     return path
 
 
-def packed(data: bytes, suffix: str) -> bytes:
+def pack(data: bytes, suffix: str) -> bytes:
+    """Return `data` compressed as `suffix` says."""
     if suffix == ".gz":
         return gzip.compress(data)
     if suffix == ".zst":
@@ -54,8 +57,8 @@ def packed(data: bytes, suffix: str) -> bytes:
     return data
 
 
-def unpacked(path: Path) -> bytes:
-    """The content of a file, through the readers that everybody has."""
+def unpack(path: Path) -> bytes:
+    """Return the content of a file, as common readers decompress it."""
     if path.suffix == ".gz":
         return gzip.decompress(path.read_bytes())
     if path.suffix == ".zst":
@@ -66,13 +69,13 @@ def unpacked(path: Path) -> bytes:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file; those of a table are strings."""
+    """Return the rows of a file; the cells of a table are strings."""
     if path.suffix == ".parquet":
         import pyarrow.parquet
 
         rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
         return rows
-    text = unpacked(path).decode()
+    text = unpack(path).decode()
     if ".jsonl" in path.suffixes:
         return [json.loads(line) for line in text.split("\n")[:-1]]
     delimiter = "," if ".csv" in path.suffixes else "\t"
@@ -80,5 +83,13 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def hidden(folder: Path) -> list[str]:
-    """What a run left beside its output."""
+    """Return the hidden files that a run left in the folder of its output."""
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+
+
+def require(name: str) -> None:
+    """Skip the test where the package for the format of `name` is missing."""
+    if "parquet" in name:
+        pytest.importorskip("pyarrow")
+    if "zst" in name:
+        pytest.importorskip("zstandard")

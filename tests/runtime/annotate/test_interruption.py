@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.annotate import rows
+from tests.runtime.annotate.rows import require
 
 CRASH = Path(__file__).with_name("crash.py")
 NAMES = ["jsonl", "csv", "jsonl.gz", "csv.zst", "parquet"]
@@ -18,24 +19,17 @@ NAMES = ["jsonl", "csv", "jsonl.gz", "csv.zst", "parquet"]
 # Small windows, each of which is committed, and time in between for a signal to come.
 SLOWLY = """
 import sys, time
-import assay.annotate.output, assay.annotate.windows
+import assay.annotate.output.file, assay.annotate.windows
 from assay.cli.main import main
 assay.annotate.windows.ROWS = 20
-assay.annotate.output.SECONDS_BETWEEN_COMMITS = 0.0
-append = assay.annotate.output.FileOutput.append
+assay.annotate.output.file.SECONDS_BETWEEN_COMMITS = 0.0
+append = assay.annotate.output.file.FileOutput.append
 def slow(self, *args, **options):
     append(self, *args, **options)
     time.sleep(0.02)
-assay.annotate.output.FileOutput.append = slow
+assay.annotate.output.file.FileOutput.append = slow
 sys.exit(main(sys.argv[1:]))
 """
-
-
-def require(name: str) -> None:
-    if "parquet" in name:
-        pytest.importorskip("pyarrow")
-    if "zst" in name:
-        pytest.importorskip("zstandard")
 
 
 @pytest.mark.parametrize("name", ["jsonl", "csv.zst", "parquet"])  # without and with a last step that joins windows
@@ -51,7 +45,7 @@ def test_a_run_killed_at_any_step_goes_on_to_the_same_bytes(pair_bundle: Path, t
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_kill_9_at_random_moments_loses_nothing_but_time(pair_bundle: Path, tmp_path: Path, name: str) -> None:
+def test_kill_9_at_random_moments_loses_no_row(pair_bundle: Path, tmp_path: Path, name: str) -> None:
     require(name)
     source = rows.write(tmp_path / f"in.{name}", rows.pairs(800))
     target, reference = tmp_path / f"a.{name}", tmp_path / f"b.{name}"
@@ -114,9 +108,7 @@ def test_a_second_process_that_writes_the_same_output_is_refused(pair_bundle: Pa
     assert process.wait(60) == 130
 
 
-def test_a_full_disk_is_said_on_one_line_and_the_run_goes_on_when_there_is_room(
-    pair_bundle: Path, tmp_path: Path
-) -> None:
+def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(pair_bundle: Path, tmp_path: Path) -> None:
     source = rows.write(tmp_path / "in.jsonl", rows.pairs(1_000))
     target, reference = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n" + SLOWLY
@@ -129,7 +121,7 @@ def test_a_full_disk_is_said_on_one_line_and_the_run_goes_on_when_there_is_room(
     assert full.returncode == 1
     assert full.stderr.count("\n") == 1
     assert f"{target}: cannot be written" in full.stderr
-    assert "rows before it are kept" in full.stderr
+    assert "rows are kept: fix the cause, then go on with --resume" in full.stderr
     assert not target.exists()
     resumed = [sys.executable, "-c", SLOWLY, *command, "-o", str(target), "--resume"]
     subprocess.run(resumed, check=True, capture_output=True)

@@ -1,5 +1,4 @@
 import io
-from typing import Any
 
 import pytest
 
@@ -12,25 +11,41 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_gets_a_bar_with_rates_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_rates_and_the_time_left_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     shown = Progress()
+    monkeypatch.setattr("assay.annotate.progress.SECONDS_BETWEEN_REWRITES", 0.0)
     shown.begin(1_000, 100)
     shown.advance(50, 600, 600)
     shown.advance(50, 600, 1_000)
     shown.end()
-    text = terminal.getvalue()
-    assert "100%" in text
-    assert "100 rows, " in text
-    assert "tokens/s" in text
-    assert " left" in text
+    lines = terminal.getvalue().split("\r\x1b[K")
+    assert "60%" in lines[2]
+    assert "100%" in lines[3]
+    assert "100 rows, " in lines[3]
+    assert "tokens/s" in lines[3]
+    assert " left" in lines[2]
+    assert (lines[0], lines[-1]) == ("", "")
+    assert "\n" not in terminal.getvalue()
 
 
-def test_an_input_of_unknown_length_gets_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_never_longer_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "20")
+    shown = Progress()
+    monkeypatch.setattr("assay.annotate.progress.SECONDS_BETWEEN_REWRITES", 0.0)
+    shown.begin(1_000, 0)
+    shown.advance(50, 600, 600)
+    assert max(map(len, terminal.getvalue().split("\r\x1b[K"))) == 19
+
+
+def test_an_input_of_unknown_length_shows_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     shown = Progress()
+    monkeypatch.setattr("assay.annotate.progress.SECONDS_BETWEEN_REWRITES", 0.0)
     shown.begin(None, 0)
     shown.advance(50, 600, 600)
     shown.end()
@@ -38,11 +53,9 @@ def test_an_input_of_unknown_length_gets_no_share(monkeypatch: pytest.MonkeyPatc
     assert "50 rows" in terminal.getvalue()
 
 
-def test_elsewhere_there_is_a_line_now_and_then(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     shown = Progress()
     shown.begin(1_000, 0)
     for second in range(1, 100):
@@ -57,5 +70,5 @@ def test_elsewhere_there_is_a_line_now_and_then(
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 min 00 s"), (3_600, "1 h 00 min"), (90_061, "25 h 01 min")])
-def test_durations_are_said_in_two_units(seconds: float, text: Any) -> None:
-    assert progress._duration(seconds) == text
+def test_durations_have_two_units(seconds: float, text: str) -> None:
+    assert progress._format_duration(seconds) == text

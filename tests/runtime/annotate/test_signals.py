@@ -7,7 +7,7 @@ import threading
 from assay.annotate.signals import stop_on_signals
 
 
-def test_a_signal_sets_the_event_and_handlers_are_put_back() -> None:
+def test_a_signal_sets_the_event_and_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with stop_on_signals() as stop:
         assert not stop.is_set()
@@ -31,7 +31,7 @@ def test_a_second_signal_ends_the_process() -> None:
     assert done.returncode == -signal.SIGINT
 
 
-def test_a_thread_listens_to_no_signals() -> None:
+def test_signals_are_handled_in_the_main_thread_only() -> None:
     seen = []
 
     def listen() -> None:

@@ -16,6 +16,7 @@ from assay.gpu import session as gpu_session
 from assay.gpu.buckets import pad_rows
 from assay.gpu.driver import Driver, Gpu
 from assay.gpu.session import GpuSession, make_engine_key
+from assay.models.base import runner_of
 from tests.runtime import pretend_gpu, tiny
 
 REFUSE = gpu_session._refuse_data_on_cpu  # which pretend_gpu replaces
@@ -64,7 +65,7 @@ def test_padded_rows_have_the_logits_of_the_masked_graph(long_bundle: Path) -> N
     # The tiny graph divides by the padded length: undo it, and what is left is that the mask hid the padding.
     bias = tiny.weights(3)["bias"]
     for pair in PAIRS:
-        length = len(on_cpu._tokenizer.encode([pair], False, None)[0].ids)
+        length = len(runner_of(on_cpu).tokenizer.encode([pair], False, None)[0].ids)
         scaled = (model.logits([pair]) - bias) * 32 / length
         assert np.allclose(scaled, on_cpu.logits([pair]) - bias, atol=1e-5)
 
@@ -167,7 +168,7 @@ def test_threads_share_a_session(long_bundle: Path) -> None:
 @pytest.mark.usefixtures("created")
 def test_a_run_that_exhausts_the_memory_is_a_provider_error(long_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = assay.load(long_bundle, device="cuda")
-    session = model._engine.get().session
+    session = runner_of(model).engine.get().session
     assert isinstance(session, GpuSession)
 
     def full(*_: Any) -> Any:

@@ -81,7 +81,7 @@ def test_texts_are_answered_as_by_the_pipeline(options: dict[str, Any], tagger: 
 
 
 @pytest.mark.parametrize("options", [{}, {"top_k": None}, {"top_k": 1}])
-def test_a_regression_is_answered_as_by_the_pipeline_that_knows_it_is_one(
+def test_a_regression_is_answered_as_by_a_pipeline_with_its_problem_type(
     options: dict[str, Any], scorer: Scorer
 ) -> None:
     pipeline = reference(("LABEL_0",), "regression")
@@ -89,20 +89,20 @@ def test_a_regression_is_answered_as_by_the_pipeline_that_knows_it_is_one(
         assert_same(scorer(inputs, **options), pipeline(inputs, **options))
 
 
-def test_a_one_logit_head_of_another_problem_type_meets_a_sigmoid_there_and_none_here(scorer: Scorer) -> None:
+def test_a_single_logit_goes_through_no_sigmoid_unlike_in_the_pipeline(scorer: Scorer) -> None:
     pipeline = reference(("LABEL_0",), "single_label_classification")
     raw = scorer.score("a b")
     assert pipeline("a b")[0]["score"] == pytest.approx(1 / (1 + np.exp(-raw)), abs=1e-6)
     assert scorer("a b") == [{"label": "LABEL_0", "score": raw}]
 
 
-def test_rows_are_taken_as_well_as_dicts(judge: Classifier) -> None:
+def test_rows_are_accepted_as_well_as_dicts(judge: Classifier) -> None:
     dicts = [{"text": "a", "text_pair": "b"}, {"text": "c", "text_pair": "d"}]
     assert judge([("a", "b"), ["c", "d"]]) == judge(dicts) == judge(iter(dicts))
 
 
 @pytest.mark.parametrize("top_k", [0, -1, True, 1.0, "all", [], b""])
-def test_a_top_k_that_is_no_count_is_refused(top_k: Any, judge: Classifier) -> None:
+def test_a_top_k_that_is_not_a_count_is_refused(top_k: Any, judge: Classifier) -> None:
     with pytest.raises(InputError, match="top_k is"):
         judge(PAIRS, top_k=top_k)
 
@@ -125,7 +125,7 @@ def test_a_top_k_that_is_no_count_is_refused(top_k: Any, judge: Classifier) -> N
         {"a"},
     ],
 )
-def test_what_is_no_pair_is_refused(inputs: Any, judge: Classifier) -> None:
+def test_anything_but_a_pair_is_refused(inputs: Any, judge: Classifier) -> None:
     with pytest.raises(InputError):
         judge(inputs)
 
@@ -133,7 +133,7 @@ def test_what_is_no_pair_is_refused(inputs: Any, judge: Classifier) -> None:
 @pytest.mark.parametrize(
     "inputs", [{"text": "a", "text_pair": "b"}, [("a", "b")], {"text": None}, [None], {"texts": "a"}]
 )
-def test_what_is_no_single_text_is_refused(inputs: Any, tagger: Classifier) -> None:
+def test_anything_but_a_single_text_is_refused(inputs: Any, tagger: Classifier) -> None:
     with pytest.raises(InputError):
         tagger(inputs)
 

@@ -100,7 +100,7 @@ def test_a_bundle_that_refuses_names_the_row_and_both_counts() -> None:
 
 
 @pytest.mark.parametrize(("kind", "special"), [("text", 2), ("pair", 3)])
-def test_a_limit_without_room_beside_the_special_tokens_is_refused(kind: Any, special: int) -> None:
+def test_a_limit_without_room_for_text_is_refused(kind: Any, special: int) -> None:
     """The library would return the whole text for it, in silence."""
     with pytest.raises(BundleError, match=f"{special} special tokens"):
         ours(special, kind)

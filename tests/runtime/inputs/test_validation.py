@@ -31,7 +31,7 @@ NO_TEXTS: list[Any] = [
 
 
 @pytest.mark.parametrize("value", NO_TEXTS, ids=describe)
-def test_what_is_no_text_is_refused_with_its_row(value: Any) -> None:
+def test_anything_but_a_text_is_refused_with_its_row(value: Any) -> None:
     with pytest.raises(InputError, match=r"^row 2: ") as caught:
         check_batch(["a", "b", value, "c", None], "text")
     assert caught.value.row == 2
@@ -41,7 +41,7 @@ def test_what_is_no_text_is_refused_with_its_row(value: Any) -> None:
 
 @pytest.mark.parametrize("value", NO_TEXTS, ids=describe)
 @pytest.mark.parametrize("place", [0, 1])
-def test_what_is_no_text_is_refused_in_either_place_of_a_pair(value: Any, place: int) -> None:
+def test_anything_but_a_text_is_refused_in_either_place_of_a_pair(value: Any, place: int) -> None:
     pair = ["a", "b"]
     pair[place] = value
     with pytest.raises(InputError, match=f"^row 1, {('text:', 'text_pair:')[place]}") as caught:
@@ -52,14 +52,14 @@ def test_what_is_no_text_is_refused_in_either_place_of_a_pair(value: Any, place:
 @pytest.mark.parametrize(
     "row", ["a", "ab", ("a",), ("a", "b", "c"), [], None, 3, {"text": "a", "text_pair": "b"}, b"ab"]
 )
-def test_what_is_no_pair_is_refused(row: Any) -> None:
+def test_anything_but_a_pair_is_refused(row: Any) -> None:
     with pytest.raises(InputError, match=r"^row 1: found .*expected") as caught:
         check_batch([("a", "b"), row], "pair")
     assert caught.value.row == 1
 
 
 @pytest.mark.parametrize("row", [("a", "b"), ["a", "b"]])
-def test_a_pair_where_one_text_is_meant_is_refused(row: Any) -> None:
+def test_a_pair_in_the_place_of_a_text_is_refused(row: Any) -> None:
     with pytest.raises(InputError, match=r"row 0: found a .* expected one text"):
         check_batch([row], "text")
     with pytest.raises(InputError, match="this bundle reads no pairs"):
@@ -85,12 +85,12 @@ def test_a_pair_where_one_text_is_meant_is_refused(row: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["text", "pair"])
-def test_what_is_no_batch_is_refused(batch: Any, kind: Any) -> None:
+def test_anything_but_a_batch_is_refused(batch: Any, kind: Any) -> None:
     with pytest.raises(InputError, match="the batch is"):
         check_batch(batch, kind)
 
 
-def test_a_bare_pair_where_a_batch_of_pairs_is_meant_is_refused_with_a_hint() -> None:
+def test_a_bare_pair_in_the_place_of_a_batch_is_refused_with_a_hint() -> None:
     with pytest.raises(InputError, match="put it in a list"):
         check_batch(("objective", "response"), "pair")
 
@@ -101,7 +101,7 @@ def test_an_array_of_other_than_one_dimension_is_refused(batch: Any) -> None:
         check_batch(batch, "text")
 
 
-def test_a_table_is_refused_for_it_would_yield_its_column_names() -> None:
+def test_a_table_is_refused_because_iterating_it_yields_column_names() -> None:
     class DataFrame:
         ndim = 2
 
@@ -127,7 +127,7 @@ def test_unusual_texts_are_texts(text: str) -> None:
     assert check_text(text, "text") == text
 
 
-def test_both_texts_of_a_pair_share_the_cap() -> None:
+def test_both_texts_of_a_pair_share_the_limit() -> None:
     half = "a" * (MAX_CHARACTERS // 2)
     assert check_single(half, half, "pair") == (half, half)
     with pytest.raises(InputError, match="1,000,001 characters together"):

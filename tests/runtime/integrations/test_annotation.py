@@ -11,30 +11,30 @@ import pytest
 import assay
 from assay import Classifier, InputError, NumericalError, Scorer
 from assay.integrations import annotation
-from assay.integrations.annotation import Annotation, check_taken, fields
+from assay.integrations.annotation import Annotation, check_columns, take_fields
 from tests.runtime.test_lean import modules_after
 
 
 def test_columns_are_what_the_model_answers(judge: Classifier, scorer: Scorer) -> None:
     pairs = [("what causes", "rain"), ("a", ""), ("b c", "d")]
     expected = judge.predict_batch(pairs)
-    answers = Annotation(judge, ["scores", "label", "score"]).answers([a for a, _ in pairs], [b for _, b in pairs])
+    answers = Annotation(judge, ["scores", "label", "score"]).answer([a for a, _ in pairs], [b for _, b in pairs])
     assert answers == {
         "scores": [prediction.scores for prediction in expected],
         "label": [prediction.label for prediction in expected],
         "score": [prediction.score for prediction in expected],
     }
-    answers = Annotation(scorer, ["score", "evol_complexity"], scale=(0, 100)).answers(["a", "b c"])
+    answers = Annotation(scorer, ["score", "evol_complexity"], scale=(0, 100)).answer(["a", "b c"])
     assert answers["score"] == scorer.score_batch(["a", "b c"], scale=(0, 100)).tolist()
     assert answers["evol_complexity"] == scorer.evol_complexity_batch(["a", "b c"]).tolist()
-    assert list(Annotation(judge).answers(["a"], ["b"])) == ["label", "score"]
-    assert Annotation(scorer).answers([]) == {"score": []}
+    assert list(Annotation(judge).answer(["a"], ["b"])) == ["label", "score"]
+    assert Annotation(scorer).answer([]) == {"score": []}
 
 
 def test_more_rows_than_a_window_come_back_in_order(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(annotation, "_ROWS_PER_WINDOW", 3)
     texts = ["a", None, "b", "c", "nan", "d", "e", "f", "g"]
-    answers = Annotation(scorer, on_error="null").answers(texts)
+    answers = Annotation(scorer, on_error="null").answer(texts)
     for text, score, error in zip(texts, answers["score"], answers["error"], strict=True):
         assert (score is None) == (text in (None, "nan"))
         if text is None or text == "nan":
@@ -46,15 +46,15 @@ def test_more_rows_than_a_window_come_back_in_order(scorer: Scorer, monkeypatch:
 def test_a_row_without_an_answer_raises_with_its_index_or_says_why(scorer: Scorer) -> None:
     long = "a " * 40
     with pytest.raises(InputError, match=r"row 1: the row: found None, expected a text") as caught:
-        Annotation(scorer).answers(["a", None, 7])
+        Annotation(scorer).answer(["a", None, 7])
     assert caught.value.row == 1
     with pytest.raises(InputError, match="row 2: the text has 42 tokens"):
-        Annotation(scorer).answers(["a", "b", long])
+        Annotation(scorer).answer(["a", "b", long])
     with pytest.raises(NumericalError, match="row 0: ") as failed:
-        Annotation(scorer).answers(["nan"])
+        Annotation(scorer).answer(["nan"])
     assert failed.value.row == 0
-    assert Annotation(scorer, truncate=True).answers([long])["score"] == [scorer.score(long, truncate=True)]
-    answers = Annotation(scorer, on_error="null", columns=["score", "evol_complexity"]).answers([long, None])
+    assert Annotation(scorer, truncate=True).answer([long])["score"] == [scorer.score(long, truncate=True)]
+    answers = Annotation(scorer, on_error="null", columns=["score", "evol_complexity"]).answer([long, None])
     assert (answers["score"], answers["evol_complexity"]) == ([None, None], [None, None])
     assert "42 tokens" in answers["error"][0]
 
@@ -73,27 +73,27 @@ def test_a_row_without_an_answer_raises_with_its_index_or_says_why(scorer: Score
 )
 def test_wrong_options_are_refused(options: dict[str, Any], words: str, judge: Classifier) -> None:
     with pytest.raises(InputError, match=words):
-        Annotation(judge, **options).answers(["a"], ["b"])
+        Annotation(judge, **options).answer(["a"], ["b"])
 
 
 def test_one_column_or_two_as_the_bundle_reads(judge: Classifier, scorer: Scorer) -> None:
     with pytest.raises(InputError, match="found one column, expected for this bundle two"):
-        Annotation(judge).answers(["a"])
+        Annotation(judge).answer(["a"])
     with pytest.raises(InputError, match="found two, expected for this bundle one"):
-        Annotation(scorer).answers(["a"], ["b"])
-    assert fields("a", None) == ("a",)
-    assert fields(None, ["a", "b"]) == ("a", "b")
+        Annotation(scorer).answer(["a"], ["b"])
+    assert take_fields({"text": "a", "pair": None}) == ("a",)
+    assert take_fields({"pair": ["a", "b"]}) == ("a", "b")
     wrong: list[tuple[Any, Any]] = [(None, None), ("a", ("a", "b")), (7, None), (None, "ab"), (None, ("a", 7))]
     for text, pair in wrong:
         with pytest.raises(InputError, match="expected"):
-            fields(text, pair)
+            take_fields({"text": text, "pair": pair})
 
 
-def test_absent_and_taken_columns_are_named() -> None:
-    with pytest.raises(InputError, match="no column 'text', found 'a', 'b'"):
-        check_taken(["a", "b"], [], ["text"])
-    with pytest.raises(InputError, match="a column 'label' is there already"):
-        check_taken(["a", "label"], ["score", "label"])
+def test_columns_that_are_missing_or_there_already_are_named() -> None:
+    with pytest.raises(InputError, match="column 'text' is missing, found 'a', 'b'"):
+        check_columns(["a", "b"], [], ["text"])
+    with pytest.raises(InputError, match="column 'label' is there already"):
+        check_columns(["a", "label"], ["score", "label"])
 
 
 def test_a_process_loads_a_bundle_once(score_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,41 +105,41 @@ def test_a_process_loads_a_bundle_once(score_bundle: Path, monkeypatch: pytest.M
     assert Annotation(score_bundle, options={"mode": "latency"}).model().info["mode"] == "latency"
 
 
-def test_a_child_of_a_fork_answers_though_the_parent_was_loading(score_bundle: Path) -> None:
+def test_a_child_of_a_fork_answers_even_if_the_parent_was_loading(score_bundle: Path) -> None:
     asked = Annotation(score_bundle, options={"threads": 2})
-    expected = asked.answers(["a"])
+    expected = asked.answer(["a"])
     with annotation._lock:
         child = os.fork()
         if child == 0:  # nothing may leave this branch: the child must not go on with the tests
             signal.alarm(60)
-            os._exit(0 if asked.answers(["a"]) == expected else 1)
+            os._exit(0 if asked.answer(["a"]) == expected else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_what_travels_is_a_path_and_options(score_bundle: Path, scorer: Scorer) -> None:
+def test_a_pickle_has_a_path_and_options(score_bundle: Path, scorer: Scorer) -> None:
     asked = Annotation(score_bundle, ["score"], (0, 10), options={"threads": 1})
     asked.model()
     sent = pickle.dumps(asked)
     assert len(sent) < 1_000
-    assert pickle.loads(sent).answers(["a"])["score"] == [scorer.score("a", scale=(0, 10))]
+    assert pickle.loads(sent).answer(["a"])["score"] == [scorer.score("a", scale=(0, 10))]
 
 
 def test_a_relative_path_means_the_same_in_another_working_directory(
     score_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(score_bundle.parent)
-    path, options, manifest = annotation.pinned(score_bundle.name, {"threads": 1})
+    path, options, manifest = annotation.pin(score_bundle.name, {"threads": 1})
     monkeypatch.chdir(tmp_path)
-    assert annotation.pinned(path, {})[2].labels == manifest.labels
+    assert annotation.pin(path, {})[2].labels == manifest.labels
     assert options == {"threads": 1}
 
 
 def test_errors_of_loading_come_through(tmp_path: Path) -> None:
     with pytest.raises(assay.BundleError, match="no such folder"):
-        Annotation(tmp_path / "none").answers(["a"])
+        Annotation(tmp_path / "none").answer(["a"])
     wrong: Any = {"threads": [1]}
     with pytest.raises(InputError, match="threads is a list of 1"):
-        Annotation(tmp_path / "none", options=wrong).answers(["a"])
+        Annotation(tmp_path / "none", options=wrong).answer(["a"])
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,7 @@ def test_pairs_and_the_scores_of_every_label(pair_bundle: Path, judge: Classifie
     assert answered[0]["scores"] == expected[0].scores
 
 
-def test_the_same_work_is_found_in_the_cache_and_another_bundle_is_other_work(
-    tmp_path: Path, score_bundle: Path
-) -> None:
+def test_the_same_work_is_a_cache_hit_and_another_bundle_is_not(tmp_path: Path, score_bundle: Path) -> None:
     from datasets.fingerprint import Hasher
 
     first = annotator(score_bundle, text="text")
@@ -75,11 +73,11 @@ def test_a_null_is_refused_or_null_in_the_answer(score_bundle: Path) -> None:
     assert answered.features["score"].dtype == "float32"
 
 
-def test_what_does_not_fit_is_refused(score_bundle: Path, tmp_path: Path) -> None:
+def test_wrong_arguments_are_refused(score_bundle: Path, tmp_path: Path) -> None:
     data = datasets.Dataset.from_dict({"text": ["a"], "score": [1.0]})
-    with pytest.raises(InputError, match="a column 'score' is there already"):
+    with pytest.raises(InputError, match="column 'score' is there already"):
         data.map(annotator(score_bundle, text="text"), batched=True)
-    with pytest.raises(InputError, match="no column 'prompt', found 'text', 'score'"):
+    with pytest.raises(InputError, match="column 'prompt' is missing, found 'text', 'score'"):
         data.map(annotator(score_bundle, text="prompt"), batched=True)
     with pytest.raises(InputError, match="columns: found 'label'"):
         annotator(score_bundle, text="text", columns=["label"])

@@ -5,6 +5,7 @@ import pytest
 
 import assay
 from assay import Classifier, InputError, Scorer
+from assay.models.base import runner_of
 
 pandas = pytest.importorskip("pandas", reason="pandas is not installed: pip install pandas")
 
@@ -13,7 +14,7 @@ def annotate(*arguments: Any, **options: Any) -> Any:
     return assay.integrations.pandas.annotate(*arguments, **options)
 
 
-def test_the_index_is_kept_and_the_answers_are_the_models(judge: Classifier, pair_bundle: Path) -> None:
+def test_the_index_is_kept_and_the_answers_are_those_of_the_model(judge: Classifier, pair_bundle: Path) -> None:
     frame = pandas.DataFrame(
         {"q": ["what causes", "a", "b"], "r": ["rain", "c", ""]}, index=pandas.Index([7, 7, "x"], dtype=object)
     )
@@ -47,18 +48,18 @@ def test_a_missing_cell_is_refused_or_missing_in_the_answer(missing: Any, dtype:
     assert answers["error"].isna().tolist() == [True, False, True]
 
 
-def test_an_empty_frame_gives_the_columns(judge: Classifier) -> None:
+def test_an_empty_frame_gets_the_columns(judge: Classifier) -> None:
     answers = annotate(pandas.DataFrame({"q": [], "r": []}), judge, pair=("q", "r"))
     assert (list(answers.columns), len(answers)) == (["label", "score"], 0)
 
 
-def test_what_does_not_fit_is_refused(judge: Classifier, scorer: Scorer) -> None:
+def test_wrong_arguments_are_refused(judge: Classifier, scorer: Scorer) -> None:
     frame = pandas.DataFrame({"q": ["a"], "label": ["b"]})
-    with pytest.raises(InputError, match="a column 'label' is there already"):
+    with pytest.raises(InputError, match="column 'label' is there already"):
         annotate(frame, judge, pair=("q", "label"))
-    with pytest.raises(InputError, match="no column 'x', found 'q', 'label'"):
+    with pytest.raises(InputError, match="column 'x' is missing, found 'q', 'label'"):
         annotate(frame, scorer, text="x")
-    with pytest.raises(InputError, match="for a DataFrame only"):
+    with pytest.raises(InputError, match="only with a DataFrame"):
         annotate(frame["q"], scorer, text="q")
     with pytest.raises(InputError, match="data is a list of 1, expected a pandas Series or DataFrame"):
         annotate(["a"], scorer)
@@ -70,7 +71,7 @@ def test_what_does_not_fit_is_refused(judge: Classifier, scorer: Scorer) -> None
 def test_a_column_that_is_taken_is_refused_before_anything_runs(
     scorer: Scorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scorer, "answers", None)
+    monkeypatch.setattr(runner_of(scorer), "answer", None)
     frame = pandas.DataFrame({"text": ["a"], "error": [""]})
-    with pytest.raises(InputError, match="a column 'error' is there already"):
+    with pytest.raises(InputError, match="column 'error' is there already"):
         annotate(frame, scorer, text="text", on_error="null")

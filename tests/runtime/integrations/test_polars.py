@@ -6,6 +6,7 @@ import pytest
 
 import assay
 from assay import Classifier, InputError, Scorer
+from assay.models.base import runner_of
 
 polars = pytest.importorskip("polars", reason="polars is not installed: pip install polars")
 
@@ -14,7 +15,7 @@ def annotate(*arguments: Any, **options: Any) -> Any:
     return assay.integrations.polars.annotate(*arguments, **options)
 
 
-def test_the_answers_are_the_models_and_scores_are_a_struct(judge: Classifier, pair_bundle: Path) -> None:
+def test_the_answers_are_those_of_the_model_and_scores_are_a_struct(judge: Classifier, pair_bundle: Path) -> None:
     frame = polars.DataFrame({"q": ["what causes", "a"], "r": ["rain", "c"]})
     answers = annotate(frame, pair_bundle, pair=("q", "r"), columns=["label", "scores"], threads=1)
     expected = judge.predict_batch(list(frame.iter_rows()))
@@ -45,28 +46,28 @@ def test_a_null_is_refused_or_null_in_the_answer(scorer: Scorer) -> None:
     assert answers.schema["error"] == polars.String
 
 
-def test_a_frame_without_rows_gives_the_columns(judge: Classifier) -> None:
+def test_a_frame_without_rows_gets_the_columns(judge: Classifier) -> None:
     frame = polars.DataFrame(schema={"q": polars.String, "r": polars.String})
     answers = annotate(frame, judge, pair=("q", "r"), columns=["label", "scores"])
     assert (answers.columns, answers.height) == (["label", "scores"], 0)
 
 
-def test_what_does_not_fit_is_refused(judge: Classifier, scorer: Scorer) -> None:
+def test_wrong_arguments_are_refused(judge: Classifier, scorer: Scorer) -> None:
     frame = polars.DataFrame({"q": ["a"], "label": ["b"], "n": [1]})
-    with pytest.raises(InputError, match="a column 'label' is there already"):
+    with pytest.raises(InputError, match="column 'label' is there already"):
         annotate(frame, judge, pair=("q", "label"))
     with pytest.raises(InputError, match=r"row 0: .* found the int 1"):
         annotate(frame, scorer, text="n")
     with pytest.raises(InputError, match="expected a polars Series or DataFrame"):
         annotate(frame.lazy(), scorer, text="q")
-    with pytest.raises(InputError, match="for a DataFrame only"):
+    with pytest.raises(InputError, match="only with a DataFrame"):
         annotate(frame["q"], scorer, text="q")
 
 
 def test_a_column_that_is_taken_is_refused_before_anything_runs(
     scorer: Scorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scorer, "answers", None)
+    monkeypatch.setattr(runner_of(scorer), "answer", None)
     frame = polars.DataFrame({"text": ["a"], "error": [""]})
-    with pytest.raises(InputError, match="a column 'error' is there already"):
+    with pytest.raises(InputError, match="column 'error' is there already"):
         annotate(frame, scorer, text="text", on_error="null")

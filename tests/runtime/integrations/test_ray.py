@@ -10,6 +10,7 @@ import pytest
 
 import assay
 from assay import Classifier, InputError, Scorer
+from tests import hub_server
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
 pytest.importorskip("ray.data", reason="Ray Data is not installed: pip install 'ray[data]'")
@@ -55,7 +56,7 @@ def test_ray_data_answers_as_the_model(pair_bundle: Path, judge: Classifier) -> 
 
 
 def test_a_row_without_an_answer_says_why(score_bundle: Path, scorer: Scorer) -> None:
-    rows = [{"id": 0, "text": "a"}, {"id": 1, "text": "b"}, {"id": 2, "text": None}, {"id": 3, "text": "c"}]
+    rows: list[dict[str, Any]] = [{"id": number, "text": text} for number, text in enumerate(["a", "b", None, "c"])]
     answered = map_batches(
         rows, blocks=2, bundle=str(score_bundle), text="text", columns=["score", "evol_complexity"], on_error="null"
     )
@@ -71,15 +72,15 @@ def test_an_error_names_row_and_cause(score_bundle: Path) -> None:
     assert "found None, expected a text" in str(caught.value)
 
 
-def test_a_model_takes_the_cpus_that_its_worker_was_given() -> None:
+def test_a_model_uses_the_cpus_of_its_worker(score_bundle: Path) -> None:
     class Threads:
         def __init__(self, **options: Any) -> None:
-            self.threads = assay.integrations.ray.Annotator(**options)._asked.options["threads"]
+            self.threads = assay.integrations.ray.Annotator(**options)._annotation.options["threads"]
 
         def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
             return {"threads": np.full(len(batch["id"]), self.threads)}
 
-    options = {"bundle": "unused", "text": "text"}
+    options = {"bundle": str(score_bundle), "text": "text"}
     answered = ray.data.from_items([{"id": 0}]).map_batches(
         Threads, fn_constructor_kwargs=options, concurrency=1, num_cpus=1
     )
@@ -92,7 +93,36 @@ def test_arrays_come_back_with_their_types(score_bundle: Path, scorer: Scorer) -
     answered = asked(batch)
     assert (answered["score"].dtype, answered["evol_complexity"].dtype) == (np.float32, np.int64)
     assert answered["score"].tolist() == scorer.score_batch(["a", "b c"]).tolist()
-    with pytest.raises(InputError, match="no column 'prompt', found 'text'"):
+    with pytest.raises(InputError, match="column 'prompt' is missing, found 'text'"):
         assay.integrations.ray.Annotator(str(score_bundle), text="prompt")(batch)
-    with pytest.raises(InputError, match="a column 'score' is there already"):
+    with pytest.raises(InputError, match="column 'score' is there already"):
         asked({**batch, "score": np.zeros(2)})
+
+
+def test_every_worker_loads_the_commit_that_a_branch_was_on_the_driver(
+    pair_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = assay.integrations.ray
+    with hub_server.serve() as hub:
+        hub_server.ask(hub, tmp_path, monkeypatch)
+        commit = hub.add("acme/judge", pair_bundle)
+        with pytest.raises(InputError, match=r"acme/judge: .* without a commit, .*pin_arguments"):
+            adapter.Annotator("acme/judge", pair=("q", "r"))
+        with pytest.raises(InputError, match="without a commit"):
+            adapter.Annotator("acme/judge", pair=("q", "r"), revision="main")
+        arguments = adapter.pin_arguments("acme/judge", pair=("q", "r"), columns=["label"], threads=1)
+        assert arguments == {
+            "bundle": "acme/judge",
+            "pair": ("q", "r"),
+            "columns": ["label"],
+            "threads": 1,
+            "revision": commit,
+        }
+        annotator = adapter.Annotator(**arguments)
+        assert annotator._annotation.model().info["revision"] == commit
+
+
+def test_a_folder_is_pinned_as_an_absolute_path(pair_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pair_bundle.parent)
+    arguments = assay.integrations.ray.pin_arguments(pair_bundle.name, pair=("q", "r"))
+    assert arguments == {"bundle": str(pair_bundle), "pair": ("q", "r")}

@@ -36,14 +36,14 @@ def test_rows_beyond_one_window_keep_their_order(
     windows: int, judge: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = [("a " * (number % 5), "b " * (number % 3)) for number in range(23)]
-    monkeypatch.setattr("assay.models.base._ROWS_PER_WINDOW", windows)
+    monkeypatch.setattr("assay.models.runner._ROWS_PER_WINDOW", windows)
     assert np.allclose(judge.logits(pairs), expected_logits(pairs), atol=1e-5)
     with pytest.raises(NumericalError, match="row 20") as caught:
         judge.logits([*pairs[:20], ("a", "nan"), *pairs])
     assert caught.value.row == 20
 
 
-def test_no_rows_give_no_logits(judge: Classifier, scorer: Scorer) -> None:
+def test_an_empty_batch_has_no_logits(judge: Classifier, scorer: Scorer) -> None:
     empty: list[Any] = [[], (), iter([])]
     for batch in empty:
         assert judge.logits(batch).shape == (0, 3)
@@ -54,7 +54,7 @@ def test_no_rows_give_no_logits(judge: Classifier, scorer: Scorer) -> None:
     assert scorer.evol_complexity_batch([]).shape == (0,)
 
 
-def test_both_dialects_give_the_same(judge: Classifier, tmp_path: Path) -> None:
+def test_both_dialects_have_the_same_logits(judge: Classifier, tmp_path: Path) -> None:
     portable = {"portable": tiny.document()["variants"]["fp32"]["portable"]}
     model = assay.load(tiny.write(tmp_path / "portable", variants={"fp32": portable}), threads=1)
     pairs = [("a b", "c"), ("a", "b c d")]
@@ -70,15 +70,15 @@ def test_token_type_ids_reach_a_graph_that_takes_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["nan", "huge"])
-def test_logits_that_are_not_finite_are_an_error_with_the_row(word: str, judge: Classifier, scorer: Scorer) -> None:
-    with pytest.raises(NumericalError, match="row 1 gave") as caught:
+def test_non_finite_logits_are_an_error_with_the_row(word: str, judge: Classifier, scorer: Scorer) -> None:
+    with pytest.raises(NumericalError, match="row 1 has") as caught:
         judge.logits([("a", "b"), (f"{word} {word}", word), ("nan", "a")])
     assert caught.value.row == 1
     assert isinstance(caught.value, ArithmeticError)
-    with pytest.raises(NumericalError, match="the text gave"):
+    with pytest.raises(NumericalError, match="the text has"):
         judge.predict("nan", "nan")
     for call in (scorer.score, scorer.evol_complexity, scorer):
-        with pytest.raises(NumericalError, match="the text gave"):
+        with pytest.raises(NumericalError, match="the text has"):
             call("nan")
     with pytest.raises(NumericalError, match="row 0"):
         scorer.score_batch(["nan"], scale=(0, 1))
@@ -104,7 +104,7 @@ def test_truncate_must_be_a_bool(truncate: Any, judge: Classifier, scorer: Score
         scorer("a", truncate=truncate)
 
 
-def test_several_threads_get_the_answers_that_one_gets(judge: Classifier) -> None:
+def test_several_threads_get_the_answers_of_a_single_one(judge: Classifier) -> None:
     batches = [[("a " * (n + m), "b " * m) for m in range(8)] for n in range(8)]
     expected = [judge.logits(batch) for batch in batches]
     results: dict[int, np.ndarray] = {}
@@ -123,7 +123,7 @@ def test_several_threads_get_the_answers_that_one_gets(judge: Classifier) -> Non
         assert np.array_equal(logits, expected[number])
 
 
-def test_a_closed_model_says_so(pair_bundle: Path) -> None:
+def test_a_closed_model_raises_an_error_that_says_so(pair_bundle: Path) -> None:
     with assay.load(pair_bundle) as model:
         assert model.logits([("a", "b")]).shape == (1, 3)
         assert "fp32 on cpu" in repr(model)
@@ -133,7 +133,7 @@ def test_a_closed_model_says_so(pair_bundle: Path) -> None:
     model.close()
 
 
-def test_a_model_tells_what_it_is(judge: Classifier, scorer: Scorer, pair_bundle: Path) -> None:
+def test_a_model_describes_what_runs(judge: Classifier, scorer: Scorer, pair_bundle: Path) -> None:
     assert judge.labels == tiny.LABELS
     assert judge.manifest.name == "tiny"
     assert judge.info == {
@@ -170,9 +170,12 @@ def test_int8_rows_are_run_one_by_one(tmp_path: Path, monkeypatch: pytest.Monkey
 
     shapes: list[tuple[int, ...]] = []
     answer = GraphSession.logits
-    monkeypatch.setattr(
-        GraphSession, "logits", lambda self, ids, types: shapes.append(ids.shape) or answer(self, ids, types)
-    )
+
+    def record(self: GraphSession, ids: Any, types: Any) -> Any:
+        shapes.append(ids.shape)
+        return answer(self, ids, types)
+
+    monkeypatch.setattr(GraphSession, "logits", record)
     variants = {
         "fp32": {"cpu": tiny.entry("onnx/model_cpu.onnx", ["input_ids"])},
         "int8": {"cpu": tiny.entry("onnx/model_int8.onnx", ["input_ids"])},

@@ -1,10 +1,14 @@
+import json
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from assay import Classifier, Prediction
+from assay import Classifier, InputError, NumericalError, Prediction
 from assay.models.classifier import sigmoid, softmax
 
 LOGITS = arrays.arrays(np.float32, (4, 5), elements=st.floats(-1e4, 1e4, width=32))
@@ -21,7 +25,7 @@ def test_a_prediction_is_the_best_label_with_the_scores_of_all(judge: Classifier
     assert {type(score) for score in prediction.scores.values()} == {float}
 
 
-def test_a_batch_gives_the_predictions_of_its_rows_in_order(judge: Classifier) -> None:
+def test_the_predictions_of_a_batch_are_in_the_order_of_its_rows(judge: Classifier) -> None:
     pairs = [("a " * number, "b") for number in range(12)]
     for prediction, (text, text_pair) in zip(judge.predict_batch(pairs), pairs, strict=True):
         single = judge.predict(text, text_pair)
@@ -29,12 +33,52 @@ def test_a_batch_gives_the_predictions_of_its_rows_in_order(judge: Classifier) -
         assert prediction.scores == pytest.approx(single.scores, abs=1e-6)
 
 
-def test_a_multi_label_bundle_gives_one_sigmoid_per_label(tagger: Classifier) -> None:
+def test_a_multi_label_bundle_has_one_sigmoid_per_label(tagger: Classifier) -> None:
     (logits,) = tagger.logits(["rain is water"])
     prediction = tagger.predict("rain is water")
     assert list(prediction.scores.values()) == pytest.approx(
         (1 / (1 + np.exp(-logits.astype(float)))).tolist(), abs=1e-6
     )
+
+
+def test_predictions_can_be_members_of_a_set(judge: Classifier) -> None:
+    first, second, other = judge.predict("a", "b"), judge.predict("a", "b"), judge.predict("rain", "water")
+    assert first is not second
+    assert {first, second, other} == {first, other}
+    assert len({first, second, other}) == 2
+    assert json.loads(json.dumps(first.scores)) == first.scores
+
+
+def test_the_predictions_of_a_callers_logits_are_those_of_the_model(judge: Classifier, tagger: Classifier) -> None:
+    pairs = [("a", "b"), ("rain", "water")]
+    assert judge.predictions(judge.logits(pairs)) == judge.predict_batch(pairs)
+    assert judge.predictions(judge.logits(pairs).astype(np.float64)) == judge.predict_batch(pairs)
+    assert judge.predictions(np.empty((0, 3), np.float32)) == []
+    assert tagger.predictions(tagger.logits(["a"])) == tagger.predict_batch(["a"])
+
+
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [
+        (np.zeros((2, 4), np.float32), r"logits has the shape \[2, 4\], expected \[n, 3\]"),
+        (np.zeros(3, np.float32), r"logits has the shape \[3\], expected \[n, 3\]"),
+        (np.zeros((1, 3, 1), np.float32), "logits has the shape"),
+        (np.array([["a", "b", "c"]]), "logits is an object of type ndarray, expected a numpy array of numbers"),
+        ([[0.0, 1.0, 2.0]], "logits is a list of 1, expected a numpy array"),
+    ],
+)
+def test_logits_of_another_shape_are_refused(logits: Any, message: str, judge: Classifier) -> None:
+    with pytest.raises(InputError, match=message):
+        judge.predictions(logits)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_non_finite_logits_are_never_a_prediction(value: float, judge: Classifier) -> None:
+    logits = np.zeros((3, 3), np.float32)
+    logits[1, 2] = value
+    with pytest.raises(NumericalError, match="row 1 has the logits") as caught:
+        judge.predictions(logits)
+    assert caught.value.row == 1
 
 
 def test_a_prediction_cannot_be_changed(judge: Classifier) -> None:

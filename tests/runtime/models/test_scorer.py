@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import assay
-from assay import BundleError, InputError, Scorer
+from assay import BundleError, InputError, NumericalError, Scorer
+from assay.bundle.manifest import Scale
+from assay.models import columns
 from assay.models.scorer import rescale
 from tests.runtime import tiny
 
-# What the head may give: mostly 0..1, a little beyond, exact halves of the six-point scale, and anything finite.
+# What the head may return: mostly 0..1, a little beyond, exact halves of the six-point scale, and anything finite.
 OUTPUTS = (
     st.floats(-0.5, 1.5, width=32)
     | st.integers(-4, 20).map(lambda tenth: float(np.float32(tenth / 10)))
@@ -41,7 +44,7 @@ def test_evol_complexity_is_what_the_card_computes(scorer: Scorer, outputs: list
     expected = torch.round(torch.clamp(torch.tensor(outputs, dtype=torch.float32) * (6 - 1) + 1, min=1.0, max=6.0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Scorer, "logits", lambda *_, **__: np.array(outputs, np.float32)[:, None])
-        patch.setattr(Scorer, "_single", lambda *_: np.array(outputs[:1], np.float32))
+        patch.setattr(Scorer, "_run_single", lambda *_: np.array(outputs[:1], np.float32)[:, None])
         scores = scorer.evol_complexity_batch(["a"] * len(outputs))
         single = scorer.evol_complexity("a")
     assert scores.dtype == np.int64
@@ -57,7 +60,7 @@ def test_halves_round_to_the_even_neighbour(output: float, score: int) -> None:
 
 
 @pytest.mark.parametrize(("output", "score"), [(-3.0, 1.0), (-0.0, 1.0), (1.0, 6.0), (7.0, 6.0), (3e38, 6.0)])
-def test_what_lies_outside_is_clamped(output: float, score: float) -> None:
+def test_an_output_outside_of_the_range_is_clamped(output: float, score: float) -> None:
     assert rescale(np.array([output], np.float32), 1.0, 6.0).tolist() == [score]
 
 
@@ -102,7 +105,7 @@ def test_a_batch_is_scored_in_order_as_its_rows_are(scorer: Scorer) -> None:
         [],
     ],
 )
-def test_a_scale_that_is_none_is_refused(scale: Any, scorer: Scorer) -> None:
+def test_a_wrong_scale_is_refused(scale: Any, scorer: Scorer) -> None:
     for call in (lambda: scorer.score("a", scale=scale), lambda: scorer.score_batch(["a"], scale=scale)):
         with pytest.raises(InputError, match="scale is"):
             call()
@@ -117,9 +120,43 @@ def test_a_bundle_that_does_not_say_its_range_is_not_rescaled(tmp_path: Path) ->
     model = assay.load(tiny.write(tmp_path / "bare", **tiny.REGRESSION | {"scale": None}), threads=1)
     assert isinstance(model, Scorer)
     assert math.isfinite(model.score("a"))
-    for call in (lambda: model.score("a", scale=(0, 1)), lambda: model.evol_complexity("a")):
-        with pytest.raises(BundleError, match=r"0\.\.1"):
-            call()
+    with pytest.raises(BundleError, match="does not say the range of its output") as caught:
+        model.score("a", scale=(0, 1))
+    assert "assay export --score-range LOW HIGH" in str(caught.value)
+    with pytest.raises(BundleError, match="has no Evol-Complexity scale"):
+        model.evol_complexity("a")
+
+
+def test_a_head_with_another_range_is_rescaled_from_it(score_bundle: Path) -> None:
+    model = assay.load(score_bundle, threads=1)
+    assert isinstance(model, Scorer)
+    no_scale: Any = None
+    manifest = dataclasses.replace(model.manifest, scale=Scale((1.0, 5.0), no_scale))
+    model._bundle = dataclasses.replace(model._bundle, manifest=manifest)
+    logits = np.array([[1.0], [2.0], [5.0], [0.5], [6.0]], np.float32)
+    assert model.scores(logits).tolist() == [1.0, 2.0, 5.0, 0.5, 6.0]
+    assert model.scores(logits, (0, 100)).tolist() == [0.0, 25.0, 100.0, 0.0, 100.0]
+    assert model.score("rain", scale=(-1, 1)) == model.scores(model.logits(["rain"]), (-1, 1))[0]
+    with pytest.raises(BundleError, match="has no Evol-Complexity scale"):
+        model.evol_complexity("a")
+    with pytest.raises(InputError, match="expected of this regression bundle score"):
+        columns.choose(manifest, ["evol_complexity"])
+
+
+@given(outputs=st.lists(OUTPUTS, min_size=1, max_size=20), limits=LIMITS)
+def test_a_range_of_0_to_1_changes_no_bit(outputs: list[float], limits: tuple[float, float]) -> None:
+    output = np.array(outputs, np.float32)
+    assert rescale(output, *limits, native=(0.0, 1.0)).tolist() == rescale(output, *limits).tolist()
+
+
+def test_logits_of_a_caller_are_checked(scorer: Scorer) -> None:
+    assert scorer.scores(scorer.logits(["a", "b"])).tolist() == scorer.score_batch(["a", "b"]).tolist()
+    for call in (scorer.scores, scorer.evol_complexities):
+        for shape in ((2,), (2, 2), (1, 1, 1)):
+            with pytest.raises(InputError, match="logits has the shape"):
+                call(np.zeros(shape, np.float32))
+        with pytest.raises(NumericalError, match="row 1 has the logits"):
+            call(np.array([[0.0], [math.nan]], np.float32))
 
 
 def test_a_regression_of_pairs_takes_pairs(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import assay
 from assay import InputError
 from assay.inputs.tokenization import Tokens
+from assay.models.base import runner_of
 from assay.ort.engine import Engine
 from assay.ort.session import Float32
 from tests.runtime import tiny
@@ -112,7 +113,7 @@ def test_an_unknown_mode_is_refused(mode: Any, pair_bundle: Path) -> None:
 def test_closing_lets_a_running_batch_finish(pair_bundle: Path) -> None:
     model = assay.load(pair_bundle, threads=2, mode="throughput")
     expected = model.logits([("a", "b")] * 8)
-    session = model._engine.get().session
+    session = runner_of(model).engine.get().session
     started, closed = threading.Event(), threading.Event()
     answer = session.answer
 
@@ -137,7 +138,7 @@ def test_closing_lets_a_running_batch_finish(pair_bundle: Path) -> None:
 class TestRowsThatShareACall:
     def calls(self, bundle: Path, mode: Any) -> int:
         model = assay.load(bundle, variant="int8", threads=1, mode=mode)
-        session = model._engine.get().session
+        session = runner_of(model).engine.get().session
         count = 0
         answer = session.answer
 

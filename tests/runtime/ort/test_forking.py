@@ -50,14 +50,15 @@ def test_a_forked_child_answers_and_its_interpreter_ends(mode: str, tmp_path: Pa
     bundle = tiny.write(tmp_path / "bundle")
     program = f"""
         import os, sys, threading, assay
+        from assay.models.base import runner_of
         model = assay.load({str(bundle)!r}, threads=2, mode={mode!r})
         rows = [("a b", "c"), ("d", "e"), ("a", "b c d e f")]
         expected = model.logits(rows).tolist()
-        model._engine._making.acquire()  # as another thread of the parent may
+        runner_of(model).engine._making.acquire()  # as another thread of the parent may
         child = os.fork()
         if child == 0:
             sys.exit(0 if model.logits(rows).tolist() == expected else 7)
-        model._engine._making.release()
+        runner_of(model).engine._making.release()
         _, status = os.waitpid(child, 0)
         sys.exit(os.waitstatus_to_exitcode(status) or (model.logits(rows).tolist() != expected))
     """
@@ -113,7 +114,7 @@ def test_the_default_number_of_threads_is_the_workers_own(tmp_path: Path, monkey
 def test_rows_of_many_windows_are_answered_in_a_forked_child(
     model: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay.models.base._ROWS_PER_WINDOW", 2)
+    monkeypatch.setattr("assay.models.runner._ROWS_PER_WINDOW", 2)
     rows = PAIRS * 5
     expected = model.logits(rows)
     with multiprocessing.get_context("fork").Pool(1) as pool:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from assay import InputError
-from assay.annotate.paths import lookup, texts_of
+from assay.inputs.files.fields import look_up, read_texts
 
 CHAT: dict[str, Any] = {
     "messages": [{"content": "hi"}, {"content": None}],
@@ -23,7 +23,7 @@ CHAT: dict[str, Any] = {
     ],
 )
 def test_a_path_goes_through_objects_and_lists(path: str, value: object) -> None:
-    assert lookup(CHAT, path, "x") == value
+    assert look_up(CHAT, path, "x") == value
 
 
 @pytest.mark.parametrize(
@@ -38,19 +38,19 @@ def test_a_path_goes_through_objects_and_lists(path: str, value: object) -> None
         ("", "found messages"),
     ],
 )
-def test_a_path_that_leads_nowhere_names_where_it_ends(path: str, found: str) -> None:
+def test_the_error_of_a_missing_field_says_how_far_its_path_leads(path: str, found: str) -> None:
     with pytest.raises(InputError, match=rf'^f, line 7, field "{path}": is missing, {found}'):
-        lookup(CHAT, path, "f, line 7")
+        look_up(CHAT, path, "f, line 7")
 
 
 @pytest.mark.parametrize("value", [None, 3, 1.5, True, ["a"], {"a": 1}, "\ud800"])
-def test_what_is_no_text_is_refused_with_line_and_field(value: object) -> None:
+def test_a_value_that_is_not_a_text_is_refused_with_line_and_field(value: object) -> None:
     with pytest.raises(InputError, match=r'^f, line 7, field "q\.t": found .*, expected'):
-        texts_of({"q": {"t": value}}, ["q.t"], "text", "f, line 7")
+        read_texts({"q": {"t": value}}, ["q.t"], "text", "f, line 7")
 
 
 def test_a_pair_has_two_fields_and_a_length_together() -> None:
-    assert texts_of({"a": "x", "b": ""}, ["a", "b"], "pair", "w") == ("x", "")
+    assert read_texts({"a": "x", "b": ""}, ["a", "b"], "pair", "w") == ("x", "")
     half = "x" * 600_000
     with pytest.raises(InputError, match="1,200,000 characters together"):
-        texts_of({"a": half, "b": half}, ["a", "b"], "pair", "w")
+        read_texts({"a": half, "b": half}, ["a", "b"], "pair", "w")

@@ -1,8 +1,9 @@
 """Parquet in and out, through pyarrow.
 
 A Parquet file ends in an index of all its parts, so nothing can be appended to one that was never finished. While a run
-lasts, the partial output therefore holds each window as an Arrow IPC stream of its own behind its length; when all rows
-are there, they are read again one by one and written as Parquet, in row groups that depend on the rows alone.
+lasts, the partial output is therefore a sequence of Arrow IPC streams, one per window, each after its length. When all
+rows are there, the streams are read again one by one and written as Parquet, in row groups that depend on the rows
+alone.
 """
 
 import datetime
@@ -15,11 +16,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from assay.annotate.columns import Answers, Column, Columns
-from assay.annotate.json_lines import dumped, members
-from assay.annotate.paths import located, named_columns, texts_of
+from assay.annotate.formats.json_lines import dump, name_values
 from assay.annotate.shards import Shard
 from assay.annotate.windows import State, Window, WindowBuilder
 from assay.errors import AssayError, InputError, one_line
+from assay.inputs.files.fields import list_columns, locate, read_texts
 from assay.inputs.validation import Kind, Row, describe, first_twice
 from assay.optional_packages import require
 
@@ -41,19 +42,23 @@ _LENGTH = 8  # bytes in front of a window, little endian
 
 
 def arrow() -> Any:
-    """The module pyarrow."""
+    """Return the module pyarrow. Raises InstallationError where it is missing."""
     return require("pyarrow", "'assay[parquet]'", "a Parquet file")
 
 
 class ParquetSource:
-    """An input of Parquet. The payload of a window is a list of record batches.
+    """A Parquet input. The payload of a window is a list of record batches.
 
-    Rows are named by their number from 0. A resumption knows the file again by its size, its time of change and the
-    hash of its index, which holds the place, size and statistics of every part; its rows are not read again.
+    Errors name a row by its number from 0. A run that resumes knows the file again by its size, its modification time
+    and the hash of its index, which has the place, size and statistics of every part. It does not read the rows again.
     """
 
     def __init__(self, path: str, fields: Sequence[str], kind: Kind, columns: Columns, shard: Shard) -> None:
-        """Read the index. Raises InputError for what is no Parquet file, lacks a field, or has one of the columns."""
+        """Read the index.
+
+        Raises:
+            InputError: The file is not Parquet, lacks a field, or has one of the new columns.
+        """
         arrow()
         parquet = require("pyarrow.parquet", "'assay[parquet]'", "a Parquet file")
         self.name = path
@@ -78,13 +83,13 @@ class ParquetSource:
         twice = first_twice(names)
         if twice is not None:
             raise InputError(f"{path}: has {names.count(twice)} columns named {twice!r}, expected each name once")
-        taken = columns.taken(names)
-        if taken is not None:
-            raise InputError(f"{located(path, taken)}: is there already, expected no column of this name; rename it")
+        present = columns.find_present(names)
+        if present is not None:
+            raise InputError(f"{locate(path, present)}: is there already, expected no column of this name; rename it")
         roots = [name if name in names else name.partition(".")[0] for name in fields]
         for field, root in zip(fields, roots, strict=True):
             if root not in names:
-                raise InputError(f"{located(path, field)}: is missing, found {named_columns(names)}")
+                raise InputError(f"{locate(path, field)}: is missing, found {list_columns(names)}")
         self._roots = list(dict.fromkeys(roots))
 
     def identity(self) -> dict[str, Any]:
@@ -100,7 +105,7 @@ class ParquetSource:
                 piece = mine[offset : offset + builder.room]
                 offset += len(piece)
                 row = first + piece[-1] + 1
-                self._add(first, piece, _taken(batch, piece))
+                self._add(first, piece, _take(batch, piece))
                 if not builder.room:
                     yield builder.take({"rows": row, "position": row}, row)
         if builder.rows:
@@ -110,7 +115,7 @@ class ParquetSource:
         self._file.close()
 
     def _batches(self, start: int) -> Iterator[tuple[int, Any]]:
-        """Record batches with the number of their first row, from row `start` on."""
+        """Yield record batches with the number of their first row, from row `start` on."""
         row = 0
         try:
             for group in range(self._file.metadata.num_row_groups):
@@ -140,26 +145,26 @@ class ParquetSource:
             for root, value in document.items():
                 if isinstance(value, Exception):
                     found = "is not UTF-8" if isinstance(value, UnicodeDecodeError) else "cannot be read"
-                    raise InputError(f"{located(where, root)}: {found} ({one_line(value)}); write the file again")
-            return texts_of(document, self._fields, self._kind, where)
+                    raise InputError(f"{locate(where, root)}: {found} ({one_line(value)}); write the file again")
+            return read_texts(document, self._fields, self._kind, where)
         except InputError as error:
             return error
 
 
 def output_schema(schema: Any, columns: Columns) -> Any:
-    """`schema` with the new columns; what the file says of itself to pandas and datasets is kept."""
+    """Return `schema` with the new columns. The metadata for pandas and datasets is kept."""
     for column in columns.all:
         schema = schema.append(arrow().field(column.name, _type(column)))
     return schema
 
 
 def text_schema(names: Sequence[str]) -> Any:
-    """The schema of a table whose cells are all text."""
+    """Return the schema of a table whose cells are all text."""
     return arrow().schema([(name, arrow().string()) for name in names])
 
 
 def text_batch(rows: Sequence[Sequence[str]], schema: Any) -> Any:
-    """Rows of cells as a record batch of `schema`, whose columns are text."""
+    """Return rows of cells as a record batch of `schema`, whose columns are text."""
     pa = arrow()
     return pa.RecordBatch.from_arrays(
         [pa.array(column, pa.string()) for column in zip(*rows, strict=True)], schema=schema
@@ -167,7 +172,10 @@ def text_batch(rows: Sequence[Sequence[str]], schema: Any) -> Any:
 
 
 def encode_batches(batches: Sequence[Any], answers: Answers, columns: Columns, schema: Any) -> bytes:
-    """A window as an IPC stream behind its length. `batches` have the columns of `schema` that are not new."""
+    """Return a window as an IPC stream after its length.
+
+    `batches` have the columns of `schema` that are not new.
+    """
     pa = arrow()
     table = pa.Table.from_batches(batches).combine_chunks()
     arrays = [chunks.combine_chunks() if chunks.num_chunks != 1 else chunks.chunk(0) for chunks in table.columns]
@@ -182,7 +190,11 @@ def encode_batches(batches: Sequence[Any], answers: Answers, columns: Columns, s
 
 
 def encode_batches_as_lines(batches: Sequence[Any], answers: Answers, columns: Columns, wheres: Sequence[str]) -> bytes:
-    """The rows as JSON lines; dates in ISO 8601, decimals as strings. Raises InputError for what JSON has not."""
+    """Return the rows as JSON lines: dates in ISO 8601, decimals as strings.
+
+    Raises:
+        InputError: JSON cannot express a value.
+    """
     try:
         rows = [row for batch in batches for row in batch.to_pylist()]
     except UnicodeDecodeError as error:
@@ -194,14 +206,14 @@ def encode_batches_as_lines(batches: Sequence[Any], answers: Answers, columns: C
     lines = []
     for row, values, where in zip(rows, answers, wheres, strict=True):
         try:
-            lines.append(dumped(row | members(columns, values), _plain) + "\n")
+            lines.append(dump(row | name_values(columns, values), _make_plain) + "\n")
         except (TypeError, ValueError) as error:
             raise InputError(f"{where}: cannot be written as JSON ({error}); choose an OUTPUT of .parquet") from None
     return "".join(lines).encode("utf-8")
 
 
 def assemble(partial: BinaryIO, out: BinaryIO, schema: Any) -> None:
-    """Write the windows of the file `partial` to `out` as Parquet."""
+    """Write the windows in the file `partial` to `out` as Parquet."""
     pa, parquet = arrow(), require("pyarrow.parquet", "'assay[parquet]'", "a Parquet file")
     with parquet.ParquetWriter(out, schema) as writer:
         group: list[Any] = []
@@ -218,8 +230,8 @@ def assemble(partial: BinaryIO, out: BinaryIO, schema: Any) -> None:
             writer.write_table(pa.concat_tables(group), row_group_size=rows)
 
 
-def _plain(value: object) -> str:
-    """As JSON what json.dumps does not know."""
+def _make_plain(value: object) -> str:
+    """Return a value that json.dumps does not know as a str."""
     if isinstance(value, datetime.date | datetime.time):  # datetime.datetime is a date
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
@@ -234,15 +246,15 @@ def _type(column: Column) -> Any:
     return {"text": pa.string(), "number": pa.float32(), "integer": pa.int64()}[column.kind]
 
 
-def _taken(batch: Any, piece: Sequence[int]) -> Any:
-    """The rows `piece`, ascending, of a batch: a slice where they stand together."""
+def _take(batch: Any, piece: Sequence[int]) -> Any:
+    """Return the rows `piece`, ascending, of a batch: a slice where they are consecutive."""
     if piece[-1] - piece[0] + 1 == len(piece):
         return batch.slice(piece[0], len(piece))
     return batch.take(arrow().array(piece))
 
 
 def _values(column: Any) -> list[Any]:
-    """The values of a column; in the place of one that Python cannot hold (no UTF-8) stands the error."""
+    """Return the values of a column, with the error in the place of one that Python cannot represent (no UTF-8)."""
     try:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):
@@ -256,7 +268,7 @@ def _values(column: Any) -> list[Any]:
 
 
 def _index_hash(path: Path) -> str:
-    """The SHA-256 of a Parquet file's index, which lies before its last 8 bytes: its length and the magic number."""
+    """Return the SHA-256 of a Parquet file's index. Its length and the magic number follow it, in the last 8 bytes."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - 8, 0))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assay import Classifier, InputError, NumericalError, Scorer
 from assay.annotate import annotate_file
 from assay.annotate.columns import Column, Columns
-from assay.annotate.json_lines import JsonLine, encode_lines
+from assay.annotate.formats.json_lines import LineToWrite, encode_lines
 from tests.runtime.annotate import rows
 
 LABEL = Columns((Column("label", "text"),), None, errors=False)
@@ -34,7 +34,7 @@ def annotated(model: Classifier | Scorer, folder: Path, data: bytes | str, **opt
     ],
 )
 def test_the_new_members_stand_before_the_closing_brace_and_the_rest_keeps_its_bytes(line: str, expected: str) -> None:
-    assert encode_lines([JsonLine(line, "\r\n", True)], [("é",)], LABEL).decode() == expected + "\r\n"
+    assert encode_lines([LineToWrite(line, "\r\n", True)], [("é",)], LABEL).decode() == expected + "\r\n"
 
 
 JSON = st.recursive(
@@ -45,15 +45,13 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text().filter(lambda key: key != "label"), JSON, max_size=4), st.booleans())
-def test_whatever_an_object_holds_it_is_still_there_with_the_new_members(
-    document: dict[str, Any], escaped: bool
-) -> None:
+def test_an_object_keeps_its_members_next_to_the_new_ones(document: dict[str, Any], escaped: bool) -> None:
     text = json.dumps(document, ensure_ascii=escaped)
     try:
         text.encode()
     except UnicodeEncodeError:  # a lone surrogate that was not escaped is no UTF-8
         text = json.dumps(document)
-    line = encode_lines([JsonLine(text, "\n", True)], [("x",)], LABEL).decode()
+    line = encode_lines([LineToWrite(text, "\n", True)], [("x",)], LABEL).decode()
     assert json.loads(line) == document | {"label": "x"}
 
 
@@ -77,10 +75,10 @@ def test_a_byte_order_mark_is_not_part_of_the_first_row(judge: Classifier, tmp_p
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b'{"text": "a", "text_pair": "b"', "line 2: found no JSON"),
+        (b'{"text": "a", "text_pair": "b"', "line 2: found invalid JSON"),
         (b"", "line 2: found an empty line, expected a JSON object"),
         (b"[1]", "line 2: found a list of 1, expected a JSON object"),
-        (b"[" * 100_000, "line 2: found no JSON"),
+        (b"[" * 100_000, "line 2: found invalid JSON"),
         (b'{"text": "a"}', 'line 2, field "text_pair": is missing, found text'),
         (b'{"text": 1, "text_pair": "b"}', 'line 2, field "text": found the int 1, expected a text'),
         (b'{"text": %s, "text_pair": "b"}' % (b"9" * 5_000), 'line 2, field "text": found the float inf'),
@@ -90,10 +88,10 @@ def test_a_byte_order_mark_is_not_part_of_the_first_row(judge: Classifier, tmp_p
         (b'{"text": "a\xff", "text_pair": "b"}', "line 2: byte 0xff at 11 is not UTF-8"),
         (b'{"text": "\\ud800", "text_pair": "b"}', 'line 2, field "text": found the lone surrogate'),
         (b'{"text": "a", "text_pair": "b", "score": 1}', 'line 2, field "score": is there already'),
-        (b'{"text": "nan", "text_pair": "b"}', 'line 2, field "text" and "text_pair": the text gave the logits'),
+        (b'{"text": "nan", "text_pair": "b"}', 'line 2, field "text" and "text_pair": the text has the logits'),
     ],
 )
-def test_a_row_that_cannot_be_answered_names_line_and_field_or_keeps_its_place(
+def test_a_row_without_an_answer_names_line_and_field_or_keeps_its_place(
     judge: Classifier, tmp_path: Path, line: bytes, message: str
 ) -> None:
     good = b'{"text": "a", "text_pair": "b"}'
@@ -112,7 +110,7 @@ def test_a_row_that_cannot_be_answered_names_line_and_field_or_keeps_its_place(
     assert isinstance(out[0]["score"], float)
 
 
-def test_a_line_that_is_no_object_is_kept_as_text(judge: Classifier, tmp_path: Path) -> None:
+def test_a_line_that_is_not_an_object_is_kept_as_text(judge: Classifier, tmp_path: Path) -> None:
     lines = ['{"cut": "of', "", "[1]", '{"text": "a", "text_pair": "b", "error": 1}']
     out = [json.loads(line) for line in annotated(judge, tmp_path, "\n".join(lines) + "\n", on_error="null")]
     assert [list(row) for row in out] == [["line", "label", "score", "error"]] * 4
@@ -126,31 +124,31 @@ def test_a_text_that_is_too_long_names_line_and_field(scorer: Scorer, tmp_path: 
     assert len(annotated(scorer, tmp_path, data, fields=["q.t"], truncate=True)) == 2
 
 
-def test_an_empty_file_gives_an_empty_file(judge: Classifier, tmp_path: Path) -> None:
+def test_an_empty_file_becomes_an_empty_file(judge: Classifier, tmp_path: Path) -> None:
     assert annotated(judge, tmp_path, "") == []
     assert (tmp_path / "out.jsonl").read_bytes() == b""
     assert rows.hidden(tmp_path) == []
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
-def test_an_empty_file_gives_a_compressed_file_that_is_one(judge: Classifier, tmp_path: Path, suffix: str) -> None:
+def test_an_empty_file_becomes_a_valid_compressed_file(judge: Classifier, tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("zstandard")
     target = tmp_path / f"out.jsonl{suffix}"
     (tmp_path / "in.jsonl").write_bytes(b"")
     annotate_file(judge, tmp_path / "in.jsonl", target)
-    assert rows.unpacked(target) == b""
+    assert rows.unpack(target) == b""
     assert annotate_file(judge, target, tmp_path / "again.jsonl").rows == 0
 
 
 def test_a_file_without_line_ends_is_refused_before_it_fills_the_memory(
     judge: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay.annotate.lines.MAX_LINE", 1 << 20)
+    monkeypatch.setattr("assay.inputs.files.lines.MAX_LINE", 1 << 20)
     with pytest.raises(InputError, match="line 1: is longer than 1 MiB, expected a row per line"):
         annotated(judge, tmp_path, b"x" * (2 << 20), on_error="null")
 
 
-def test_an_error_that_names_a_key_of_a_lone_surrogate_is_written_as_utf_8(scorer: Scorer, tmp_path: Path) -> None:
+def test_an_error_about_a_key_with_a_lone_surrogate_is_written_as_utf_8(scorer: Scorer, tmp_path: Path) -> None:
     lines = [r'{"\ud800": 1}', r'{"\ud800": 1, "\ud800": 2, "text": "a"}']
     out = [json.loads(line) for line in annotated(scorer, tmp_path, "\n".join(lines), on_error="null")]
     assert out[0]["error"].endswith(r'field "text": is missing, found \ud800')

@@ -46,7 +46,7 @@ def test_columns_are_kept_with_their_types_and_new_ones_added(judge: Classifier,
     assert out["error"].null_count == 2
 
 
-def test_a_row_that_cannot_be_answered_names_its_number_or_keeps_its_place(judge: Classifier, tmp_path: Path) -> None:
+def test_a_row_without_an_answer_names_its_number_or_keeps_its_place(judge: Classifier, tmp_path: Path) -> None:
     texts = pa.array(["a", None, "nan", "é"])
     broken = pa.Array.from_buffers(  # "é" cut in two
         pa.string(),
@@ -66,7 +66,7 @@ def test_a_row_that_cannot_be_answered_names_its_number_or_keeps_its_place(judge
     assert errors[0] is None
     assert 'row 1, field "text": found None' in errors[1]
     assert "row 2" in errors[2]
-    assert "the text gave the logits" in errors[2]
+    assert "the text has the logits" in errors[2]
     assert 'row 3, field "text_pair": is not UTF-8' in errors[3]
 
 
@@ -94,7 +94,7 @@ def test_two_columns_of_one_name_are_refused(judge: Classifier, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("data", [b"", b"text\na\n", b"PAR1" * 9])
-def test_a_file_that_is_no_parquet_is_refused(judge: Classifier, tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_parquet_is_refused(judge: Classifier, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "in.parquet").write_bytes(data)
     with pytest.raises(InputError, match=r"in\.parquet: cannot be read as Parquet"):
         annotate_file(judge, tmp_path / "in.parquet", tmp_path / "out.parquet")
@@ -125,13 +125,13 @@ def test_row_groups_hold_many_windows_within_a_bound_of_bytes(
     path = rows.write(tmp_path / "in.parquet", rows.pairs(100))
     annotate_file(judge, path, tmp_path / "one.parquet")
     assert pq.ParquetFile(tmp_path / "one.parquet").metadata.num_row_groups == 1
-    monkeypatch.setattr("assay.annotate.parquet.BYTES_PER_GROUP", 1_500)
+    monkeypatch.setattr("assay.annotate.formats.parquet.BYTES_PER_GROUP", 1_500)
     annotate_file(judge, path, tmp_path / "some.parquet")
     assert 3 < pq.ParquetFile(tmp_path / "some.parquet").metadata.num_row_groups <= 10
     assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(tmp_path / "some.parquet"))
 
 
-def test_parquet_becomes_json_lines_where_json_has_its_values(scorer: Scorer, tmp_path: Path) -> None:
+def test_parquet_becomes_json_lines_if_json_can_express_its_values(scorer: Scorer, tmp_path: Path) -> None:
     values = {"text": "a", "day": datetime.date(2026, 1, 2), "sum": decimal.Decimal("1.50"), "list": [1, None]}
     pq.write_table(pa.Table.from_pylist([values]), tmp_path / "in.parquet")
     annotate_file(scorer, tmp_path / "in.parquet", tmp_path / "out.jsonl")
@@ -163,7 +163,7 @@ def test_pandas_polars_and_datasets_read_the_result(judge: Classifier, tmp_path:
     assert list(read["label"]) == labels
 
 
-def test_a_value_that_python_cannot_hold_fails_its_row_alone_and_is_not_written_as_json(
+def test_a_value_that_python_cannot_represent_fails_only_its_row_and_is_not_written_as_json(
     scorer: Scorer, tmp_path: Path
 ) -> None:
     twice = pa.StructArray.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])

@@ -12,21 +12,22 @@ from hypothesis import strategies as st
 
 from assay import InputError, Scorer
 from assay.annotate import annotate_file
-from assay.annotate.compression import compress, join_frames, opened
-from assay.annotate.formats import Compression
+from assay.annotate.output.compression import compress, join_frames
+from assay.inputs.files.compression import open_decompressed
+from assay.inputs.files.names import Compression
 
 pytest.importorskip("zstandard")
 KINDS: list[Compression] = ["", "gz", "zst"]
 
 
-def content(data: bytes, kind: Compression) -> bytes:
-    return opened(io.BytesIO(data), kind, "f").read()
+def decompress(data: bytes, kind: Compression) -> bytes:
+    return open_decompressed(io.BytesIO(data), kind, "f").read()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(parts=st.lists(st.binary(max_size=300), min_size=1, max_size=6))
 def test_parts_compressed_apart_and_joined_are_read_as_one(kind: Compression, parts: list[bytes]) -> None:
-    assert content(b"".join(compress(part, kind) for part in parts), kind) == b"".join(parts)
+    assert decompress(b"".join(compress(part, kind) for part in parts), kind) == b"".join(parts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -39,7 +40,7 @@ def test_compression_depends_on_the_data_alone(kind: Compression) -> None:
 def test_a_file_that_is_cut_short_is_refused_and_not_read_as_a_shorter_one(kind: Compression, keep: int) -> None:
     whole = compress(bytes(range(256)) * 40, kind) * 2
     with pytest.raises(InputError, match=r"^f: is (damaged|cut short)"):
-        content(whole[:keep], kind)
+        decompress(whole[:keep], kind)
 
 
 @pytest.mark.parametrize("kind", ["gz", "zst"])
@@ -47,9 +48,9 @@ def test_a_damaged_file_is_refused(kind: Compression) -> None:
     whole = bytearray(compress(bytes(range(256)) * 40, kind))
     whole[len(whole) // 2] ^= 255
     with pytest.raises(InputError, match=r"^f: is damaged"):
-        content(bytes(whole), kind)
+        decompress(bytes(whole), kind)
     with pytest.raises(InputError, match=r"^f: is damaged"):
-        content(b"no compressed file", kind)
+        decompress(b"no compressed file", kind)
 
 
 def test_frames_are_joined_into_one_that_every_reader_reads_whole() -> None:
@@ -75,7 +76,7 @@ def test_gzip_members_are_read_by_other_tools(tmp_path: Path) -> None:
 def test_a_missing_package_names_its_extra() -> None:
     code = (
         "import sys; sys.modules['zstandard'] = None\n"
-        "from assay.annotate.compression import compress\n"
+        "from assay.annotate.output.compression import compress\n"
         "try: compress(b'a', 'zst')\n"
         "except ImportError as error: print(type(error).__name__, error)"
     )

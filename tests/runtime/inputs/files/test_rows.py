@@ -8,9 +8,10 @@ import pytest
 
 from assay.errors import InputError
 from assay.inputs.files import read_rows
+from tests.runtime.annotate.rows import pack, require
 
 
-def written(folder: Path, name: str, content: str | bytes) -> Path:
+def write(folder: Path, name: str, content: str | bytes) -> Path:
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
@@ -28,7 +29,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
     ],
 )
 def test_pairs_are_read_from_every_format(name: str, content: str, tmp_path: Path) -> None:
-    assert read_rows(written(tmp_path, name, content), "pair") == [("a", "b"), ("", "c\nd")]
+    assert read_rows(write(tmp_path, name, content), "pair") == [("a", "b"), ("", "c\nd")]
 
 
 @pytest.mark.parametrize(
@@ -42,37 +43,43 @@ def test_pairs_are_read_from_every_format(name: str, content: str, tmp_path: Pat
     ],
 )
 def test_texts_are_read_from_every_format(name: str, content: str, tmp_path: Path) -> None:
-    assert read_rows(written(tmp_path, name, content), "text") == ["a\0b", "", "ü\u2028x"]
+    assert read_rows(write(tmp_path, name, content), "text") == ["a\0b", "", "ü\u2028x"]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.txt"])
 def test_an_empty_file_has_no_rows(name: str, tmp_path: Path) -> None:
-    assert read_rows(written(tmp_path, name, b""), "text") == []
+    assert read_rows(write(tmp_path, name, b""), "text") == []
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.jsonl", '{"text": "a"}\n\n', "line 2: found an empty line"),
-        ("a.jsonl", '{"text": "a"}\n{"text": \n', "line 2: found no JSON"),
-        ("a.jsonl", "[" * 100_000, "line 1: found no JSON"),
+        ("a.jsonl", '{"text": "a"}\n{"text": \n', "line 2: found invalid JSON"),
+        ("a.jsonl", "[" * 100_000, "line 1: found invalid JSON"),
         ("a.jsonl", '["a"]', "line 1: found a list of 1"),
         ("a.jsonl", '"a"', "line 1: found a str"),
-        ("a.jsonl", '{"txt": "a"}', 'line 1: field "text" is missing'),
-        ("a.jsonl", '{"text": null}', "line 1: found None"),
-        ("a.jsonl", '{"text": NaN}', "line 1: found the float nan"),
-        ("a.jsonl", '{"text": "\\ud800"}', "line 1: found the lone surrogate"),
-        ("a.jsonl", '{"text": ["a", "b"]}', "line 1: found a list of 2"),
-        ("a.jsonl", '{"text": "a", "text_pair": "b"}', 'line 1: field "text_pair" is there'),
+        ("a.jsonl", '{"txt": "a"}', 'line 1, field "text": is missing, found txt'),
+        ("a.jsonl", '{"text": null}', 'line 1, field "text": found None'),
+        ("a.jsonl", '{"text": NaN}', 'line 1, field "text": found the float nan'),
+        ("a.jsonl", '{"text": "\\ud800"}', 'line 1, field "text": found the lone surrogate'),
+        ("a.jsonl", '{"text": ["a", "b"]}', 'line 1, field "text": found a list of 2'),
+        ("a.jsonl", '{"text": "a", "text": "b"}', 'line 1, field "text": is there twice in one object'),
+        (
+            "a.jsonl",
+            '{"text": "a", "text_pair": "b"}',
+            'line 1, field "text_pair": is there, but',
+        ),
         ("a.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "line 2: byte 0xff at 10 is not UTF-8"),
         ("a.csv", "", "is empty, expected a header"),
-        ("a.csv", "id\n1\n", "line 1: found 0 columns named text"),
-        ("a.csv", "text,text\na,b\n", "line 1: found 2 columns named text"),
-        ("a.csv", "text,id\na,1\nb\n", "line 3: 1 cells, expected 2"),
-        ("a.csv", "text\na,b\n", "line 2: 2 cells, expected 1"),
+        ("a.csv", "id\n1\n", 'line 1, field "text": is missing, found the columns id'),
+        ("a.csv", "text,text\na,b\n", "line 1: found 2 columns named 'text'"),
+        ("a.csv", "text,id,id\na,1,2\n", "line 1: found 2 columns named 'id'"),
+        ("a.csv", "text,id\na,1\nb\n", "line 3: found 1 cell, expected 2"),
+        ("a.csv", "text\na,b\n", "line 2: found 2 cells, expected 1"),
         ("a.csv", 'text\n"a\n', "line 2: unexpected end of data"),
         ("a.csv", 'text\n"a"b\n', "line 2: "),
-        ("a.csv", "text,text_pair\na,b\n", "line 1: has a column text_pair"),
+        ("a.csv", "text,text_pair\na,b\n", 'line 1, field "text_pair": is there'),
         ("a.csv", b"text\n\xe9\n", "line 2: byte 0xe9"),
         ("a.txt", b"a\n\xe9\n", "line 2: byte 0xe9"),
         ("a.parquet", "", "ends in '.parquet', expected .jsonl"),
@@ -82,7 +89,7 @@ def test_an_empty_file_has_no_rows(name: str, tmp_path: Path) -> None:
 def test_a_malformed_line_is_refused_with_file_line_and_field(
     name: str, content: str | bytes, message: str, tmp_path: Path
 ) -> None:
-    path = written(tmp_path, name, content)
+    path = write(tmp_path, name, content)
     with pytest.raises(InputError) as caught:
         read_rows(path, "text")
     assert str(caught.value).startswith(str(path))
@@ -93,15 +100,15 @@ def test_a_malformed_line_is_refused_with_file_line_and_field(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", '{"text": "a"}', 'field "text_pair" is missing'),
-        ("a.jsonl", '{"text": "a", "text_pair": 3}', "line 1, text_pair: found the int 3"),
-        ("a.csv", "text\na\n", "0 columns named text_pair"),
-        ("a.txt", "a\n", "a .txt file holds single texts"),
+        ("a.jsonl", '{"text": "a"}', 'field "text_pair": is missing'),
+        ("a.jsonl", '{"text": "a", "text_pair": 3}', 'line 1, field "text_pair": found the int 3'),
+        ("a.csv", "text\na\n", 'field "text_pair": is missing'),
+        ("a.txt", "a\n", "a .txt file has single texts"),
     ],
 )
 def test_half_a_pair_is_refused(name: str, content: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
-        read_rows(written(tmp_path, name, content), "pair")
+        read_rows(write(tmp_path, name, content), "pair")
 
 
 @pytest.mark.parametrize("make", [Path.exists, Path.mkdir])
@@ -122,7 +129,20 @@ def test_standard_input_is_json_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cell_beyond_the_csv_modules_own_limit_is_read(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.csv", "text\n" + "a" * 200_000 + "\n")
+    path = write(tmp_path, "a.csv", "text\n" + "a" * 200_000 + "\n")
     assert read_rows(path, "text") == ["a" * 200_000]
     with pytest.raises(InputError, match="characters, expected at most"):
-        read_rows(written(tmp_path, "b.csv", "text\n" + "a" * 1_000_001 + "\n"), "text")
+        read_rows(write(tmp_path, "b.csv", "text\n" + "a" * 1_000_001 + "\n"), "text")
+
+
+@pytest.mark.parametrize("compression", [".gz", ".zst"])
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.jsonl", '{"text": "a"}\n{"text": "b"}\n'), ("a.csv", "text\na\nb\n"), ("a.txt", "a\nb\n")]
+)
+def test_compressed_files_are_read(name: str, content: str, compression: str, tmp_path: Path) -> None:
+    require(name + compression)
+    path = write(tmp_path, name + compression, pack(content.encode(), compression))
+    assert read_rows(path, "text") == ["a", "b"]
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(InputError, match=r"is (damaged|cut short)"):
+        read_rows(path, "text")

@@ -1,4 +1,4 @@
-"""How far an interrupted run came, and what it was: a small JSON file beside the output, replaced as a whole."""
+"""How far a run came, and with which options: a small JSON file in the output's folder, replaced as a whole."""
 
 import json
 import os
@@ -9,18 +9,24 @@ from typing import Any, Literal
 from assay.annotate.windows import State
 from assay.errors import InputError
 
-__all__ = ["Journal", "changes", "read_journal", "sync_folder"]
+__all__ = ["Journal", "list_changes", "read_journal", "sync_folder"]
 
 SCHEMA = 1
 
 
 @dataclass(slots=True)
 class Journal:
-    """What a run is (`identity`) and what of it is safely on disk.
+    """What a run is, and how much of it is safely on disk.
 
-    `rows` written of which `failed`; `source` is where the input stands behind them, `length` the bytes of the partial
-    output. `stage` "assembled": the finished file is complete under its hidden name, or has its own already.
-    `replace` says that the run may replace an output that was there before it.
+    Attributes:
+        identity: The options and versions that the output depends on.
+        replace: Whether the run may replace an output that existed before it.
+        rows: The rows that were written.
+        failed: How many of them have no answer.
+        tokens: The tokens that the model read.
+        source: Where the input stands after these rows.
+        length: The bytes of the partial output that count.
+        stage: "assembled" once the finished file is complete, under its hidden name or its own.
     """
 
     identity: dict[str, Any]
@@ -32,8 +38,15 @@ class Journal:
     length: int = 0
     stage: Literal["annotating", "assembled"] = "annotating"
 
+    def count(self, rows: int, failed: int, tokens: int, source: State | None) -> None:
+        """Add the rows of a window, after which the input stands at `source`."""
+        self.rows += rows
+        self.failed += failed
+        self.tokens += tokens
+        self.source = source or self.source
+
     def write(self, path: Path) -> None:
-        """Replace the file at `path`. Whoever reads it finds the old one or the new one."""
+        """Replace the file at `path` atomically: a reader finds the old one or the new one."""
         fresh = path.with_name(path.name + ".new")
         with fresh.open("w", encoding="utf-8") as file:
             json.dump({"schema": SCHEMA} | asdict(self), file)
@@ -44,11 +57,15 @@ class Journal:
 
 
 def read_journal(path: Path) -> Journal | None:
-    """The journal at `path`, None where there is none. Raises InputError where it is not one."""
+    """Return the journal at `path`, or None where there is no such file.
+
+    Raises:
+        InputError: The file is not a journal.
+    """
     try:
         document = json.loads(path.read_bytes())
         if document.pop("schema") != SCHEMA:
-            raise ValueError("of another version of assay")
+            raise ValueError("it was written by another version of assay")
         journal = Journal(**document)
         if not isinstance(journal.identity, dict) or not all(
             isinstance(number, int) for number in (journal.rows, journal.failed, journal.tokens, journal.length)
@@ -58,11 +75,11 @@ def read_journal(path: Path) -> Journal | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: is no journal of assay annotate ({error}); start over with --force") from None
+        raise InputError(f"{path}: is not a journal of assay annotate ({error}); start over with --force") from None
 
 
-def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs, in words: "scale was null, is [0, 100]"."""
+def list_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return what differs, in words: "scale was null, is [0, 100]"."""
     names = [*before, *(name for name in now if name not in before)]
     return [
         f"{name} was {json.dumps(before.get(name))}, is {json.dumps(now.get(name))}"
@@ -72,8 +89,8 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renamings in `folder` outlive a loss of power, where the system can."""
-    if os.name != "nt":  # Windows opens no folders
+    """Make renames in `folder` survive a power failure, where the system can."""
+    if os.name != "nt":  # Windows cannot open folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -40,7 +40,7 @@ def test_a_byte_order_mark_stays_in_front_of_the_header(scorer: Scorer, tmp_path
     assert annotated(scorer, tmp_path, b"\xef\xbb\xbftext\na\n").startswith("\ufefftext,score\n")
 
 
-def test_tab_separated_values_stay_so_and_may_become_comma_separated(scorer: Scorer, tmp_path: Path) -> None:
+def test_tab_separated_values_stay_tab_separated_or_become_comma_separated(scorer: Scorer, tmp_path: Path) -> None:
     out = annotated(scorer, tmp_path, "text\tx\na\t1,5\n", "in.tsv")
     score = scorer.score("a")
     assert out == f"text\tx\tscore\na\t1,5\t{score!r}\n"
@@ -86,14 +86,14 @@ def test_every_table_that_python_writes_comes_back_with_its_cells(
     [
         ("", "in.csv: is empty, expected a header line with text and text_pair"),
         ("text,x\n", 'in.csv, line 1, field "text_pair": is missing, found the columns text, x'),
-        ("text,text_pair,x,x\n", "in.csv, line 1: 2 columns named 'x', expected each name once"),
+        ("text,text_pair,x,x\n", "in.csv, line 1: found 2 columns named 'x', expected each name once"),
         ("text,text_pair,score\n", 'in.csv, line 1, field "score": is there already'),
         ('text,text_pair\na,"b\n', "in.csv, line 2: unexpected end of data"),
         ('text,text_pair\na,"b"c\n', "in.csv, line 2: ',' expected after '\"'"),
         (b"text,text_pair,\xff\n", "in.csv, line 1: byte 0xff at 15 is not UTF-8"),
     ],
 )
-def test_a_file_that_is_no_such_table_is_refused_also_where_rows_may_fail(
+def test_a_malformed_table_is_refused_even_where_rows_may_fail(
     judge: Classifier, tmp_path: Path, data: str | bytes, message: str
 ) -> None:
     for on_error in ("raise", "null"):
@@ -106,14 +106,14 @@ def test_a_file_that_is_no_such_table_is_refused_also_where_rows_may_fail(
 @pytest.mark.parametrize(
     ("record", "message", "cells"),
     [
-        (b"a", "line 3: 1 cells, expected 2 as in the header", ["a", ""]),
-        (b"", "line 3: 0 cells, expected 2", ["", ""]),
-        (b"a,b,c,d", 'line 3: 4 cells, expected 2 as in the header; the last are ["c", "d"]', ["a", "b"]),
+        (b"a", "line 3: found 1 cell, expected 2 as in the header", ["a", ""]),
+        (b"", "line 3: found 0 cells, expected 2", ["", ""]),
+        (b"a,b,c,d", 'line 3: found 4 cells, expected 2 as in the header; the last are ["c", "d"]', ["a", "b"]),
         (b"a\xff,b", "line 3: byte 0xff at 1 is not UTF-8", ["a\\xff", "b"]),
-        (b"nan,b", 'line 3, field "text" and "text_pair": the text gave the logits', ["nan", "b"]),
+        (b"nan,b", 'line 3, field "text" and "text_pair": the text has the logits', ["nan", "b"]),
     ],
 )
-def test_a_row_that_cannot_be_answered_names_its_line_or_keeps_its_place(
+def test_a_row_without_an_answer_names_its_line_or_keeps_its_place(
     judge: Classifier, tmp_path: Path, record: bytes, message: str, cells: list[str]
 ) -> None:
     data = b"text,text_pair\na,b\n" + record + b'\n"x\ny",z\n'
@@ -144,13 +144,13 @@ def test_a_column_of_the_same_name_is_refused_whatever_the_output_is(
 
 
 @pytest.mark.parametrize("data", [b"\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
-def test_a_header_without_columns_is_said_to_have_none(scorer: Scorer, tmp_path: Path, data: bytes) -> None:
+def test_the_error_of_an_empty_header_says_that_it_has_no_columns(scorer: Scorer, tmp_path: Path, data: bytes) -> None:
     with pytest.raises(InputError, match=r'in.csv, line 1, field "text": is missing, found no columns'):
         annotated(scorer, tmp_path, data)
 
 
 @pytest.mark.parametrize(("data", "end"), [("text\na\r\r\nb\r\n", "\r\n"), ('text\na\n"b\n"\r', "\n")])
-def test_carriage_returns_behind_the_last_cell_stay_behind_the_new_ones(
+def test_carriage_returns_after_the_last_cell_come_after_the_new_ones(
     scorer: Scorer, tmp_path: Path, data: str, end: str
 ) -> None:
     out = annotated(scorer, tmp_path, data)

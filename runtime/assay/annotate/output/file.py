@@ -1,88 +1,38 @@
-"""Where annotated rows go: a file that appears under its name when it is complete, or standard output.
+"""A file of annotated rows that appears under its name when it is complete.
 
-Beside a file OUTPUT lie, while it is made: .OUTPUT.partial, to which windows are appended; .OUTPUT.journal, how many of
-its bytes count; .OUTPUT.lock, held by the process that writes. What is behind the journal's length may be torn, and is
-cut off by the run that goes on. Where the finished file is not the partial one (Parquet, .zst), it is made from it as
-.OUTPUT.assembled.
+While OUTPUT is being made, its folder has these files: .OUTPUT.partial, to which windows are appended; .OUTPUT.journal,
+which says how many of its bytes count; .OUTPUT.lock, held by the process that writes. Bytes beyond the journal's length
+may be incomplete, so a run that goes on truncates them. Where the finished file differs from the partial one (Parquet,
+.zst), it is made from it as .OUTPUT.assembled.
 """
 
 import contextlib
 import os
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
-from assay.annotate.journal import Journal, changes, read_journal, sync_folder
+from assay.annotate.output.destination import Assemble, WriteError
+from assay.annotate.output.journal import Journal, list_changes, read_journal, sync_folder
 from assay.annotate.windows import State
-from assay.errors import AssayError, InputError
+from assay.errors import InputError
 from assay.file_lock import exclusive_at_once
 
-__all__ = ["Assemble", "FileOutput", "Output", "StandardOutput", "WriteError"]
+__all__ = ["FileOutput"]
 
 SECONDS_BETWEEN_COMMITS = 1.0
 
-Assemble = Callable[[BinaryIO, BinaryIO], None]
-"""Makes the finished file, the second, from the partial one, the first."""
-
-
-class WriteError(AssayError):
-    """The output takes no more: a full disk, say."""
-
-
-class Output(Protocol):
-    """Where a run writes. `journal` is how far it is, also that of the run it goes on from.
-
-    `kept` is how many rows a run that ends now leaves for the next one.
-    """
-
-    journal: Journal
-    kept: int
-
-    def append(
-        self, chunk: bytes, rows: int = 0, failed: int = 0, tokens: int = 0, source: State | None = None
-    ) -> None:
-        """Add a window's bytes: `rows` rows of which `failed`, behind which the input stands at `source`."""
-
-    def commit(self) -> None:
-        """Make what was appended outlive this process and a loss of power."""
-
-    def finish(self, assemble: Assemble | None) -> None:
-        """Give the output its name: all rows are there."""
-
-
-class StandardOutput:
-    """Rows go out window by window, and none is kept."""
-
-    def __init__(self) -> None:
-        """Raises InputError where standard output is closed, or takes text alone as that of a notebook does."""
-        out: BinaryIO | None = getattr(sys.stdout, "buffer", None)
-        if out is None:
-            raise InputError("standard output takes no bytes, expected it to; name a file")
-        self._out = out
-        self.kept = 0
-        self.journal = Journal({}, replace=False)
-
-    def append(
-        self, chunk: bytes, rows: int = 0, failed: int = 0, tokens: int = 0, source: State | None = None
-    ) -> None:
-        self._out.write(chunk)
-        self._out.flush()
-        _count(self.journal, rows, failed, tokens, source)
-
-    def commit(self) -> None:
-        pass
-
-    def finish(self, assemble: Assemble | None) -> None:
-        pass
-
 
 class FileOutput:
-    """A file that is written beside its name. Use as a context manager, which holds the lock."""
+    """A file that is written under a hidden name. Use as a context manager, which keeps the file locked."""
 
     def __init__(self, target: Path, *, force: bool, resume: bool) -> None:
-        """Lock `target`. Raises InputError where another process writes it, or what is there must not be touched."""
+        """Lock `target`.
+
+        Raises:
+            InputError: Another process writes it, or an existing file must not be replaced.
+        """
         self._target = target
         self._force = force
         self._partial, self._journal_path, self._assembled = (
@@ -95,30 +45,36 @@ class FileOutput:
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
             self._lock(stack)
-            self._before = self._leftovers(resume)
+            self._before = self._find_journal(resume)
             self.journal = self._before or Journal({}, replace=force)
             self.complete = self._is_complete()
             self._check_target()
             self._stack = stack.pop_all()
 
-    def __enter__(self) -> "FileOutput":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._file is not None:
-            with contextlib.suppress(OSError):  # what does not fit on the disk was said already
+            with contextlib.suppress(OSError):  # a full disk was reported already
                 self._file.close()
         if self._fresh and self.journal.rows == 0 and self.journal.stage == "annotating":
-            self._discard()  # no work is lost, and the next run need not be told so
+            self._discard()  # no rows are lost, so the next run needs no --resume
         self._stack.close()
 
     def start(self, identity: dict[str, Any]) -> bool:
-        """Open the partial output; True where it goes on from earlier rows. Raises InputError where it must not."""
+        """Open the partial output, and return whether it goes on from the rows of an earlier run.
+
+        Raises:
+            InputError: The earlier run had other options or another input.
+        """
         try:
             if self._before is not None:
                 self._refuse_changes(self._before.identity, identity)
                 if self._before.stage == "annotating":
-                    self._file = self._reopened(self._before.length)
+                    self._file = self._reopen(self._before.length)
                 self.kept = self._before.rows
                 return True
             self._discard()
@@ -138,7 +94,7 @@ class FileOutput:
             self._file.write(chunk)
         except OSError as error:
             raise self._unwritable(error) from error
-        _count(self.journal, rows, failed, tokens, source)
+        self.journal.count(rows, failed, tokens, source)
         self.journal.length += len(chunk)
         if time.monotonic() - self._committed_at >= SECONDS_BETWEEN_COMMITS:
             self.commit()
@@ -155,7 +111,7 @@ class FileOutput:
         self.kept = self.journal.rows
 
     def finish(self, assemble: Assemble | None) -> None:
-        """Raises InputError where somebody else made the output in the meantime."""
+        """Raise InputError where the output was made by someone else in the meantime."""
         try:
             if self.journal.stage == "annotating":
                 self.commit()
@@ -173,7 +129,7 @@ class FileOutput:
                 finished.replace(self._target)
                 sync_folder(self._target.parent)
             elif not self.complete:
-                raise InputError(f"{finished}: is gone, and has all rows; put it back, or start over with --force")
+                raise InputError(f"{finished}: is missing, and had all rows; restore it, or start over with --force")
             self._journal_path.unlink()
         except OSError as error:
             raise self._unwritable(error) from error
@@ -182,12 +138,14 @@ class FileOutput:
         try:
             stack.enter_context(exclusive_at_once(self._target.with_name(f".{self._target.name}.lock")))
         except BlockingIOError:
-            raise InputError(f"{self._target}: another process is writing it; wait for it, or name another") from None
+            raise InputError(
+                f"{self._target}: another process is writing it; wait for it, or name another file"
+            ) from None
         except OSError as error:
             raise InputError(f"{self._target}: cannot be written ({error}); check the folder") from error
 
-    def _leftovers(self, resume: bool) -> Journal | None:
-        """The journal to go on from. Raises InputError for one that nobody said what to do with."""
+    def _find_journal(self, resume: bool) -> Journal | None:
+        """Return the journal to go on from. Raises InputError unless the options say what to do with one."""
         if self._force and not resume:
             return None
         journal = read_journal(self._journal_path)
@@ -205,7 +163,7 @@ class FileOutput:
         return journal
 
     def _is_complete(self) -> bool:
-        """Whether the run before ended between giving the output its name and forgetting how it was made."""
+        """Whether the earlier run ended after it had renamed the output and before it had removed the journal."""
         return (
             self.journal.stage == "assembled"
             and self._target.exists()
@@ -215,21 +173,21 @@ class FileOutput:
     def _check_target(self) -> None:
         if not os.path.lexists(self._target):
             return
-        if not self._target.is_file():  # also a link that leads nowhere
-            raise InputError(f"{self._target}: is no regular file; give a file's name, or - for standard output")
+        if not self._target.is_file():  # also a link without a target
+            raise InputError(f"{self._target}: is not a regular file; name a file, or - for standard output")
         if not (self._force or self.journal.replace or self.complete):
-            raise InputError(f"{self._target}: is there already; name another file, or replace it with --force")
+            raise InputError(f"{self._target}: exists already; name another file, or replace it with --force")
 
     def _refuse_changes(self, before: dict[str, Any], now: dict[str, Any]) -> None:
-        found = changes(before, now)
+        found = list_changes(before, now)
         if found:
             raise InputError(
-                f"{self._target}: cannot go on, since {'; '.join(found)}; repeat the run as it was, or start over with "
-                "--force"
+                f"{self._target}: cannot go on because {'; '.join(found)}; repeat the run with the same options, "
+                "or start over with --force"
             )
 
-    def _reopened(self, length: int) -> BinaryIO:
-        """The partial output, cut to the bytes that count."""
+    def _reopen(self, length: int) -> BinaryIO:
+        """Open the partial output and truncate it to the bytes that count."""
         if not self._partial.exists() or self._partial.stat().st_size < length:
             raise InputError(f"{self._partial}: has fewer than its {length:,} bytes; start over with --force")
         file = self._partial.open("r+b")
@@ -249,11 +207,4 @@ class FileOutput:
             path.unlink(missing_ok=True)
 
     def _unwritable(self, error: OSError) -> WriteError:
-        return WriteError(f"{self._target}: cannot be written ({error}); make room or give it another place")
-
-
-def _count(journal: Journal, rows: int, failed: int, tokens: int, source: State | None) -> None:
-    journal.rows += rows
-    journal.failed += failed
-    journal.tokens += tokens
-    journal.source = source or journal.source
+        return WriteError(f"{self._target}: cannot be written ({error}); free some space, or choose another place")
