@@ -33,10 +33,11 @@ def calibration(kind: str, folder: Path) -> Path:
 
 def merged_scorer(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
     """The demo scorer as full weights, changed."""
-    from assay_export.checkpoint.loading import load, locate
+    from assay_export.checkpoint.files import open_files
+    from assay_export.checkpoint.loading import load
 
     feed = {name: np.ones((1, 4), np.int64) for name in ("input_ids", "attention_mask")}
-    model = load(locate(CHECKPOINTS / "complexity-adapter"), [feed]).reference.module
+    model = load(open_files(CHECKPOINTS / "complexity-adapter"), [feed]).reference.module
     model.save_pretrained(folder)
     return changed(folder, CHECKPOINTS / "complexity-base", change)
 

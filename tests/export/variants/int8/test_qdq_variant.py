@@ -200,6 +200,6 @@ def test_a_checkpoint_that_cannot_pass_is_refused_and_nothing_is_left(tmp_path: 
             tmp_path / "bundle",
             variants=QDQ,
             calibration=rows,
-            limits=Limits(max_drift=1e-9),
+            max_drift=1e-9,
         )
     assert [path.name for path in tmp_path.iterdir()] == ["calibration.jsonl"]

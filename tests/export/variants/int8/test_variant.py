@@ -119,14 +119,13 @@ def test_a_classifier_trained_with_outliers_fails_the_plain_recipe_and_passes_wi
 
 def test_a_checkpoint_that_cannot_pass_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     rows = calibration("instructions", tmp_path)
-    impossible = Limits(max_drift=1e-9)
     with pytest.raises(ParityError, match="resist most are"):
         export(
             str(CHECKPOINTS / "complexity-adapter"),
             tmp_path / "bundle",
             variants=["fp32", "int8"],
             calibration=rows,
-            limits=impossible,
+            max_drift=1e-9,
         )
     assert [path.name for path in tmp_path.iterdir()] == ["calibration.jsonl"]
 
