@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from assay_export.checkpoint.reference import Feed
 from tests.export import tiny
 
 
@@ -41,7 +42,7 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.fixture
-def write_tokenizer(tokenizer: Tokenizer):
+def write_tokenizer(tokenizer: Tokenizer) -> Callable[[Path], Path]:
     """Puts the tokenizer's files into a checkpoint's folder."""
 
     def write(folder: Path) -> Path:
@@ -54,6 +55,6 @@ def write_tokenizer(tokenizer: Tokenizer):
 
 
 @pytest.fixture
-def probes() -> list[dict]:
+def probes() -> list[Feed]:
     """Inputs that a merged adapter is compared on."""
     return [{"input_ids": ids, "attention_mask": ids * 0 + 1} for ids in (tiny.token_ids(1, 9), tiny.token_ids(1, 30))]

@@ -12,8 +12,10 @@ import transformers
 from scipy.stats import spearmanr
 
 import assay
+from assay.errors import BundleError
 from assay_export import exporter
-from assay_export.checkpoint.loading import load, locate
+from assay_export.checkpoint.files import open_files
+from assay_export.checkpoint.loading import load
 from assay_export.errors import ExportError, ParityError
 from tests.conftest import CHECKPOINTS, held_out
 
@@ -22,7 +24,9 @@ GENEROUS = 1e-4
 
 def reference_logits(name: str, rows: list[tuple[str, ...]], tokenizer_folder: Path, **options: Any) -> np.ndarray:
     """What PyTorch answers, tokenised by transformers, one row at a time."""
-    model = load(locate(CHECKPOINTS / name), [{k: np.ones((1, 4), np.int64) for k in ("input_ids", "attention_mask")}])
+    model = load(
+        open_files(CHECKPOINTS / name), [{k: np.ones((1, 4), np.int64) for k in ("input_ids", "attention_mask")}]
+    )
     tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer_folder)
     answers = []
     for row in rows:
@@ -123,6 +127,21 @@ def test_the_bundle_says_regression_so_that_the_pipeline_puts_no_sigmoid_on_it(s
     config = json.loads((scorer_bundle / "config.json").read_text(encoding="utf-8"))
     assert config["problem_type"] == "regression"
     assert assay.load(scorer_bundle).manifest.activation == "identity"
+
+
+def test_a_regression_of_an_unknown_range_is_scored_but_not_rescaled(tmp_path: Path) -> None:
+    manifest = exporter.export(CHECKPOINTS / "complexity-adapter", tmp_path / "bundle")
+    assert manifest.scale is None
+    model = assay.load(tmp_path / "bundle")
+    assert isinstance(model, assay.Scorer)
+    assert np.isfinite(model.score("Write a poem."))
+    with pytest.raises(BundleError):
+        model.score("Write a poem.", scale=(1, 6))
+
+
+def test_the_range_that_the_user_states_is_in_the_manifest(scorer_bundle: Path) -> None:
+    manifest = json.loads((scorer_bundle / "assay.json").read_text(encoding="utf-8"))
+    assert manifest["scale"] == {"native": [0.0, 1.0], "evol_complexity": None}
 
 
 def test_a_graph_that_differs_from_pytorch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from assay_export.checkpoint import loading
+from assay_export.checkpoint.files import open_files
+from assay_export.checkpoint.reference import Feed
 from tests.export import tiny
 from tests.export.checkpoints import CONFIGS, IDS, assert_refused, edit_json, load
 
@@ -69,7 +70,7 @@ class TestAdapters:
     @pytest.mark.parametrize("family", TARGETS)
     @pytest.mark.parametrize("kind", list(KINDS.values()), ids=list(KINDS))
     def test_the_merged_model_answers_as_pefts_unmerged_one(
-        self, family: str, kind: dict[str, Any], tmp_path: Path, probes: list[dict]
+        self, family: str, kind: dict[str, Any], tmp_path: Path, probes: list[Feed]
     ) -> None:
         adapted = make_adapter(tmp_path, family, kind)
         with torch.inference_mode(), adapted.disable_adapter():
@@ -83,21 +84,21 @@ class TestAdapters:
         assert not any("lora" in name for name in loaded.reference.weights())
 
     def test_the_head_of_the_adapter_decides_how_many_labels_there_are(
-        self, tmp_path: Path, probes: list[dict]
+        self, tmp_path: Path, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         loaded = load(tmp_path / "adapter", probes=probes)
         assert loaded.config["id2label"] == {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}
         assert loaded.config["architectures"] == ["ModernBertForSequenceClassification"]
 
-    def test_a_config_beside_the_adapter_names_its_labels(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_a_config_beside_the_adapter_names_its_labels(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         labels = {"id2label": {"0": "x", "1": "y", "2": "z"}, "label2id": {"x": 0, "y": 1, "z": 2}}
         (tmp_path / "adapter" / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | labels))
         assert load(tmp_path / "adapter", probes=probes).config["id2label"] == labels["id2label"]
 
     def test_the_classifier_is_the_adapters_where_the_base_has_one_too(
-        self, tmp_path: Path, probes: list[dict]
+        self, tmp_path: Path, probes: list[Feed]
     ) -> None:
         adapted = make_adapter(tmp_path, "modernbert", {})
         config = json.loads((tmp_path / "base" / "config.json").read_text())
@@ -109,7 +110,7 @@ class TestAdapters:
         merged = load(tmp_path / "adapter", probes=probes).reference.module
         np.testing.assert_allclose(tiny.logits(merged, IDS), tiny.logits(adapted, IDS), atol=5e-5)
 
-    def test_a_base_stored_in_half_precision_is_merged_in_float32(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_a_base_stored_in_half_precision_is_merged_in_float32(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         file = tmp_path / "base" / "model.safetensors"
         weights = {name: tensor.half() for name, tensor in safetensors.torch.load_file(file).items()}
@@ -123,12 +124,12 @@ class TestAdapters:
 
     def test_the_base_is_found_relative_to_the_adapter(self, tmp_path: Path) -> None:
         make_adapter(tmp_path, "modernbert", {})
-        location = loading.locate(tmp_path / "adapter")
-        assert location.base is not None
-        assert location.base.folder == (tmp_path / "base").resolve()
-        assert location.folders == (tmp_path / "adapter", (tmp_path / "base").resolve())
+        files = open_files(tmp_path / "adapter")
+        assert files.base is not None
+        assert files.base.folder == (tmp_path / "base").resolve()
+        assert files.folders == (tmp_path / "adapter", (tmp_path / "base").resolve())
 
-    def test_another_base_can_be_given(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_another_base_can_be_given(self, tmp_path: Path, probes: list[Feed]) -> None:
         adapted = make_adapter(tmp_path, "modernbert", {}, base_path="/nowhere/at/all")
         loaded = load(tmp_path / "adapter", str(tmp_path / "base"), probes)
         np.testing.assert_allclose(tiny.logits(loaded.reference.module, IDS), tiny.logits(adapted, IDS), atol=5e-5)
@@ -151,7 +152,7 @@ class TestAdapters:
     def test_an_adapter_over_an_adapter_is_refused(self, tmp_path: Path) -> None:
         make_adapter(tmp_path, "modernbert", {})
         shutil.copytree(tmp_path / "adapter", tmp_path / "second")
-        assert_refused(tmp_path / "second", "holds no model.safetensors", base=str(tmp_path / "adapter"))
+        assert_refused(tmp_path / "second", "contains no model.safetensors", base=str(tmp_path / "adapter"))
 
     @pytest.mark.parametrize(("part", "stem"), [("adapter", "adapter_model"), ("base", "model")])
     def test_pickled_weights_of_either_part_are_refused(self, tmp_path: Path, part: str, stem: str) -> None:
@@ -162,21 +163,21 @@ class TestAdapters:
     @pytest.mark.parametrize("content", [b"", b"garbage" * 50])
     @pytest.mark.parametrize(("part", "stem"), [("adapter", "adapter_model"), ("base", "model")])
     def test_a_corrupt_weight_file_of_either_part_is_refused(
-        self, tmp_path: Path, part: str, stem: str, content: bytes, probes: list[dict]
+        self, tmp_path: Path, part: str, stem: str, content: bytes, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         (tmp_path / part / f"{stem}.safetensors").write_bytes(content)
         assert_refused(tmp_path / "adapter", part, probes=probes)
 
-    def test_an_adapter_without_its_head_is_refused(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_an_adapter_without_its_head_is_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         file = tmp_path / "adapter" / "adapter_model.safetensors"
         weights = {name: t for name, t in safetensors.torch.load_file(file).items() if "classifier" not in name}
         safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
-        assert_refused(tmp_path / "adapter", "holds no classifier: .*modules_to_save", probes=probes)
+        assert_refused(tmp_path / "adapter", "contains no classifier: .*modules_to_save", probes=probes)
 
     def test_a_head_that_is_half_in_the_adapter_is_refused_by_the_name_of_the_rest(
-        self, tmp_path: Path, probes: list[dict]
+        self, tmp_path: Path, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "deberta", {})
         file = tmp_path / "adapter" / "adapter_model.safetensors"
@@ -186,22 +187,22 @@ class TestAdapters:
         assert_refused(tmp_path / "adapter", "pooler.dense.bias, pooler.dense.weight", probes=probes)
 
     def test_lora_weights_that_are_missing_from_the_adapter_are_refused(
-        self, tmp_path: Path, probes: list[dict]
+        self, tmp_path: Path, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         file = tmp_path / "adapter" / "adapter_model.safetensors"
         weights = {name: t for name, t in safetensors.torch.load_file(file).items() if "layers.1." not in name}
         safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
-        assert_refused(tmp_path / "adapter", "asks for are not in the weight files .*layers.1", probes=probes)
+        assert_refused(tmp_path / "adapter", "that the weight files do not contain .*layers.1", probes=probes)
 
     def test_weights_of_the_adapter_that_the_model_has_no_place_for_are_refused(
-        self, tmp_path: Path, probes: list[dict]
+        self, tmp_path: Path, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         edit_json(tmp_path / "adapter" / "adapter_config.json", target_modules=["attn.Wqkv", "attn.Wo"])
-        assert_refused(tmp_path / "adapter", "have no place in the model .*mlp.Wi.lora_A", probes=probes)
+        assert_refused(tmp_path / "adapter", "the model has no place for .*mlp.Wi.lora_A", probes=probes)
 
-    def test_an_adapter_for_another_architecture_is_refused(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_an_adapter_for_another_architecture_is_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         make_adapter(tmp_path / "other", "deberta", {})
         assert_refused(
@@ -210,14 +211,14 @@ class TestAdapters:
 
     @pytest.mark.parametrize("content", ["{}", "[]", '{"peft_type": "NONSENSE"}', '{"peft_type": "LORA"}'])
     def test_an_adapter_config_that_says_nothing_useful_is_refused(
-        self, tmp_path: Path, content: str, probes: list[dict]
+        self, tmp_path: Path, content: str, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         (tmp_path / "adapter" / "adapter_config.json").write_text(content)
         assert_refused(tmp_path / "adapter", "adapter", base=str(tmp_path / "base"), probes=probes)
 
     def test_a_merge_that_moves_the_logits_is_refused(
-        self, tmp_path: Path, probes: list[dict], monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, probes: list[Feed], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         merge: Callable[..., Any] = peft.tuners.lora.LoraModel.merge_and_unload
@@ -230,7 +231,7 @@ class TestAdapters:
         monkeypatch.setattr(peft.tuners.lora.LoraModel, "merge_and_unload", merge_wrongly)
         assert_refused(tmp_path / "adapter", r"moved a logit by 1\.0e-03", probes=probes)
 
-    def test_a_merge_that_gives_nan_is_refused(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_a_merge_that_gives_nan_is_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         file = tmp_path / "adapter" / "adapter_model.safetensors"
         weights = safetensors.torch.load_file(file)

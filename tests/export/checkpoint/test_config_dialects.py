@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay_export.checkpoint import loading
 from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.files import open_files
+from assay_export.checkpoint.loading import load as load_checkpoint
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.architectures import modernbert
 from tests.export import tiny
@@ -50,7 +51,7 @@ def version_5(layer_types: list[str] = PERIOD_2, **changes: Any) -> dict[str, An
 
 def load(folder: Path, config: dict[str, Any]) -> Any:
     (folder / "config.json").write_text(json.dumps(config))
-    return loading.load(loading.locate(folder), []).reference.module
+    return load_checkpoint(open_files(folder), []).reference.module
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,9 @@ def test_an_irregular_pattern_of_layers_reaches_the_reference_model(saved: Path)
 @pytest.mark.parametrize(
     "pattern", [PERIOD_2, IRREGULAR, [LOCAL] * 4, [GLOBAL] * 4], ids=["2", "irregular", "local", "global"]
 )
-def test_graph_and_reference_model_agree_on_transformers_5s_config(saved: Path, tmp_path: Path, pattern: list) -> None:
+def test_graph_and_reference_model_agree_on_transformers_5s_config(
+    saved: Path, tmp_path: Path, pattern: list[str]
+) -> None:
     config = version_5(pattern)
     graphs = tiny.Graphs(load(saved, config), to_transformers_4(config), tmp_path)
     for dialect in graphs.sessions:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from assay_export.checkpoint.head import Head
-from assay_export.checkpoint.presets import PRESETS
+from assay_export.checkpoint.head import Head, read_head
+from assay_export.checkpoint.loading import Checkpoint
+from assay_export.checkpoint.presets import PRESETS, Input
 from assay_export.checkpoint.source import Source
 from assay_export.errors import CheckpointError
 
@@ -18,8 +19,9 @@ def head(
     *,
     problem: str | None = None,
     model_type: str = "modernbert",
-    row: str | None = None,
+    row: Input | None = None,
     labels: tuple[str, ...] | None = None,
+    score_range: tuple[float, float] | None = None,
     preset: str | None = None,
     **config: Any,
 ) -> Head:
@@ -28,9 +30,10 @@ def head(
     if names is not None:
         config["id2label"] = {str(index): name for index, name in enumerate(names)}
     module = SimpleNamespace(config=SimpleNamespace(num_labels=outputs))
-    loaded = SimpleNamespace(config=config, reference=SimpleNamespace(module=module))
     source = Source(Path("x"), "x", preset or "x", None, PRESETS[preset] if preset else None)
-    return Head.of(loaded, source, row, labels)  # type: ignore[arg-type]
+    files = SimpleNamespace(source=source)
+    loaded = SimpleNamespace(config=config, files=files, reference=SimpleNamespace(module=module))
+    return read_head(cast(Checkpoint, loaded), row, labels, score_range)
 
 
 def generic(count: int) -> list[str]:
@@ -115,6 +118,14 @@ class TestPresets:
     def test_labels_that_are_given_win_over_the_cards(self) -> None:
         assert head(2, generic(2), labels=("x", "y"), preset="osmosis").labels == ("x", "y")
 
+    def test_the_range_of_maxwells_scores_is_that_of_its_card(self) -> None:
+        found = head(1, generic(1), preset="maxwell")
+        assert (found.score_range, found.evol_complexity) == ((0.0, 1.0), (1, 6))
+
+    def test_a_range_that_is_given_wins_over_the_cards_and_the_cards_conversion_does_not_follow_from_it(self) -> None:
+        found = head(1, generic(1), preset="maxwell", score_range=(0.0, 10.0))
+        assert (found.score_range, found.evol_complexity) == ((0.0, 10.0), None)
+
     def test_maxwell_is_a_regression_of_a_text(self) -> None:
         found = head(1, generic(1), preset="maxwell")
         assert (found.task, found.row, found.activation, found.labels) == (
@@ -123,6 +134,23 @@ class TestPresets:
             "identity",
             ("LABEL_0",),
         )
+
+
+@pytest.mark.parametrize("model_type", ["modernbert", "deberta-v2"])
+def test_a_regression_that_no_preset_knows_has_no_range_unless_the_user_says_it(model_type: str) -> None:
+    assert head(1, generic(1), model_type=model_type).score_range is None
+    found = head(1, generic(1), model_type=model_type, score_range=(1.0, 5.0))
+    assert (found.score_range, found.evol_complexity) == ((1.0, 5.0), None)
+
+
+def test_a_range_for_a_classifier_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="is a classifier with 3 outputs: drop --score-range"):
+        head(3, generic(3), score_range=(0.0, 1.0))
+
+
+@pytest.mark.parametrize(("row", "truncation"), [("pair", "longest_first"), ("text", "refuse")])
+def test_pairs_are_truncated_and_texts_are_read_whole(row: Input, truncation: str) -> None:
+    assert head(2, row=row).truncation == truncation
 
 
 @pytest.mark.parametrize(
@@ -134,6 +162,6 @@ def test_a_row_is_a_pair_for_a_deberta_classifier_and_else_a_text(model_type: st
 
 
 @pytest.mark.parametrize("row", ["pair", "text"])
-def test_the_user_says_what_a_row_is(row: str) -> None:
+def test_the_user_says_what_a_row_is(row: Input) -> None:
     for model_type in ("deberta-v2", "modernbert"):
         assert head(2, model_type=model_type, row=row).row == row

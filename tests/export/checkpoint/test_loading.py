@@ -82,7 +82,7 @@ class TestFullWeights:
         weights = safetensors.torch.load_file(full / "model.safetensors")
         del weights["model.layers.1.attn.Wo.weight"]
         safetensors.torch.save_file(weights, full / "model.safetensors", metadata={"format": "pt"})
-        assert_refused(full, r"1 parameters are not in the weight files \(model.layers.1.attn.Wo.weight\)")
+        assert_refused(full, r"1 parameter is not in the weight files \(model.layers.1.attn.Wo.weight\)")
 
     def test_weights_of_another_shape_than_the_config_says_are_refused(self, full: Path) -> None:
         (full / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | {"hidden_size": 64}))
@@ -127,7 +127,7 @@ class TestFullWeights:
     def test_a_folder_without_weights_is_refused_as_such(self, full: Path) -> None:
         (full / "model.safetensors").unlink()
         (full / "training_args.bin").write_bytes(b"pickle")
-        assert_refused(full, "holds no model.safetensors")
+        assert_refused(full, "contains no model.safetensors")
 
 
 class TestConfig:
@@ -143,7 +143,7 @@ class TestConfig:
     @pytest.mark.parametrize(("content", "found"), [("[]", "list"), ("null", "NoneType"), ('"bert"', "str")])
     def test_a_config_that_is_no_object_is_refused(self, full: Path, content: str, found: str) -> None:
         (full / "config.json").write_text(content)
-        assert_refused(full, f"holds a JSON {found}, expected an object")
+        assert_refused(full, f"contains a JSON {found}, expected an object")
 
     def test_a_config_that_nests_too_deep_is_refused(self, full: Path) -> None:
         (full / "config.json").write_text("[" * 200_000)

@@ -130,7 +130,7 @@ def test_a_local_folder_comes_before_the_hub(hub: Path, tmp_path: Path) -> None:
 
 def test_a_revision_of_a_local_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with pytest.raises(CheckpointError, match=r"'v1' was asked of the local folder .*drop --revision"):
+    with pytest.raises(CheckpointError, match=r"'v1' was given for the local folder .*drop --revision"):
         resolve("mine", "v1")
 
 

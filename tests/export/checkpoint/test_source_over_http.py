@@ -12,7 +12,7 @@ import pytest
 
 from assay.cli.main import main
 from assay_export import export
-from assay_export.checkpoint.loading import locate
+from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.source import resolve
 from assay_export.errors import CheckpointError
 from tests import hub_server
@@ -91,7 +91,7 @@ def test_an_adapter_that_pins_the_revision_of_its_base_gets_that_one(server: Hub
     (newer / "config.json").write_text("{}")
     assert server.add(BASE, newer) != base
     upload_adapter(server, tmp_path / "adapter", revision=base)
-    found = locate(resolve(ADAPTER).folder).base
+    found = open_files(ADAPTER).base
     assert found is not None
     assert found.revision == base
 
@@ -100,15 +100,15 @@ def test_the_revision_that_an_adapter_pins_is_not_asked_of_a_base_on_disk(server
     upload_adapter(
         server, tmp_path / "adapter", revision="main", base_model_name_or_path=str(CHECKPOINTS / "complexity-base")
     )
-    found = locate(resolve(ADAPTER).folder).base
+    found = open_files(ADAPTER).base
     assert found is not None
     assert found.revision is None
 
 
 def test_a_revision_of_an_adapter_that_is_no_name_is_refused(server: Hub, base: str, tmp_path: Path) -> None:
     upload_adapter(server, tmp_path / "adapter", revision=3)
-    with pytest.raises(CheckpointError, match="revision = 3 is no name"):
-        locate(resolve(ADAPTER).folder)
+    with pytest.raises(CheckpointError, match="revision = 3 is not a string"):
+        open_files(ADAPTER)
     assert base
 
 
