@@ -4,11 +4,11 @@ import contextlib
 import logging
 import os
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay.bundle import hub_errors
+from assay.bundle.hub_retries import retry
 from assay.errors import one_line
 from assay_export.checkpoint.presets import PRESETS, Preset, find_preset
 from assay_export.errors import CheckpointError
@@ -34,7 +34,6 @@ CHECKPOINT_FILES = [
     "vocab.json",
     "merges.txt",
 ]
-_DOWNLOAD_TRIES = 5  # each resumes what the one before left in the cache
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
@@ -98,34 +97,38 @@ def _list_folders(source: str, beside: Path | None) -> list[Path]:
 
 def _download(hub_id: str, revision: str | None) -> Path:
     """Download one commit into the Hub's cache and return its folder; without a network, take it from the cache."""
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants
 
-    unreachable = _find_outage(hub_id, revision)
-    for tried in range(1, _DOWNLOAD_TRIES + 1):
+    outage = _find_outage(hub_id, revision)
+    if outage is None:
         try:
-            folder = Path(
-                snapshot_download(
-                    hub_id,
-                    revision=revision,
-                    allow_patterns=CHECKPOINT_FILES,
-                    local_files_only=unreachable is not None,
-                )
-            )
-            break
-        except Exception as error:
-            if unreachable is not None or tried == _DOWNLOAD_TRIES or not hub_errors.is_broken_off(error):
-                raise _explain(hub_id, revision, unreachable or error) from error
-            _LOG.warning("%s: the download broke off (%s); resuming it", hub_id, one_line(error, 200))
-            time.sleep(tried - 1)
-    if unreachable is not None:
-        if not any(folder.glob("*.safetensors")):  # a download that broke off
-            raise _explain(hub_id, revision, unreachable)
-        if not constants.HF_HUB_OFFLINE:
-            reason = one_line(unreachable, 200)
-            _LOG.warning(
-                "%s: the Hub cannot be reached (%s); using commit %s from the cache", hub_id, reason, folder.name
-            )
+            return retry(lambda force: _fetch(hub_id, revision, force=force), f"{hub_id}: the download")
+        except Exception as error:  # see assay.bundle.hub_errors: what transports raise has no common base
+            raise _explain(hub_id, revision, error) from error
+    try:
+        folder = _fetch(hub_id, revision, local_files_only=True)
+    except Exception as error:
+        raise _explain(hub_id, revision, outage) from error
+    if not any(folder.glob("*.safetensors")):  # a download that broke off
+        raise _explain(hub_id, revision, outage)
+    if not constants.HF_HUB_OFFLINE:
+        reason = one_line(outage, 200)
+        _LOG.warning("%s: the Hub cannot be reached (%s); using commit %s from the cache", hub_id, reason, folder.name)
     return folder
+
+
+def _fetch(hub_id: str, revision: str | None, *, force: bool = False, local_files_only: bool = False) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(
+            hub_id,
+            revision=revision,
+            allow_patterns=CHECKPOINT_FILES,
+            force_download=force,
+            local_files_only=local_files_only,
+        )
+    )
 
 
 def _find_outage(hub_id: str, revision: str | None) -> Exception | None:
