@@ -1,4 +1,4 @@
-"""The real tokenizers of both model families, where they lie beside the repository."""
+"""The runtime reproduces the real tokenizers of both model families, if they are on this machine."""
 
 from pathlib import Path
 

@@ -62,7 +62,7 @@ def make_adapter(
         if parameter.requires_grad:
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     adapted.peft_config["default"].base_model_name_or_path = base_path
-    adapted.save_pretrained(folder / "adapter")
+    adapted.save_pretrained(str(folder / "adapter"))
     return adapted.eval()
 
 
