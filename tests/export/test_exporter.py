@@ -53,7 +53,7 @@ def ask_pytorch(
     return np.array(answers)
 
 
-def test_the_runtime_gives_the_logits_of_pytorch_for_held_out_pairs(pair_bundle: Path) -> None:
+def test_the_runtime_returns_the_logits_of_pytorch_for_held_out_pairs(pair_bundle: Path) -> None:
     rows = [(row["text"], row["text_pair"]) for row in held_out("pairs")[:60]]
     expected = ask_pytorch("pair-classifier", rows, CHECKPOINTS / "pair-classifier", truncation=True, max_length=512)
     logits = assay.load(pair_bundle).logits(rows)
@@ -61,7 +61,7 @@ def test_the_runtime_gives_the_logits_of_pytorch_for_held_out_pairs(pair_bundle:
     assert (logits.argmax(-1) == expected.argmax(-1)).all()
 
 
-def test_the_runtime_gives_the_logits_of_the_merged_adapter_for_held_out_instructions(scorer_bundle: Path) -> None:
+def test_the_runtime_returns_the_logits_of_the_merged_adapter_for_held_out_instructions(scorer_bundle: Path) -> None:
     rows = [(row["text"],) for row in held_out("instructions")[:60]]
     expected = ask_pytorch("complexity-adapter", rows, CHECKPOINTS / "complexity-base")
     scores = load_scorer(scorer_bundle).score_batch([row[0] for row in rows])
@@ -87,7 +87,7 @@ def test_a_pair_longer_than_the_model_is_truncated_as_transformers_truncates_it(
 @pytest.mark.parametrize(
     ("bundle_fixture", "row"), [("pair_bundle", ("Why?", "Because.")), ("scorer_bundle", ("Why?",))]
 )
-def test_every_graph_of_the_bundle_gives_the_same_logits(
+def test_every_graph_of_the_bundle_computes_the_same_logits(
     bundle_fixture: str, row: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
     import onnxruntime
@@ -103,7 +103,7 @@ def test_every_graph_of_the_bundle_gives_the_same_logits(
 
 
 @pytest.mark.parametrize("bundle_fixture", ["pair_bundle", "scorer_bundle"])
-def test_optimum_and_transformers_open_the_bundle_and_give_the_same_logits(
+def test_optimum_and_transformers_open_the_bundle_and_compute_the_same_logits(
     bundle_fixture: str, request: pytest.FixtureRequest
 ) -> None:
     from optimum.onnxruntime import ORTModelForSequenceClassification
@@ -138,7 +138,7 @@ def test_the_manifest_records_source_tools_parity_and_every_file(scorer_bundle: 
     ).read_bytes()
 
 
-def test_the_bundle_says_regression_so_that_the_pipeline_puts_no_sigmoid_on_it(scorer_bundle: Path) -> None:
+def test_the_config_says_regression_so_that_the_pipeline_does_not_apply_a_sigmoid(scorer_bundle: Path) -> None:
     config = json.loads((scorer_bundle / "config.json").read_text(encoding="utf-8"))
     assert config["problem_type"] == "regression"
     assert assay.load(scorer_bundle).manifest.activation == "identity"
@@ -153,7 +153,7 @@ def test_a_regression_of_an_unknown_range_is_scored_but_not_rescaled(tmp_path: P
         model.score("Write a poem.", scale=(1, 6))
 
 
-def test_the_range_that_the_user_states_is_in_the_manifest(scorer_bundle: Path) -> None:
+def test_a_score_range_is_recorded_in_the_manifest(scorer_bundle: Path) -> None:
     manifest = json.loads((scorer_bundle / "assay.json").read_text(encoding="utf-8"))
     assert manifest["scale"] == {"native": [0.0, 1.0], "evol_complexity": None}
 
@@ -171,7 +171,7 @@ def test_a_graph_that_differs_from_pytorch_is_not_written(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_labels_given_on_export_are_the_labels_of_the_predictions(tmp_path: Path) -> None:
+def test_labels_passed_to_the_export_are_the_labels_of_the_predictions(tmp_path: Path) -> None:
     names = ["a", "b", "c", "d", "e"]
     exporter.export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "bundle", labels=names)
     judge = load_classifier(tmp_path / "bundle")
@@ -192,7 +192,7 @@ def test_an_existing_target_is_refused_before_any_work_and_replaced_with_force(
     assert load_classifier(target).predict("What causes rain?", "Clouds.").label
 
 
-def test_a_checkpoint_with_weights_that_are_not_numbers_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_with_nan_weights_is_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path / "checkpoint"

@@ -31,7 +31,7 @@ class Swallowing:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 class TestInterruptible:
-    def test_a_signal_whose_exception_was_dropped_ends_the_step_it_fell_into(
+    def test_a_signal_whose_exception_was_dropped_ends_the_current_step(
         self, number: signal.Signals, progress: Interruptible
     ) -> None:
         reached = []
@@ -45,7 +45,7 @@ class TestInterruptible:
             step()
         assert reached == ["the end of the step"]
 
-    def test_it_ends_what_comes_after_a_dropped_exception_between_two_steps(
+    def test_a_signal_whose_exception_was_dropped_between_two_steps_stops_the_next_one(
         self, number: signal.Signals, progress: Interruptible
     ) -> None:
         Swallowing(number)
@@ -53,7 +53,7 @@ class TestInterruptible:
             progress.bar("the next", 2).__enter__()
 
     @pytest.mark.usefixtures("progress")
-    def test_a_signal_ends_the_work_at_once_where_nothing_drops_its_exception(self, number: signal.Signals) -> None:
+    def test_a_signal_whose_exception_is_not_dropped_ends_the_work_at_once(self, number: signal.Signals) -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
 
@@ -90,7 +90,7 @@ def test_an_exception_without_a_signal_passes_unchanged() -> None:
         run()
 
 
-def test_the_earlier_handlers_are_back_after_the_export() -> None:
+def test_the_previous_handlers_are_restored_after_the_export() -> None:
     def handlers() -> list[object]:
         return [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook]
 
@@ -100,7 +100,7 @@ def test_the_earlier_handlers_are_back_after_the_export() -> None:
     assert handlers() == before
 
 
-def test_without_a_signal_a_step_ends_well(progress: Interruptible) -> None:
+def test_a_step_without_a_signal_succeeds(progress: Interruptible) -> None:
     done = []
     with progress.step("one"), progress.bar("two", 1) as advance:
         advance()

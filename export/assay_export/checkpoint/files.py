@@ -138,7 +138,7 @@ def _resolve_base(adapter: Path, base: str | os.PathLike[str] | None) -> Source:
     path = adapter / "adapter_config.json"
     config = read_json(path)
     if base is not None:
-        return resolve(base, None, beside=adapter)
+        return resolve(base, None, relative_to=adapter)
     named = config.get("base_model_name_or_path")
     if not named:
         raise CheckpointError(f"{path} names no base model: pass it with --base")
@@ -149,7 +149,7 @@ def _resolve_base(adapter: Path, base: str | os.PathLike[str] | None) -> Source:
         raise CheckpointError(
             f"{path}: revision = {revision!r} is not a string: pass the folder of the base with --base"
         )
-    return resolve(named, revision or None, beside=adapter)
+    return resolve(named, revision or None, relative_to=adapter)
 
 
 def _translate(

@@ -52,14 +52,14 @@ class Source:
     preset: Preset | None
 
 
-def resolve(source: str | os.PathLike[str], revision: str | None = None, *, beside: Path | None = None) -> Source:
+def resolve(source: str | os.PathLike[str], revision: str | None = None, *, relative_to: Path | None = None) -> Source:
     """Find or download the checkpoint that `source` names.
 
     Args:
         source: A name in PRESETS, an existing folder, or a Hub id. A path object is always a folder.
-        revision: A branch, tag or commit on the Hub. It is refused for a local folder, unless `beside` is set: an
+        revision: A branch, tag or commit on the Hub. It is refused for a local folder, unless `relative_to` is set: an
             adapter may pin a revision and be used with a local base.
-        beside: A folder that relative paths may also be relative to (an adapter names its base this way).
+        relative_to: A folder that relative paths may also be relative to (an adapter names its base this way).
 
     Raises:
         CheckpointError: There is no such folder, or the checkpoint cannot be downloaded.
@@ -67,9 +67,9 @@ def resolve(source: str | os.PathLike[str], revision: str | None = None, *, besi
     name = os.fspath(source)
     preset = PRESETS.get(name) if isinstance(source, str) else None
     if preset is None:
-        for folder in _list_folders(name, beside):
+        for folder in _list_folders(name, relative_to):
             if folder.is_dir():
-                if revision is not None and beside is None:
+                if revision is not None and relative_to is None:
                     raise CheckpointError(
                         f"revision {revision!r} was given for the local folder {folder}: drop --revision"
                     )
@@ -86,12 +86,12 @@ def resolve(source: str | os.PathLike[str], revision: str | None = None, *, besi
     return Source(folder, hub_id, short_name, folder.name, known)
 
 
-def _list_folders(source: str, beside: Path | None) -> list[Path]:
+def _list_folders(source: str, relative_to: Path | None) -> list[Path]:
     """Return the places where a local folder of that name could be."""
     if not source.strip():
         return []
     with contextlib.suppress(RuntimeError):  # a tilde before a name that is not a user's
-        return [Path(source).expanduser(), *([beside / source] if beside else [])]
+        return [Path(source).expanduser(), *([relative_to / source] if relative_to else [])]
     return []
 
 

@@ -30,7 +30,7 @@ def checkpoint(name: str) -> Checkpoint:
     return load(open_files(CHECKPOINTS / name), [probe])
 
 
-def test_an_export_holds_a_few_dozen_rows_with_one_in_every_bucket_up_to_512(bundle: Path) -> None:
+def test_a_bundle_has_a_few_dozen_golden_rows_and_one_in_every_bucket_up_to_512(bundle: Path) -> None:
     opened = open_bundle(bundle)
     rows = golden.read(opened)
     assert 24 <= len(rows.tokens) <= 48
@@ -61,7 +61,7 @@ def test_every_graph_of_an_export_passes_verify_and_its_own_record(
         assert 0 < rows.exported[choice.graph.file] <= golden.tolerance(choice.graph, rows)
 
 
-def test_a_graph_beyond_its_gate_on_a_golden_row_stops_the_export(
+def test_a_graph_that_fails_its_gate_on_a_golden_row_stops_the_export(
     scorer_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = checkpoint("complexity-adapter")

@@ -1,4 +1,4 @@
-"""A bundle appears at its target whole or not at all, whatever ends the export."""
+"""A bundle appears at its target complete or not at all, however the export ends."""
 
 import errno
 import re
@@ -41,7 +41,7 @@ def write_half(target: Path, error: type[BaseException], force: bool = False) ->
         raise error
 
 
-def test_what_was_written_appears_at_the_target_when_the_block_ends(tmp_path: Path) -> None:
+def test_the_files_appear_at_the_target_when_the_block_ends(tmp_path: Path) -> None:
     target = tmp_path / "bundle"
     with stage(target, force=False) as folder:
         (folder / "onnx").mkdir()
@@ -52,14 +52,12 @@ def test_what_was_written_appears_at_the_target_when_the_block_ends(tmp_path: Pa
     assert (target / "onnx" / "model.onnx").read_bytes() == b"graph"
 
 
-def test_folders_above_the_target_are_made(tmp_path: Path) -> None:
+def test_folders_above_the_target_are_created(tmp_path: Path) -> None:
     write(tmp_path / "a" / "b" / "bundle")
     assert names(tmp_path / "a" / "b") == ["bundle"]
 
 
-def test_a_relative_target_is_relative_to_where_the_export_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_target_is_resolved_when_the_export_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
     with stage(Path("bundle"), force=False):
@@ -67,7 +65,7 @@ def test_a_relative_target_is_relative_to_where_the_export_started(
     assert names(tmp_path) == ["bundle", "elsewhere"]
 
 
-def test_the_bundle_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+def test_the_permissions_of_the_bundle_follow_the_umask(tmp_path: Path) -> None:
     (tmp_path / "usual").mkdir()
     write(tmp_path / "bundle")
     assert (tmp_path / "bundle").stat().st_mode == (tmp_path / "usual").stat().st_mode
@@ -110,7 +108,7 @@ def test_any_other_error_of_the_system_names_what_failed_and_does_not_blame_the_
     assert names(tmp_path) == []
 
 
-def test_an_export_error_passes_as_it_is(tmp_path: Path) -> None:
+def test_an_export_error_passes_unchanged(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"^the gate$"), stage(tmp_path / "bundle", force=False):
         raise ExportError("the gate")
     assert names(tmp_path) == []
@@ -143,21 +141,21 @@ class TestExistingTargets:
             write(target, force=True)
         assert names(tmp_path) == before
 
-    def test_one_that_appears_during_the_export_is_not_replaced(self, tmp_path: Path) -> None:
+    def test_a_target_that_appears_during_the_export_is_not_replaced(self, tmp_path: Path) -> None:
         target = tmp_path / "bundle"
         with pytest.raises(ExportError, match="exists"), stage(target, force=False):
             make_bundle(target, "another export's")
         assert names(tmp_path) == ["bundle"]
         assert (target / "assay.json").read_text() == "another export's"
 
-    def test_the_old_bundle_stays_until_the_new_one_is_whole(self, tmp_path: Path) -> None:
+    def test_the_old_bundle_stays_until_the_new_one_is_complete(self, tmp_path: Path) -> None:
         target = make_bundle(tmp_path / "bundle")
         with pytest.raises(RuntimeError):
             write_half(target, RuntimeError, force=True)
         assert names(tmp_path) == ["bundle"]
         assert (target / "assay.json").read_text() == "old"
 
-    def test_the_old_bundle_is_back_when_replacing_it_fails(
+    def test_the_old_bundle_is_restored_if_replacing_it_fails(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         target = make_bundle(tmp_path / "bundle")
@@ -229,7 +227,7 @@ def start(target: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_by_an_export_that_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_export_that_is_told_to_stop_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path / "bundle")
     assert names(tmp_path) == HIDDEN
     process.send_signal(number)
@@ -237,7 +235,7 @@ def test_nothing_is_left_by_an_export_that_is_told_to_stop(tmp_path: Path, numbe
     assert names(tmp_path) == []
 
 
-def test_what_a_killed_export_left_is_removed_by_the_next_to_the_same_target(tmp_path: Path) -> None:
+def test_the_remains_of_a_killed_export_are_removed_by_the_next_one_to_the_same_target(tmp_path: Path) -> None:
     process = start(tmp_path / "bundle")
     process.kill()
     process.wait(20)
@@ -271,7 +269,7 @@ def test_a_file_system_without_locks_does_not_stop_an_export(tmp_path: Path, mon
 
 
 def test_the_old_bundle_is_not_lost_when_an_export_is_killed_while_replacing_it(tmp_path: Path) -> None:
-    """The one moment in which the target is not there: the old bundle was set aside, the new one not yet renamed."""
+    """The target is missing for a moment: the old bundle has been set aside, the new one not yet renamed."""
     target = make_bundle(tmp_path / "bundle")
     program = textwrap.dedent(
         """

@@ -1,4 +1,4 @@
-"""Adapters and their bases become one merged PyTorch model, in float32, that answers as the unmerged one."""
+"""An adapter is merged into its base, in float32, without changing the logits, or refused."""
 
 import json
 import shutil
@@ -33,10 +33,10 @@ TARGETS = {
 def make_adapter(
     folder: Path, family: str, kind: dict[str, Any], base_path: str = "../base", modules_to_save: Any = ("classifier",)
 ) -> Any:
-    """A trained adapter in folder/adapter over folder/base, which has no classifier; returns peft's unmerged model.
+    """Save a trained adapter in folder/adapter and its base, without a classifier, in folder/base.
 
-    The base is a masked language model, as the published ones are. Training is played by moving every weight that
-    training would move.
+    The base is a masked language model, like the published ones. Every weight that training would change is changed at
+    random. Returns peft's unmerged model.
     """
     config = CONFIGS[family] | {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
     base_config = {k: v for k, v in config.items() if k not in ("id2label", "label2id", "problem_type")}
@@ -69,7 +69,7 @@ def make_adapter(
 class TestAdapters:
     @pytest.mark.parametrize("family", TARGETS)
     @pytest.mark.parametrize("kind", list(KINDS.values()), ids=list(KINDS))
-    def test_the_merged_model_answers_as_pefts_unmerged_one(
+    def test_the_merged_model_computes_the_logits_of_the_unmerged_one(
         self, family: str, kind: dict[str, Any], tmp_path: Path, probes: list[Feed]
     ) -> None:
         adapted = make_adapter(tmp_path, family, kind)
@@ -91,15 +91,13 @@ class TestAdapters:
         assert loaded.config["id2label"] == {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}
         assert loaded.config["architectures"] == ["ModernBertForSequenceClassification"]
 
-    def test_a_config_beside_the_adapter_names_its_labels(self, tmp_path: Path, probes: list[Feed]) -> None:
+    def test_a_config_in_the_adapters_folder_names_its_labels(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         labels = {"id2label": {"0": "x", "1": "y", "2": "z"}, "label2id": {"x": 0, "y": 1, "z": 2}}
         (tmp_path / "adapter" / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | labels))
         assert load(tmp_path / "adapter", probes=probes).config["id2label"] == labels["id2label"]
 
-    def test_the_classifier_is_the_adapters_where_the_base_has_one_too(
-        self, tmp_path: Path, probes: list[Feed]
-    ) -> None:
+    def test_the_classifier_of_the_adapter_replaces_that_of_the_base(self, tmp_path: Path, probes: list[Feed]) -> None:
         adapted = make_adapter(tmp_path, "modernbert", {})
         config = json.loads((tmp_path / "base" / "config.json").read_text())
         labels = {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
@@ -135,17 +133,19 @@ class TestAdapters:
         np.testing.assert_allclose(tiny.logits(loaded.reference.module, IDS), tiny.logits(adapted, IDS), atol=5e-5)
 
     @pytest.mark.parametrize("named", [None, ""])
-    def test_an_adapter_that_names_no_base_asks_for_one(self, tmp_path: Path, named: object) -> None:
+    def test_an_adapter_without_a_named_base_is_refused_with_the_option_that_names_it(
+        self, tmp_path: Path, named: object
+    ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         edit_json(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path=named)
         assert_refused(tmp_path / "adapter", "names no base model: pass it with --base")
 
-    def test_a_base_name_that_is_no_text_is_refused(self, tmp_path: Path) -> None:
+    def test_a_base_name_that_is_not_a_string_is_refused(self, tmp_path: Path) -> None:
         make_adapter(tmp_path, "modernbert", {})
         edit_json(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path=["base"])
         assert_refused(tmp_path / "adapter", "base_model_name_or_path")
 
-    def test_a_base_that_is_not_there_is_refused_by_name(self, tmp_path: Path) -> None:
+    def test_a_missing_base_is_refused_by_name(self, tmp_path: Path) -> None:
         make_adapter(tmp_path, "modernbert", {}, base_path="../no such base")
         assert_refused(tmp_path / "adapter", "no such base")
 
@@ -176,7 +176,7 @@ class TestAdapters:
         safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
         assert_refused(tmp_path / "adapter", "contains no classifier: .*modules_to_save", probes=probes)
 
-    def test_a_head_that_is_half_in_the_adapter_is_refused_by_the_name_of_the_rest(
+    def test_an_adapter_with_half_of_the_head_is_refused_by_the_names_of_the_missing_weights(
         self, tmp_path: Path, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "deberta", {})
@@ -195,9 +195,7 @@ class TestAdapters:
         safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
         assert_refused(tmp_path / "adapter", "that the weight files do not contain .*layers.1", probes=probes)
 
-    def test_weights_of_the_adapter_that_the_model_has_no_place_for_are_refused(
-        self, tmp_path: Path, probes: list[Feed]
-    ) -> None:
+    def test_adapter_weights_that_do_not_fit_the_model_are_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         edit_json(tmp_path / "adapter" / "adapter_config.json", target_modules=["attn.Wqkv", "attn.Wo"])
         assert_refused(tmp_path / "adapter", "the model has no place for .*mlp.Wi.lora_A", probes=probes)
@@ -210,9 +208,7 @@ class TestAdapters:
         )
 
     @pytest.mark.parametrize("content", ["{}", "[]", '{"peft_type": "NONSENSE"}', '{"peft_type": "LORA"}'])
-    def test_an_adapter_config_that_says_nothing_useful_is_refused(
-        self, tmp_path: Path, content: str, probes: list[Feed]
-    ) -> None:
+    def test_an_incomplete_adapter_config_is_refused(self, tmp_path: Path, content: str, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         (tmp_path / "adapter" / "adapter_config.json").write_text(content)
         assert_refused(tmp_path / "adapter", "adapter", base=str(tmp_path / "base"), probes=probes)
@@ -231,7 +227,7 @@ class TestAdapters:
         monkeypatch.setattr(peft.tuners.lora.LoraModel, "merge_and_unload", merge_wrongly)
         assert_refused(tmp_path / "adapter", r"moved a logit by 1\.0e-03", probes=probes)
 
-    def test_a_merge_that_gives_nan_is_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
+    def test_a_merge_that_results_in_nan_is_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         file = tmp_path / "adapter" / "adapter_model.safetensors"
         weights = safetensors.torch.load_file(file)

@@ -1,4 +1,4 @@
-"""The tokenizer of a bundle is the checkpoint's own, whoever opens it."""
+"""The tokenizer of a bundle is the checkpoint's own, whichever library opens it."""
 
 import io
 import json
@@ -23,7 +23,7 @@ Write = Callable[[Path], Path]
 
 
 def bundle(folder: Path, files: TokenizerFiles, config: dict[str, Any] = CONFIG) -> Path:
-    """The three files as an export writes them."""
+    """Write the three files as an export does."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_bytes(files.json_bytes)
@@ -45,7 +45,7 @@ class TestOwnTokenizer:
         assert files.json_bytes == file.read_bytes()
         assert files.origin == "tokenizer.json"
 
-    def test_padding_and_truncation_that_the_file_carries_do_not_reach_the_encodings(
+    def test_padding_and_truncation_in_the_file_do_not_affect_the_encodings(
         self, tokenizer: Tokenizer, tmp_path: Path
     ) -> None:
         own = Tokenizer.from_str(tokenizer.to_str())
@@ -56,7 +56,7 @@ class TestOwnTokenizer:
         assert ids(files.tokenizer, "abcdefgh") == ids(tokenizer, "abcdefgh")
         assert json.loads(files.json_bytes)["truncation"]["max_length"] == 4
 
-    def test_the_first_folder_that_has_one_gives_it(
+    def test_the_first_folder_with_a_tokenizer_wins(
         self, write_tokenizer: Write, tokenizer: Tokenizer, tmp_path: Path
     ) -> None:
         for name in ("adapter", "base"):
@@ -81,8 +81,8 @@ class TestOwnTokenizer:
         with pytest.raises(CheckpointError, match=f"has {size} tokens, but config.json says vocab_size = {size - 1}"):
             read([tmp_path], {**CONFIG, "vocab_size": size - 1}, 90)
 
-    def test_token_ids_above_the_count_of_tokens_are_counted_too(self, tmp_path: Path) -> None:
-        """A vocabulary with gaps: fewer tokens than the model has rows, but one of them past the last row."""
+    def test_token_ids_beyond_the_number_of_tokens_are_checked(self, tmp_path: Path) -> None:
+        """A vocabulary with gaps may have fewer tokens than the model has rows, and an id beyond the last row."""
         words = {"[UNK]": 0, "a": 1, "b": 500}
         model = {"type": "WordLevel", "vocab": words, "unk_token": "[UNK]"}
         (tmp_path / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model}))
@@ -96,14 +96,14 @@ class TestOwnTokenizer:
         with pytest.raises(CheckpointError, match="vocab_size"):
             read([write_tokenizer(tmp_path)], {**CONFIG, "vocab_size": size}, 90)
 
-    def test_no_tokenizer_at_all_is_refused(self, tmp_path: Path) -> None:
+    def test_a_checkpoint_without_a_tokenizer_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"no tokenizer\.json or spm\.model in .*copy the checkpoint's"):
             read([tmp_path, tmp_path / "base"], CONFIG, 90)
 
 
 class TestTokenizerConfig:
     @pytest.mark.parametrize("written_by", ["TokenizersBackend", "DebertaV2Tokenizer", "NoSuchTokenizer", None])
-    def test_auto_tokenizer_gives_the_same_ids_whoever_wrote_the_checkpoint(
+    def test_auto_tokenizer_returns_the_same_ids_whichever_version_wrote_the_checkpoint(
         self, write_tokenizer: Write, tokenizer: Tokenizer, tmp_path: Path, written_by: str | None
     ) -> None:
         (tmp_path / "checkpoint").mkdir()
@@ -123,15 +123,13 @@ class TestTokenizerConfig:
         assert padded["attention_mask"] == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
         assert padded["input_ids"][0][3:] == [0, 0]
 
-    def test_auto_tokenizer_truncates_at_the_models_length_by_itself(
-        self, write_tokenizer: Write, tmp_path: Path
-    ) -> None:
+    def test_auto_tokenizer_truncates_at_the_length_of_the_model(self, write_tokenizer: Write, tmp_path: Path) -> None:
         (tmp_path / "checkpoint").mkdir()
         files = read([write_tokenizer(tmp_path / "checkpoint")], CONFIG, 12)
         auto = transformers.AutoTokenizer.from_pretrained(bundle(tmp_path / "bundle", files))
         assert len(auto("a" * 50, truncation=True)["input_ids"]) == 12
 
-    def test_token_type_ids_are_asked_for_where_the_model_reads_them(
+    def test_auto_tokenizer_returns_token_type_ids_if_the_model_reads_them(
         self, write_tokenizer: Write, tmp_path: Path
     ) -> None:
         (tmp_path / "checkpoint").mkdir()
@@ -152,7 +150,7 @@ class TestTokenizerConfig:
         assert config["unk_token"] == "[UNK]"
         assert "mask_token" not in config
 
-    def test_special_tokens_that_no_file_names_are_those_of_the_models_config(
+    def test_special_tokens_that_no_tokenizer_file_names_are_those_of_the_models_config(
         self, write_tokenizer: Write, tmp_path: Path
     ) -> None:
         write_tokenizer(tmp_path)
@@ -161,14 +159,14 @@ class TestTokenizerConfig:
         assert (config["pad_token"], config["cls_token"], config["sep_token"]) == ("[PAD]", "[CLS]", "[SEP]")
 
     @pytest.mark.parametrize("name", ["tokenizer_config.json", "special_tokens_map.json"])
-    def test_one_that_is_no_json_is_refused(self, write_tokenizer: Write, tmp_path: Path, name: str) -> None:
+    def test_a_file_that_is_not_json_is_refused(self, write_tokenizer: Write, tmp_path: Path, name: str) -> None:
         write_tokenizer(tmp_path)
         (tmp_path / name).write_text("{")
         with pytest.raises(CheckpointError, match=f"{name} cannot be read as JSON"):
             read([tmp_path], CONFIG, 90)
 
 
-def test_the_template_names_what_stands_around_one_text_and_a_pair(write_tokenizer: Write, tmp_path: Path) -> None:
+def test_the_template_shows_the_special_tokens_around_a_text_and_a_pair(write_tokenizer: Write, tmp_path: Path) -> None:
     assert read([write_tokenizer(tmp_path)], CONFIG, 90).describe_template() == {
         "single": ["[CLS]", "$A", "[SEP]"],
         "pair": ["[CLS]", "$A", "[SEP]", "$B", "[SEP]"],
@@ -177,7 +175,7 @@ def test_the_template_names_what_stands_around_one_text_and_a_pair(write_tokeniz
 
 @pytest.fixture(scope="module")
 def spm_model() -> bytes:
-    """A small SentencePiece unigram model, laid out as DeBERTa-v3's."""
+    """A small SentencePiece unigram model with the special tokens of DeBERTa-v3."""
     stream = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([text for text in real_text.TEXTS if text] * 3),
@@ -212,7 +210,7 @@ class TestConversion:
             assert ids(files.tokenizer, text) == [1, *own.encode(text), 2], text
         assert ids(files.tokenizer, "Rain", "Ok.") == [1, *own.encode("Rain"), 2, *own.encode("Ok."), 2]
 
-    def test_the_converted_tokenizer_opens_with_auto_tokenizer_and_gives_the_same_ids(
+    def test_the_converted_tokenizer_opens_with_auto_tokenizer_and_returns_the_same_ids(
         self, spm_model: bytes, tmp_path: Path
     ) -> None:
         (tmp_path / "spm.model").write_bytes(spm_model)
@@ -222,7 +220,7 @@ class TestConversion:
         assert auto(texts)["input_ids"] == [ids(files.tokenizer, text) for text in texts]
         assert auto.pad_token_id == 0
 
-    def test_tokenizer_json_comes_before_a_sentencepiece_model(
+    def test_tokenizer_json_is_preferred_to_a_sentencepiece_model(
         self, spm_model: bytes, write_tokenizer: Write, tmp_path: Path
     ) -> None:
         (tmp_path / "spm.model").write_bytes(spm_model)
@@ -246,22 +244,22 @@ class TestConversion:
 
 
 class TestRealTokenizers:
-    """Against ../shared/tokenizers, whose known ids are stated in its PROVENANCE.md."""
+    """The tokenizers in ../shared/tokenizers; its PROVENANCE.md states the known ids."""
 
-    def test_deberta_v3s_gives_the_known_ids(self, materials: Path) -> None:
+    def test_the_tokenizer_of_deberta_v3_returns_the_known_ids(self, materials: Path) -> None:
         files = read([materials / "tokenizers" / "deberta-v3"], {"vocab_size": 128_100, "pad_token_id": 0}, 512)
         pair = ("What causes rain?", "Rain forms when water vapor in the atmosphere condenses into droplets.")
         known = "1 458 2884 2894 302 2 11014 2129 335 529 16381 267 262 3384 54900 268 352 36151 260 2"
         assert ids(files.tokenizer, *pair) == [int(token) for token in known.split()]
         assert files.describe_template()["pair"] == ["[CLS]", "$A", "[SEP]", "$B", "[SEP]"]
 
-    def test_modernberts_gives_the_known_ids(self, materials: Path) -> None:
+    def test_the_tokenizer_of_modernbert_returns_the_known_ids(self, materials: Path) -> None:
         config = {"vocab_size": 50_368, "pad_token_id": 50_283, "cls_token_id": 50_281, "sep_token_id": 50_282}
         files = read([materials / "tokenizers" / "modernbert"], config, 8192)
         assert ids(files.tokenizer, "What causes rain?") == [50281, 1276, 5997, 9313, 32, 50282]
         assert files.config["pad_token"] == "[PAD]"
 
-    def test_deberta_v3s_sentencepiece_model_converts_to_its_tokenizer_json(
+    def test_the_sentencepiece_model_of_deberta_v3_converts_to_its_tokenizer_json(
         self, materials: Path, tmp_path: Path
     ) -> None:
         folder = materials / "tokenizers" / "deberta-v3"
