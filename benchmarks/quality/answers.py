@@ -59,7 +59,7 @@ def torch_logits(
         NumericalError: an answer is NaN or infinite; `row` is its index.
     """
     tokenizer = _tokenizer(bundle, bundle.manifest.max_length)
-    names = {"attention_mask"}.union(*(choice.graph.inputs for choice in bundle.choices()))
+    names = {"attention_mask"}.union(*(choice.graph.inputs for choice in bundle.list_choices()))
     texts: list[Row] = list(real_text.TEXTS)
     if bundle.manifest.input == "pair":
         texts = [(text, text) for text in real_text.TEXTS]
@@ -117,7 +117,7 @@ def answer(name: str, ask: Callable[[], Float32], lines: Sequence[int]) -> Answe
 
 def _tokenizer(bundle: Bundle, max_length: int) -> BundleTokenizer:
     manifest = bundle.manifest
-    data = bundle.tokenizer_json(verify=True)
+    data = bundle.read_tokenizer(verify=True)
     return BundleTokenizer(data, manifest.input, max_length, manifest.truncation)
 
 

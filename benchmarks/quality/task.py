@@ -49,7 +49,7 @@ def prepare(options: argparse.Namespace, stack: contextlib.ExitStack) -> Task:
     device = parse_device(options.device)
     wanted = _named(options.variants)
     if not wanted:
-        has = [choice.variant for choice in bundle.choices() if choice.dialect == "portable" or not device.on_gpu]
+        has = [choice.variant for choice in bundle.list_choices() if choice.dialect == "portable" or not device.on_gpu]
         wanted = list(dict.fromkeys(has))
     for variant in wanted:
         if variant == "auto":

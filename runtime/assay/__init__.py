@@ -1,14 +1,16 @@
-"""Assay: fine-tuned encoder models in production, answered from gated ONNX bundles.
+"""Run fine-tuned encoder models in production, from gated ONNX bundles.
 
     import assay
-    judge = assay.load("bundles/osmosis")                # assay.Classifier
+
+    judge = assay.load_classifier("bundles/osmosis")
     judge.predict("What causes rain?", "Rain forms when ...").label
-    scorer = assay.load("bundles/maxwell")               # assay.Scorer
+    scorer = assay.load_scorer("bundles/maxwell")
     scorer.score("Is learning ...?", scale=(0, 100))
 
-This package needs numpy, tokenizers and an ONNX Runtime, and imports nothing else. Exporting is assay_export's.
+The package needs numpy, tokenizers and an ONNX Runtime. `assay_export` makes the bundles.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import (
@@ -21,11 +23,10 @@ from assay.errors import (
     OverloadedError,
     ProviderError,
 )
-from assay.ort.installation import check_on_import
 
 if TYPE_CHECKING:
-    from assay import aio, integrations
-    from assay.loading import load
+    from assay import aio, annotate, integrations
+    from assay.loading import load, load_classifier, load_scorer
     from assay.models.classifier import Classifier, Prediction
     from assay.models.scorer import Scorer
 
@@ -45,20 +46,23 @@ __all__ = [
     "Scorer",
     "__version__",
     "aio",
+    "annotate",
     "integrations",
     "load",
+    "load_classifier",
+    "load_scorer",
 ]
 
-check_on_import()
-
-# Loaded on first use: numpy takes most of what an import of everything takes, and `assay --help` needs none of it.
+# Imported on first use: numpy takes most of the time of a full import, and `assay --help` does not need it.
 _MODULES = {
     "Classifier": "assay.models.classifier",
     "Prediction": "assay.models.classifier",
     "Scorer": "assay.models.scorer",
     "load": "assay.loading",
+    "load_classifier": "assay.loading",
+    "load_scorer": "assay.loading",
 }
-_SUBMODULES = ("aio", "integrations")
+_SUBMODULES = ("aio", "annotate", "integrations")
 
 
 def __getattr__(name: str) -> Any:
@@ -66,14 +70,11 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("assay")
-    elif name in _SUBMODULES:
-        from importlib import import_module
+    elif name in _MODULES or name in _SUBMODULES:
+        from assay.ort.installation import check
 
-        value = import_module(f"assay.{name}")
-    elif name in _MODULES:
-        from importlib import import_module
-
-        value = getattr(import_module(_MODULES[name]), name)
+        check()  # here and not in load alone, so that `from assay import load` fails early
+        value = getattr(import_module(_MODULES[name]), name) if name in _MODULES else import_module(f"assay.{name}")
     else:
         raise AttributeError(f"module 'assay' has no attribute {name!r}")
     globals()[name] = value

@@ -1,4 +1,4 @@
-"""Device strings, and the execution providers that each device needs."""
+"""Parse device strings, and name the execution providers that each device needs."""
 
 import re
 from dataclasses import dataclass
@@ -19,18 +19,19 @@ KINDS: tuple[Kind, ...] = ("cpu", "cuda", "tensorrt")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device string, parsed: its kind and, for a GPU, its index."""
+    """A parsed device string: its kind and, for a GPU, its index."""
 
     kind: Kind
     index: int
 
     @property
     def on_gpu(self) -> bool:
+        """Whether this is a GPU."""
         return self.kind != "cpu"
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The execution providers that must load. TensorRT leaves to CUDA the nodes that it does not take."""
+        """The execution providers that must load. TensorRT leaves the nodes that it does not support to CUDA."""
         providers: dict[Kind, tuple[str, ...]] = {
             "cpu": (CPU_PROVIDER,),
             "cuda": (CUDA_PROVIDER,),
@@ -43,15 +44,15 @@ class Device:
 
 
 def parse_device(device: object) -> Device:
-    """A device from "cpu", "cuda" (the first GPU), "cuda:N" or "tensorrt" (on the first GPU).
+    """Parse "cpu", "cuda" (the first GPU), "cuda:N" or "tensorrt" (on the first GPU).
 
-    CUDA_VISIBLE_DEVICES says which GPU is the first. Raises InputError for anything else.
+    CUDA_VISIBLE_DEVICES determines which GPU is the first. Raises InputError for anything else.
     """
     match = re.fullmatch(r"(cpu|cuda|tensorrt)|cuda:([0-9]{1,3})", device) if isinstance(device, str) else None
     if match is None:
         found = repr(device) if isinstance(device, str) else describe(device)
         raise InputError(
-            f"device is {found}, expected 'cpu', 'cuda', 'cuda:N' or 'tensorrt', or where one model is loaded 'auto'"
+            f"device is {found}, expected 'cpu', 'cuda', 'cuda:N' or 'tensorrt', or 'auto' if one model is loaded"
         )
     kind: Kind = "cpu" if match[1] == "cpu" else "tensorrt" if match[1] == "tensorrt" else "cuda"
     return Device(kind, int(match[2] or 0))

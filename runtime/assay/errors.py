@@ -1,7 +1,7 @@
-"""The exceptions that Assay raises: one hierarchy under AssayError.
+"""Exceptions that Assay raises: one hierarchy under AssayError.
 
-Every message is one line that says what was found, where, what was expected and what to do. Nothing here formats
-messages; each module words its own, and takes the words of a library's exception through `one_line`.
+Every message is one line that says what was found, where, what was expected and what to do. Each module words its own
+messages, and quotes a library's exception with `one_line`.
 """
 
 __all__ = [
@@ -22,9 +22,9 @@ class AssayError(Exception):
 
 
 class InputError(AssayError, ValueError):
-    """A text, a batch, an option or an input file is not what the call takes.
+    """A text, a batch, an option or an input file is invalid.
 
-    `row` is the zero-based index of the offending row of a batch, or None where no batch is involved.
+    `row` is the zero-based index of the offending row of a batch, or None if no batch is involved.
     """
 
     row: int | None
@@ -35,19 +35,19 @@ class InputError(AssayError, ValueError):
 
 
 class BundleError(AssayError):
-    """A bundle is missing, incomplete, corrupt, of another schema, or lacks the variant that was asked for."""
+    """A bundle is missing, incomplete, corrupt or of another schema version, or lacks the requested variant."""
 
 
 class ProviderError(AssayError):
-    """The execution provider that was asked for is not in this ONNX Runtime, did not load, or failed in a run."""
+    """The requested execution provider is not in this ONNX Runtime, did not load, or failed in a run."""
 
 
 class InstallationError(AssayError, ImportError):
-    """ONNX Runtime is absent, broken, or installed twice over itself."""
+    """ONNX Runtime or an optional package is missing or broken, or two builds overwrite each other."""
 
 
 class NumericalError(AssayError, ArithmeticError):
-    """The model answered NaN or infinity. `row` is the zero-based index of the first such row."""
+    """The model returned NaN or infinity. `row` is the zero-based index of the first such row."""
 
     row: int | None
 
@@ -57,14 +57,14 @@ class NumericalError(AssayError, ArithmeticError):
 
 
 class OverloadedError(AssayError):
-    """The queue of assay.aio is full, and the call was refused before anything was done for it."""
+    """The queue of assay.aio is full. The call was refused before any work was done for it."""
 
 
 class DeadlineError(AssayError, TimeoutError):
-    """A call of assay.aio had no answer within its timeout."""
+    """A call of assay.aio got no answer within its timeout."""
 
 
 def one_line(error: BaseException, limit: int = 400) -> str:
-    """What `error` says, on one line and cut to `limit` characters: ONNX Runtime's messages run to pages."""
+    """Return the message of `error` on one line, cut to `limit` characters: ONNX Runtime's messages fill pages."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[:limit] + "..."

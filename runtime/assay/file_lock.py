@@ -1,4 +1,4 @@
-"""A lock between processes. The kernel lets go of it when the process that holds it ends, however it ends."""
+"""Lock files between processes and threads. The system releases a lock when its process ends, however it ends."""
 
 import contextlib
 import logging
@@ -14,42 +14,60 @@ _LOG = logging.getLogger("assay")
 
 @contextlib.contextmanager
 def exclusive(path: Path, waiting_for: str) -> Iterator[None]:
-    """Hold the lock of the file at `path`, which is made where it is not there. Waits, and says so at INFO.
+    """Hold the lock on the file `path`. Waits for another process or thread that holds it.
 
-    Raises OSError where the file cannot be made, or its file system knows no locks.
+    Args:
+        path: The file. It is created if it does not exist, and stays.
+        waiting_for: What the lock protects, for the message logged at INFO before waiting.
+
+    Raises:
+        OSError: The file cannot be created, or its file system does not support locks.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    descriptor = _open(path)
     try:
         if not _try(descriptor):
             _LOG.info("waiting for another process or thread: %s", waiting_for)
             _wait(descriptor)
         yield
     finally:
-        os.close(descriptor)  # lets go of the lock as well
+        os.close(descriptor)  # releases the lock as well
 
 
 @contextlib.contextmanager
 def exclusive_at_once(path: Path) -> Iterator[None]:
-    """Hold the lock of the file at `path`, which is made, and removed at the end, without waiting for it.
+    """Hold the lock on the file `path`, without waiting for it.
 
-    Raises BlockingIOError where another process or thread holds it, OSError as `exclusive`.
+    Args:
+        path: The file. It is created if it does not exist, and removed at the end.
+
+    Raises:
+        BlockingIOError: Another process or thread holds the lock.
+        OSError: As `exclusive`.
     """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        if not _try(descriptor):
-            os.close(descriptor)
-            raise BlockingIOError(f"{path} is locked by another process")
-        # Between opening and locking, who held it before may have removed the file: then this is the lock of nothing.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                break
-        os.close(descriptor)
+    descriptor = _open(path)
     try:
-        yield
+        while True:
+            if not _try(descriptor):
+                raise BlockingIOError(f"{path} is locked by another process or thread")
+            # The previous holder may have removed the file after it was opened here. Then the lock protects nothing.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    break
+            os.close(descriptor)
+            descriptor = -1
+            descriptor = _open(path)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows cannot remove an open file; it is empty and can be reused
+                path.unlink()
     finally:
-        with contextlib.suppress(OSError):  # Windows removes no open file; it is empty, and serves the next run
-            path.unlink()
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
 
 
 if sys.platform == "win32":

@@ -1,13 +1,13 @@
-"""assay.load: a bundle's folder to a model that answers."""
+"""Load a bundle as a model: `assay.load`, `assay.load_classifier` and `assay.load_scorer`."""
 
 import functools
 import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import TypedDict, Unpack, get_args
 
-from assay.bundle.folder import Bundle, Choice
+from assay.bundle.folder import Bundle, Choice, check_variant
 from assay.bundle.hub import open_bundle
 from assay.devices import Device, parse_device
 from assay.errors import BundleError, InputError, ProviderError
@@ -17,16 +17,31 @@ from assay.inputs.validation import check_flag, describe
 from assay.models.base import Model
 from assay.models.classifier import Classifier
 from assay.models.scorer import Scorer
+from assay.ort import installation
 from assay.ort.batching import TOKENS_PER_CALL, TOKENS_PER_CALL_OF_A_CORE
 from assay.ort.engine import Engine, Mode
 from assay.ort.session import GraphSession
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 
-__all__ = ["LoadOptions", "load", "load_choice"]
+__all__ = ["LoadOptions", "Options", "load", "load_choice", "load_classifier", "load_scorer"]
 
 _LOG = logging.getLogger("assay")
-_MAX_THREADS = 1_024  # more than any machine this runs on has cores
+_MAX_THREADS = 1_024  # more than the cores of any machine that runs this
 _CPU = Device("cpu", 0)
+
+
+class Options(TypedDict, total=False):
+    """The options of `load`, which documents them."""
+
+    device: str
+    variant: str
+    threads: int | None
+    verify: bool
+    gpu_memory: int | None
+    cuda_graphs: bool
+    mode: Mode
+    revision: str | None
+    local_files_only: bool
 
 
 def load(
@@ -42,71 +57,113 @@ def load(
     revision: str | None = None,
     local_files_only: bool = False,
 ) -> Classifier | Scorer:
-    """Load the bundle in the folder `path`, or of that name on the Hub: a Classifier or, for a regression, a Scorer.
+    """Load the bundle in the folder `path`, or the one with that name on the Hub.
 
-    device: "cpu", "cuda", "cuda:N" or "tensorrt". What was asked for loads, or the call fails. "auto" is the first GPU
-        on CUDA where that loads, else the CPU, and is logged; never TensorRT, whose engines take minutes to build.
-    variant: "fp32", "int8", "fp16", "int8_qdq", or "auto": the first that the bundle has of int8 and fp32 on the CPU,
-        fp16 and fp32 on CUDA, int8_qdq, fp16 and fp32 on TensorRT. A bundle has a variant only if it passed its gate.
-    threads: on the CPU; by default the cores that this process may use (affinity and cgroup quota).
-    verify: check the SHA-256 of every file used before it is parsed. Without it: only sizes, and the manifest's seal.
-        TensorRT always checks: its engines are kept by these hashes.
-    gpu_memory: bytes that CUDA's arena may take; by default all there is.
-    cuda_graphs: on CUDA, capture a run of each shape and replay it. Batches are padded to powers of two then.
-    mode: "latency", all threads on one call, or "throughput", a call on each thread: more rows per second of a batch,
-        while a row of its own has one core. Short int8 rows of one length share calls then, where that passed the gate,
-        and with it their activations' scale. On a GPU there is no difference.
-    revision, local_files_only: of a bundle on the Hub ("org/name", where no such folder is here): the branch, tag or
-        commit, and whether only the Hub's cache is used. See docs/hub.md.
+    Args:
+        path: A folder, or a name like "org/name" on the Hub if no such folder exists.
+        device: "cpu", "cuda", "cuda:N" or "tensorrt". The call fails if the device does not load. "auto" selects the
+            first GPU if CUDA loads there, else the CPU, and logs which. It never selects TensorRT, whose engines take
+            minutes to build.
+        variant: "fp32", "int8", "fp16", "int8_qdq", or "auto": the first one in the bundle of int8 and fp32 on the CPU,
+            of fp16 and fp32 on CUDA, and of int8_qdq, fp16 and fp32 on TensorRT. A bundle contains a variant only if
+            it passed its gate.
+        threads: Threads of one run on the CPU. Default: the cores that this process may use (affinity, cgroup quota).
+        verify: Check the SHA-256 of every file before it is used. Without it, only the sizes and the manifest's seal
+            are checked. On TensorRT the hashes are always checked, because its engines are cached under them.
+        gpu_memory: The most bytes that CUDA's memory arena may take. Default: no limit.
+        cuda_graphs: On CUDA, capture the run of each shape as a CUDA graph and replay it. Batches are then padded to
+            powers of two.
+        mode: "latency" uses all threads for one call. "throughput" runs one call per thread, which answers more rows
+            of a batch per second, while a single row has one core. Short int8 rows of equal length then share calls,
+            and the scale of their activations, if the bundle passed its gate that way. On a GPU both are the same.
+        revision: Branch, tag or commit of a bundle on the Hub.
+        local_files_only: Use only the Hub's local cache.
 
-    Raises InputError for an option of the wrong type, BundleError where the bundle is missing, damaged or lacks the
-    variant, ProviderError where the device's execution provider is missing, did not load, or left work to the CPU.
+    Returns:
+        A Scorer for a regression bundle, else a Classifier.
+
+    Raises:
+        InputError: An option has a wrong type or value.
+        BundleError: The bundle is missing or damaged, or lacks the variant.
+        ProviderError: The device's execution provider is missing, did not load, or left operators to the CPU.
+        InstallationError: ONNX Runtime is missing or broken.
     """
+    installation.check()
     from_auto = isinstance(device, str) and device == "auto"
     target = Device("cuda", 0) if from_auto else parse_device(device)
-    if not isinstance(variant, str):
-        raise InputError(f"variant is {describe(variant)}, expected 'auto' or the name of a variant")
+    check_variant(variant)
     count = _check_threads(threads)
     check_flag(verify, "verify")
-    options = _check_gpu_options(target, gpu_memory, cuda_graphs)
+    gpu_options = _check_gpu_options(target, gpu_memory, cuda_graphs)
     _check_mode(mode)
     bundle = open_bundle(path, revision, local_files_only)
     if bundle.revision is None:
-        path = bundle.folder.absolute()  # where a worker process has another working directory
-    again = functools.partial(load, path, device, variant, threads, verify, gpu_memory, cuda_graphs, mode=mode)
-    again = functools.partial(again, revision=bundle.revision, local_files_only=local_files_only)
-    how = LoadOptions(count, verify, options, mode, again)
+        path = bundle.folder.absolute()  # a worker process may have another working directory
+    reload = functools.partial(load, path, device, variant, threads, verify, gpu_memory, cuda_graphs, mode=mode)
+    reload = functools.partial(reload, revision=bundle.revision, local_files_only=local_files_only)
+    options = LoadOptions(count, verify, gpu_options, mode, reload)
     if from_auto:
-        return _load_auto(bundle, variant, how)
-    return load_choice(bundle, bundle.choose(variant, target.kind), target, how)
+        return _load_auto(bundle, variant, options)
+    return load_choice(bundle, bundle.choose(variant, target.kind), target, options)
+
+
+def load_classifier(path: str | os.PathLike[str], **options: Unpack[Options]) -> Classifier:
+    """Load a classification bundle. Arguments and errors are those of `load`; InputError for a regression bundle."""
+    options["revision"] = _require_task(path, "classification", "assay.load_scorer", options)
+    model = load(path, **options)
+    assert isinstance(model, Classifier)
+    return model
+
+
+def load_scorer(path: str | os.PathLike[str], **options: Unpack[Options]) -> Scorer:
+    """Load a regression bundle. Arguments and errors are those of `load`; InputError for a classification bundle."""
+    options["revision"] = _require_task(path, "regression", "assay.load_classifier", options)
+    model = load(path, **options)
+    assert isinstance(model, Scorer)
+    return model
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to load a graph, checked; see `load`. `again` makes the same model in another process."""
+    """Checked options for loading one graph; see `load`. `reload` loads the same model again in another process."""
 
     threads: int
     verify: bool = True
     gpu: GpuOptions = field(default_factory=GpuOptions)
     mode: Mode = "latency"
-    again: Callable[[], Model] | None = None
+    reload: Callable[[], Model] | None = None
 
 
 def load_choice(
     bundle: Bundle, choice: Choice, device: Device, options: LoadOptions, why_device: str = "asked for"
 ) -> Classifier | Scorer:
-    """Load one particular graph of an open bundle. Raises as `load`."""
-    names = bundle.needed(choice)
+    """Load one graph of an open bundle.
+
+    Args:
+        bundle: The bundle.
+        choice: The graph.
+        device: Where it runs.
+        options: How to load it.
+        why_device: Why it runs there, for `Model.info`.
+
+    Returns:
+        The model.
+
+    Raises:
+        BundleError: As `load`.
+        ProviderError: As `load`.
+    """
+    names = bundle.list_needed(choice)
     bundle.obtain(names)
-    # An engine is kept under the hashes of what it was built from, so for TensorRT they have to be true.
+    # TensorRT's engines are cached under the hashes of the files that they were built from.
     if options.verify or device.kind == "tensorrt":
         bundle.check_hashes(names)
     else:
         bundle.check_sizes(names)
     manifest = bundle.manifest
-    data = bundle.tokenizer_json(options.verify)
+    data = bundle.read_tokenizer(options.verify)
     tokenizer = BundleTokenizer(data, manifest.input, manifest.max_length, manifest.truncation)
-    make_engine = functools.partial(_engine, bundle, choice, device, options)
+    make_engine = functools.partial(_make_engine, bundle, choice, device, options)
     engine = make_engine()
     info = {
         "path": str(bundle.folder),
@@ -124,22 +181,30 @@ def load_choice(
     if engine.session.nodes:
         info["nodes"] = engine.session.nodes
     kind = Scorer if manifest.task == "regression" else Classifier
-    return kind(bundle, choice, engine, tokenizer, info, make_engine, options.again)
+    return kind(bundle, choice, engine, tokenizer, info, make_engine, options.reload)
 
 
 def _load_auto(bundle: Bundle, variant: str, options: LoadOptions) -> Classifier | Scorer:
-    """The first GPU where CUDA loads, else the CPU; says which, and why not the GPU."""
+    """Load on the first GPU if CUDA loads there, else on the CPU; log which, and why not the GPU.
+
+    What is wrong with the bundle as a whole fails again on the CPU, and is raised there.
+    """
     from assay.gpu import driver
 
     device, found = Device("cuda", 0), driver.find()
-    choice, why = _cuda_choice(bundle, variant)
+    choice = _choose_for_cuda(bundle, variant)
     if not found.gpus:
         why = found.problem
-    elif choice is not None:
+    elif choice is None:
+        why = f"variant {variant} is not for a GPU"
+    else:
+        from assay.gpu import probe
+
         name = found.gpus[0].name
         try:
+            probe.check_cuda(device)  # before the files of the GPU's graph are downloaded and hashed
             model = load_choice(bundle, choice, device, options, f"auto: {name}")
-        except ProviderError as error:
+        except (ProviderError, BundleError) as error:
             why = f"{name} is not used: {error}"
             _LOG.warning("device auto: %s", why)
         else:
@@ -150,22 +215,22 @@ def _load_auto(bundle: Bundle, variant: str, options: LoadOptions) -> Classifier
     return load_choice(bundle, choice, _CPU, options, why_device=f"auto: {why}")
 
 
-def _cuda_choice(bundle: Bundle, variant: str) -> tuple[Choice | None, str]:
-    """The graph of `variant` for CUDA, or none and why: it may be a variant for the CPU alone."""
+def _choose_for_cuda(bundle: Bundle, variant: str) -> Choice | None:
+    """Return the graph of `variant` for CUDA. None if it is for the CPU alone."""
     try:
-        return bundle.choose(variant, "cuda"), ""
+        return bundle.choose(variant, "cuda")
     except BundleError:
-        return None, f"variant {variant} is not for a GPU"
+        return None
 
 
-def _engine(bundle: Bundle, choice: Choice, device: Device, options: LoadOptions) -> Engine:
+def _make_engine(bundle: Bundle, choice: Choice, device: Device, options: LoadOptions) -> Engine:
     manifest, graph = bundle.manifest, choice.graph
     path, labels = bundle.folder / graph.file, len(manifest.labels)
     if not device.on_gpu:
-        side_by_side = options.mode == "throughput"
-        session = GraphSession(path, graph, labels, device, 1 if side_by_side else options.threads)
-        return Engine(session, options.threads if side_by_side else 1, tokens_per_call(choice, options.mode))
-    # Not needed on the CPU, and so not imported there.
+        parallel = options.mode == "throughput"
+        session = GraphSession(path, graph, labels, device, 1 if parallel else options.threads)
+        return Engine(session, options.threads if parallel else 1, _limit_tokens(choice, options.mode))
+    # Not imported for the CPU.
     from assay.gpu.session import GpuSession
 
     limits = (manifest.max_length, manifest.pad_token_id)
@@ -175,15 +240,26 @@ def _engine(bundle: Bundle, choice: Choice, device: Device, options: LoadOptions
     )
 
 
-def tokens_per_call(choice: Choice, mode: Mode) -> int:
-    """How many tokens the rows of one call may have together on the CPU; a longer row has a call of its own.
+def _limit_tokens(choice: Choice, mode: Mode) -> int:
+    """Return the most tokens that the rows of one call on the CPU may have together. A longer row is a call by itself.
 
-    The activations of int8 share one scale per call. For latency a row of its own answers the same whatever else is
-    asked with it. For throughput short rows share a call where the export found the gate held so (manifest.Graph).
+    int8 activations of one call share a scale. In latency mode the answer to a row must not depend on other rows, so
+    that each int8 row is a call. In throughput mode short rows share calls if the export passed its gate that way
+    (manifest.Graph).
     """
     if choice.variant == "int8":
         return choice.graph.tokens_per_call if mode == "throughput" else 1
     return TOKENS_PER_CALL if mode == "latency" else TOKENS_PER_CALL_OF_A_CORE
+
+
+def _require_task(path: str | os.PathLike[str], task: str, other: str, options: Options) -> str | None:
+    """Raise InputError unless the bundle has the task, else return its commit on the Hub."""
+    bundle = open_bundle(path, options.get("revision"), options.get("local_files_only", False))
+    if bundle.manifest.task != task:
+        raise InputError(
+            f"{os.fspath(path)}: is a {bundle.manifest.task} bundle, expected a {task} bundle; load it with {other}"
+        )
+    return bundle.revision
 
 
 def _check_threads(threads: object) -> int:
@@ -196,7 +272,8 @@ def _check_threads(threads: object) -> int:
 
 def _check_mode(mode: object) -> None:
     if mode not in get_args(Mode):
-        raise InputError(f"mode is {describe(mode)}, expected 'latency' or 'throughput'")
+        found = f"{mode!r:.80}" if isinstance(mode, str) else describe(mode)
+        raise InputError(f"mode is {found}, expected 'latency' or 'throughput'")
 
 
 def _check_gpu_options(device: Device, gpu_memory: object, cuda_graphs: object) -> GpuOptions:

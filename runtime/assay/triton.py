@@ -1,15 +1,15 @@
-"""A bundle as a model repository for NVIDIA's Triton Inference Server, served by its ONNX Runtime backend.
+"""Write a bundle as a model repository for NVIDIA's Triton Inference Server and its ONNX Runtime backend.
 
     OUT/NAME_cpu/config.pbtxt  tokenizer.json  assay.json  1/model.onnx  1/...       # KIND_CPU, fp32
     OUT/NAME_gpu/config.pbtxt  tokenizer.json  assay.json  1/model.onnx  1/...       # KIND_GPU, fp16 or fp32
 
-Two models and not two groups of one: Triton refuses a model with an instance group for GPUs where there is none, and
-the graph that is best for a GPU is not the one for a CPU. Both are portable graphs, which take padded rows. Graphs of
-the cpu dialect have no mask: a client that pads would get wrong answers from them, and nobody would notice.
+There are two models instead of one with two instance groups: Triton refuses a model with an instance group for GPUs on
+a machine without one, and the best graph for a GPU is not the one for a CPU. Both are portable graphs, which accept
+padded rows. Graphs of the cpu dialect have no attention mask: a client that pads would get wrong answers unnoticed.
 
 Fields: https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/user_guide/model_configuration.html
-and the README of triton-inference-server/onnxruntime_backend. The tests parse what is written with the schema of
-tritonclient 2.73, and run the graphs; no Triton server has been run on it.
+and the README of triton-inference-server/onnxruntime_backend. The tests parse the configuration with the schema of
+tritonclient 2.73, and run the graphs.
 """
 
 import os
@@ -37,7 +37,7 @@ MAX_BATCH = 8
 _MAX_QUEUE = 128
 _MAX_DELAY_MICROSECONDS = 2_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# The README of onnxruntime_backend: 1 is basic and extended, -1 is basic, 2 is none, and all where nothing is said.
+# The README of onnxruntime_backend: 1 is basic and extended, -1 is basic, 2 is none. Without a level, all are on.
 _LEVELS = {"extended": 1, "basic": -1, "disabled": 2}
 
 
@@ -49,33 +49,40 @@ def write(
     threads: int | None = None,
     revision: str | None = None,
 ) -> dict[str, Choice]:
-    """Write the repository `out`, which must not exist, for the bundle. Gives the models' names with their graphs.
+    """Write the repository `out` for a bundle.
 
-    bundle, revision: as in assay.load.
-    name: of the models, before _cpu and _gpu; by default the bundle's.
-    max_batch: rows that Triton runs together. It does not count their tokens, so this bounds the memory.
-    threads: of a run on the CPU. By default ONNX Runtime takes every core it sees, also those of other containers.
+    All files are hashed first. They become hard links to those of the bundle if the file system allows it, else copies.
+    `out` is written completely or not at all.
 
-    Files are hard links to the bundle's where the file system allows it, else copies. All are hashed first. `out`
-    appears whole or not at all.
+    Args:
+        bundle: As in assay.load.
+        out: The folder to write. It must not exist.
+        name: The name of the models before _cpu and _gpu. Default: that of the bundle.
+        max_batch: The most rows that Triton runs together. Triton does not count tokens, so this limits the memory.
+        threads: Threads of one run on the CPU. By default ONNX Runtime uses every core of the machine.
+        revision: As in assay.load.
 
-    Raises BundleError where the bundle is damaged or has no portable graph, InputError for a wrong option, an `out`
-    that exists or cannot be written.
+    Returns:
+        The graphs by the names of the models.
+
+    Raises:
+        BundleError: The bundle is damaged or has no portable graph.
+        InputError: An option is invalid, or `out` exists or cannot be written.
     """
     opened = open_bundle(bundle, revision)
     chosen = opened.manifest.name if name is None else name
     if not isinstance(chosen, str) or _NAME.fullmatch(chosen) is None:
         shown = repr(chosen[:80]) if isinstance(chosen, str) else describe(chosen)
         raise InputError(
-            f"the model's name is {shown}, expected letters, digits and . _ -: it is a folder's and part of a URL; "
-            "give another name (--name)"
+            f"the model's name is {shown}, expected letters, digits and . _ - because it names a folder and is part of "
+            "a URL; choose another name (--name)"
         )
     for option, number in (("max_batch", max_batch), ("threads", threads)):
         if number is not None and (not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= 1_024):
             raise InputError(f"{option} is {describe(number)}, expected an integer from 1 to 1,024")
-    graphs: dict[Kind, Choice] = {"cpu": _portable_fp32(opened), "gpu": opened.choose("auto", "cuda")}
-    target = _free(out)
-    files = sorted({file for choice in graphs.values() for file in opened.needed(choice)})
+    graphs: dict[Kind, Choice] = {"cpu": _choose_portable_fp32(opened), "gpu": opened.choose("auto", "cuda")}
+    target = _check_target(out)
+    files = sorted({file for choice in graphs.values() for file in opened.list_needed(choice)})
     opened.obtain(files)
     opened.check_hashes(files)
     try:
@@ -84,24 +91,24 @@ def write(
             for kind, choice in graphs.items():
                 folder = repository / f"{chosen}_{kind}"
                 _write_files(opened, choice.graph, folder)
-                config = _config(opened, choice, kind, max_batch, threads)
+                config = _format_config(opened, choice, kind, max_batch, threads)
                 (folder / "config.pbtxt").write_text(config, encoding="utf-8")
-            _free(out)
+            _check_target(out)
             repository.rename(target)
     except OSError as error:
-        raise InputError(f"{target}: cannot be written ({one_line(error)}); nothing was left there") from error
+        raise InputError(f"{target}: cannot be written ({one_line(error)}); nothing was left behind") from error
     return {f"{chosen}_{kind}": choice for kind, choice in graphs.items()}
 
 
-def _portable_fp32(bundle: Bundle) -> Choice:
-    """What a CPU serves: int8 graphs are of the cpu dialect, and fp16 is slower there than float32."""
+def _choose_portable_fp32(bundle: Bundle) -> Choice:
+    """Return the graph for a CPU: int8 graphs are of the cpu dialect, and fp16 is slower on a CPU than fp32."""
     graph = bundle.manifest.variants.get("fp32", {}).get("portable")
     if graph is None:
         raise BundleError(f"{bundle.folder}: has no portable fp32 graph, which Triton needs; export the bundle again")
     return Choice("fp32", "portable", graph)
 
 
-def _free(out: str | os.PathLike[str]) -> Path:
+def _check_target(out: str | os.PathLike[str]) -> Path:
     try:
         target = Path(os.path.abspath(os.fspath(out)))  # noqa: PTH100 - Path.absolute keeps "..", Path.resolve follows links
         if "\0" in str(target):
@@ -109,12 +116,14 @@ def _free(out: str | os.PathLike[str]) -> Path:
         if not os.path.lexists(target):
             return target
     except (TypeError, ValueError) as error:
-        raise InputError(f"out is {describe(out)}, expected the path of a folder to make ({one_line(error)})") from None
-    raise InputError(f"{target}: exists, expected a path where nothing is; remove it or choose another")
+        raise InputError(
+            f"out is {describe(out)}, expected the path of a folder to write ({one_line(error)})"
+        ) from None
+    raise InputError(f"{target}: exists, expected a path that does not exist; remove it or choose another")
 
 
 def _write_files(bundle: Bundle, graph: Graph, folder: Path) -> None:
-    """The graph as 1/model.onnx, its weights beside it under the names that it refers to, and what a client needs."""
+    """Write the graph as 1/model.onnx, its weights under the names that it refers to, and the files for clients."""
     version = folder / "1"
     version.mkdir(parents=True)
     home = PurePosixPath(graph.file).parent
@@ -134,13 +143,13 @@ def _link(source: Path, place: Path) -> None:
         shutil.copyfile(source, place)
 
 
-def _config(bundle: Bundle, choice: Choice, kind: Kind, max_batch: int, threads: int | None) -> str:
-    """config.pbtxt: protobuf's text format of inference.ModelConfig."""
+def _format_config(bundle: Bundle, choice: Choice, kind: Kind, max_batch: int, threads: int | None) -> str:
+    """Return config.pbtxt, inference.ModelConfig in protobuf's text format."""
     inputs = ",\n".join(f'  {{ name: "{name}" data_type: TYPE_INT64 dims: [ -1 ] }}' for name in choice.graph.inputs)
     level = _LEVELS.get(choice.graph.graph_optimization)
     optimization = [] if level is None else [f"  graph {{ level: {level} }}"]
     if kind == "gpu":
-        _, options = providers.cuda(Device("cuda", 0), providers.GpuOptions())[0]
+        _, options = providers.configure_cuda(Device("cuda", 0), providers.GpuOptions())[0]
         parameters = "\n".join(
             f'      parameters {{ key: "{key}" value: "{value}" }}'
             for key, value in options.items()
@@ -149,14 +158,14 @@ def _config(bundle: Bundle, choice: Choice, kind: Kind, max_batch: int, threads:
         accelerator = f'gpu_execution_accelerator {{\n      name: "cuda"\n{parameters}\n    }}'
         optimization.append(f"  execution_accelerators {{\n    {accelerator}\n  }}")
     lines = [
-        f"# {choice.variant}, {choice.graph.file}; made by assay triton.",
+        f"# {choice.variant}, {choice.graph.file}; written by assay triton.",
         "# Rows of one request have one length: pad on the right, attention_mask 1 for tokens and 0 for padding.",
         'backend: "onnxruntime"',
         'default_model_filename: "model.onnx"',
         f"max_batch_size: {max_batch}",
         f"input [\n{inputs}\n]",
         f'output [\n  {{ name: "logits" data_type: TYPE_FP32 dims: [ {len(bundle.manifest.labels)} ] }}\n]',
-        "# Requests of equal length share a run. The queue refuses what is beyond its size.",
+        "# Requests of equal length share a run. A full queue refuses requests.",
         f"dynamic_batching {{\n  max_queue_delay_microseconds: {_MAX_DELAY_MICROSECONDS}\n"
         f"  default_queue_policy {{ max_queue_size: {_MAX_QUEUE} }}\n}}",
         f"instance_group [ {{ kind: KIND_{kind.upper()} count: 1 }} ]",

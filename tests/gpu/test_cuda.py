@@ -24,7 +24,7 @@ def test_cuda_computes_everything_but_shapes(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("cuda_graphs", [False, True])
-def test_cuda_gives_the_logits_of_the_cpu_for_every_length_and_batch(bundle: Path, cuda_graphs: bool) -> None:
+def test_cuda_answers_like_the_cpu_for_every_length_and_batch(bundle: Path, cuda_graphs: bool) -> None:
     rows = golden.read(open_bundle(bundle)).tokens
     on_cpu = assay.load(bundle, device="cpu", variant="fp32")
     on_gpu = assay.load(bundle, device="cuda", variant="fp32", cuda_graphs=cuda_graphs)
@@ -51,13 +51,13 @@ def test_threads_share_a_session_on_cuda(bundle: Path) -> None:
     assert wrong == []
 
 
-def test_auto_takes_the_gpu(bundle: Path) -> None:
+def test_auto_selects_the_gpu(bundle: Path) -> None:
     assert assay.load(bundle, device="auto").info["device"] == "cuda:0"
 
 
-def test_a_gpu_that_is_not_there_is_refused(bundle: Path) -> None:
+def test_a_missing_gpu_is_refused(bundle: Path) -> None:
     number = len(driver.find().gpus)
-    with pytest.raises(ProviderError, match="no GPU of this number"):
+    with pytest.raises(ProviderError, match="no GPU with this number"):
         assay.load(bundle, device=f"cuda:{number}")
 
 

@@ -10,8 +10,8 @@ from assay.bundle import golden
 from assay.bundle.folder import open_bundle
 from assay.cli.main import main
 from assay.devices import Device
+from assay.gpu.libraries import prepare
 from assay.ort import installation
-from assay.ort.session import prepare
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_tensorrt_takes_the_whole_graph(bundle: Path) -> None:
     assert nodes == {"TensorrtExecutionProvider": 1}
 
 
-def test_tensorrt_gives_the_labels_of_the_cpu(bundle: Path) -> None:
+def test_tensorrt_answers_like_the_cpu(bundle: Path) -> None:
     rows = [row for row in golden.read(open_bundle(bundle)).tokens if len(row.ids) <= 128]
     on_cpu = assay.load(bundle, device="cpu", variant="fp32").answers(rows)
     on_gpu = assay.load(bundle, device="tensorrt", variant="fp32").answers(rows)

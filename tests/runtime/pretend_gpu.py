@@ -1,4 +1,4 @@
-"""A GPU that is not one: the CPU provider and the CPU's memory in its place, for tests of all that surrounds CUDA."""
+"""Replace a GPU with the CPU provider and the CPU's memory, to test everything around CUDA."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ CARD = Gpu("Pretend", "9.0", 1 << 30)
 
 
 def install(monkeypatch: pytest.MonkeyPatch, cache: Path, cards: Sequence[Gpu] = (CARD,)) -> list[Any]:
-    """Let "cuda" and "tensorrt" load. The list fills with what each session was created with.
+    """Let "cuda" and "tensorrt" load. Returns a list to which each session appends what it was created with.
 
-    A TensorRT session writes one file where its engine would be, unless it is there already.
+    A TensorRT session writes one file in place of its engine, unless it exists.
     """
     created: list[Any] = []
 
@@ -38,10 +38,10 @@ def install(monkeypatch: pytest.MonkeyPatch, cache: Path, cards: Sequence[Gpu] =
 
     monkeypatch.setenv("ASSAY_CACHE", str(cache))
     monkeypatch.setattr(devices.Device, "required", property(lambda _: (CPU,)))
-    monkeypatch.setattr(providers, "cuda", cuda)
-    monkeypatch.setattr(providers, "tensorrt", tensorrt)
-    monkeypatch.setattr(session, "_memory_name", lambda: "cpu")
+    monkeypatch.setattr(providers, "configure_cuda", cuda)
+    monkeypatch.setattr(providers, "configure_tensorrt", tensorrt)
+    monkeypatch.setattr(session, "_name_memory", lambda: "cpu")
     monkeypatch.setattr(session, "_refuse_data_on_cpu", lambda *_: None)
-    monkeypatch.setattr(session, "_tensorrt_version", lambda _: "101303")
+    monkeypatch.setattr(session, "_read_tensorrt_version", lambda _: "101303")
     monkeypatch.setattr(driver, "find", lambda: Driver(tuple(cards), "13.1", "" if cards else "there is no GPU here"))
     return created

@@ -38,12 +38,12 @@ def test_a_device_is_a_kind_and_an_index(text: str, kind: str, index: int) -> No
         "Auto",
     ],
 )
-def test_what_is_no_device_is_refused(device: Any, pair_bundle: Path) -> None:
-    with pytest.raises(InputError, match=r"device is .*'cuda:N' or 'tensorrt', or .* 'auto'"):
+def test_an_invalid_device_is_refused(device: Any, pair_bundle: Path) -> None:
+    with pytest.raises(InputError, match=r"device is .*'cuda:N' or 'tensorrt', or 'auto' if"):
         assay.load(pair_bundle, device=device)
 
 
-def test_auto_is_no_device_where_several_models_are_loaded() -> None:
+def test_auto_is_refused_where_several_models_are_loaded() -> None:
     with pytest.raises(InputError, match="device is 'auto'"):
         parse_device("auto")
 

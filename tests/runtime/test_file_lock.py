@@ -1,3 +1,4 @@
+import errno
 import logging
 import subprocess
 import sys
@@ -12,8 +13,7 @@ from assay.file_lock import exclusive, exclusive_at_once
 HOLD = """
 import sys
 from pathlib import Path
-from assay import file_lock
-from assay.file_lock import exclusive, exclusive_at_once
+from assay.file_lock import exclusive
 with exclusive(Path(sys.argv[1]), "x"):
     print("held", flush=True)
     sys.stdin.read()
@@ -42,7 +42,7 @@ def taken_in_a_thread(path: Path) -> tuple[threading.Thread, threading.Event]:
     return thread, taken
 
 
-def test_a_lock_that_another_process_holds_is_waited_for_and_that_is_said(
+def test_a_lock_held_by_another_process_is_waited_for_with_a_message(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "assay")
@@ -55,7 +55,7 @@ def test_a_lock_that_another_process_holds_is_waited_for_and_that_is_said(
     assert "waiting for another process or thread: engines" in caplog.text
 
 
-def test_a_process_that_is_killed_lets_go(tmp_path: Path) -> None:
+def test_a_killed_process_releases_its_lock(tmp_path: Path) -> None:
     child = holder(tmp_path / "lock")
     child.kill()
     child.communicate()
@@ -64,7 +64,7 @@ def test_a_process_that_is_killed_lets_go(tmp_path: Path) -> None:
     assert taken.is_set()
 
 
-def test_threads_exclude_each_other_too(tmp_path: Path) -> None:
+def test_threads_exclude_each_other(tmp_path: Path) -> None:
     with exclusive(tmp_path / "lock", "x"):
         thread, taken = taken_in_a_thread(tmp_path / "lock")
         assert not taken.wait(0.3)
@@ -72,12 +72,12 @@ def test_threads_exclude_each_other_too(tmp_path: Path) -> None:
     assert taken.is_set()
 
 
-def test_a_folder_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="none"), exclusive(tmp_path / "none" / "lock", "x"):
         pass
 
 
-def test_a_lock_that_is_wanted_at_once_is_refused_while_another_process_holds_it(tmp_path: Path) -> None:
+def test_exclusive_at_once_does_not_wait_for_another_process(tmp_path: Path) -> None:
     child = holder(tmp_path / "lock")
     with pytest.raises(BlockingIOError), exclusive_at_once(tmp_path / "lock"):
         pass
@@ -89,9 +89,7 @@ def test_a_lock_that_is_wanted_at_once_is_refused_while_another_process_holds_it
     assert not (tmp_path / "lock").exists()
 
 
-def test_a_lock_whose_file_was_removed_meanwhile_is_taken_on_the_new_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_whose_file_was_removed_is_taken_on_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, locked = tmp_path / "lock", file_lock._try
     removals = 0
 
@@ -106,3 +104,18 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_on_the_new_file(
     with exclusive_at_once(path):
         assert path.exists()
     assert removals == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the open files of a process are listed on Linux")
+def test_a_file_system_without_locks_is_an_os_error_and_no_file_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(file_lock, "_try", refuse)
+    before = sorted(Path("/proc/self/fd").iterdir())
+    for lock in (exclusive(tmp_path / "lock", "x"), exclusive_at_once(tmp_path / "lock")):
+        with pytest.raises(OSError, match="No locks available"), lock:
+            pass
+    assert sorted(Path("/proc/self/fd").iterdir()) == before

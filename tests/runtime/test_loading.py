@@ -1,4 +1,4 @@
-"""device="auto" with pretended GPUs (pretend_gpu.py), and what it says."""
+"""assay.load and its typed variants; device="auto" with pretended GPUs (pretend_gpu.py)."""
 
 import logging
 from pathlib import Path
@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 import assay
-from assay import BundleError, InputError, ProviderError
-from assay.gpu import session
+from assay import BundleError, Classifier, InputError, ProviderError, Scorer
+from assay.bundle.folder import Bundle
+from assay.devices import Device
+from assay.gpu import probe, session
 from tests.runtime import pretend_gpu, tiny
 
 
@@ -17,7 +19,7 @@ def _at_info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "assay")
 
 
-def test_auto_takes_the_first_gpu_and_says_so_at_info(
+def test_auto_selects_the_first_gpu_and_logs_it_at_info(
     pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretend_gpu.install(monkeypatch, tmp_path)
@@ -29,7 +31,7 @@ def test_auto_takes_the_first_gpu_and_says_so_at_info(
     ]
 
 
-def test_auto_without_a_gpu_takes_the_cpu_and_says_so_at_info(
+def test_auto_without_a_gpu_selects_the_cpu_and_logs_it_at_info(
     pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretend_gpu.install(monkeypatch, tmp_path, cards=())
@@ -40,7 +42,7 @@ def test_auto_without_a_gpu_takes_the_cpu_and_says_so_at_info(
     assert "cpu, variant fp32 (there is no GPU here)" in caplog.text
 
 
-def test_auto_warns_where_a_gpu_is_there_and_does_not_load(
+def test_auto_warns_if_there_is_a_gpu_that_does_not_load(
     pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretend_gpu.install(monkeypatch, tmp_path)
@@ -56,7 +58,7 @@ def test_auto_warns_where_a_gpu_is_there_and_does_not_load(
     assert "Pretend is not used: libcublas.so.13 is missing; pip install" in warning.getMessage()
 
 
-def test_auto_with_an_onnx_runtime_for_the_cpu_beside_a_gpu_warns_with_the_cure(
+def test_auto_with_a_gpu_but_an_onnx_runtime_for_the_cpu_warns_with_the_remedy(
     pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from assay.gpu import driver
@@ -70,7 +72,7 @@ def test_auto_with_an_onnx_runtime_for_the_cpu_beside_a_gpu_warns_with_the_cure(
     assert "pip install 'assay[gpu]'" in caplog.text
 
 
-def test_auto_keeps_to_the_cpu_for_a_variant_that_is_for_the_cpu(
+def test_auto_selects_the_cpu_for_a_variant_that_is_only_for_the_cpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretend_gpu.install(monkeypatch, tmp_path / "cache")
@@ -82,15 +84,45 @@ def test_auto_keeps_to_the_cpu_for_a_variant_that_is_for_the_cpu(
     assert "variant int8 is not for a GPU" in caplog.text
 
 
-def test_auto_does_not_hide_a_damaged_bundle_or_an_unknown_variant(
+def test_auto_falls_back_to_the_cpu_where_only_the_graph_for_the_gpu_is_damaged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pretend_gpu.install(monkeypatch, tmp_path / "cache")
+    fp16 = tiny.entry("onnx/model_fp16.onnx", ["input_ids", "attention_mask"], "model_fp16.onnx_data")
+    variants = tiny.document()["variants"] | {"fp16": {"portable": fp16}}
+    folder = tiny.write(tmp_path / "bundle", variants=variants)
+    (folder / "onnx/model_fp16.onnx").write_bytes(b"")
+    info = assay.load(folder, device="auto").info
+    assert (info["device"], info["variant"]) == ("cpu", "fp32")
+    assert "Pretend is not used: " in info["why"]["device"]
+    assert "model_fp16.onnx: has 0 bytes" in info["why"]["device"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_auto_does_not_hide_a_bundle_that_is_damaged_for_the_cpu_as_well(
     own_bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pretend_gpu.install(monkeypatch, tmp_path / "cache")
-    with pytest.raises(BundleError, match="has no variant int4 for cpu"):
-        assay.load(own_bundle, device="auto", variant="int4")
     (own_bundle / "onnx/model.onnx").write_bytes(b"")
     with pytest.raises(BundleError, match=r"model\.onnx: has 0 bytes"):
         assay.load(own_bundle, device="auto")
+
+
+def test_auto_reads_nothing_for_a_gpu_on_which_cuda_does_not_load(
+    own_bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pretend_gpu.install(monkeypatch, tmp_path / "cache")
+    hashed: list[str] = []
+    monkeypatch.setattr(Bundle, "check_hashes", lambda _, names: hashed.append(",".join(names)))
+
+    def fail(_: Device) -> None:
+        assert hashed == []
+        raise ProviderError("libcublas.so.13 is missing")
+
+    monkeypatch.setattr(probe, "check_cuda", fail)
+    model = assay.load(own_bundle, device="auto")
+    assert model.info["why"]["device"] == "auto: Pretend is not used: libcublas.so.13 is missing"
+    assert len(hashed) == 1
 
 
 def test_the_second_gpu_is_loaded_by_its_number(
@@ -102,6 +134,45 @@ def test_the_second_gpu_is_loaded_by_its_number(
 
 
 @pytest.mark.parametrize("device", ["AUTO", "auto:0", "auto "])
-def test_auto_is_spelled_one_way(device: str, pair_bundle: Path) -> None:
+def test_auto_has_one_spelling(device: str, pair_bundle: Path) -> None:
     with pytest.raises(InputError, match="device is"):
         assay.load(pair_bundle, device=device)
+
+
+def test_the_typed_loaders_return_their_kind(pair_bundle: Path, score_bundle: Path) -> None:
+    judge: Classifier = assay.load_classifier(pair_bundle, threads=1, mode="throughput")
+    assert judge.predict("a", "b") == assay.load(pair_bundle, threads=1).predict("a", "b")  # type: ignore[union-attr]
+    assert (judge.info["threads"], judge.info["mode"]) == (1, "throughput")
+    scorer: Scorer = assay.load_scorer(score_bundle, threads=1)
+    assert scorer.score("a") == assay.load(score_bundle, threads=1).score("a")  # type: ignore[union-attr]
+
+
+def test_the_typed_loaders_name_the_function_for_the_other_kind(pair_bundle: Path, score_bundle: Path) -> None:
+    with pytest.raises(InputError, match=r"is a regression bundle, expected a classification .*assay\.load_scorer"):
+        assay.load_classifier(score_bundle)
+    with pytest.raises(InputError, match=r"is a classification bundle, expected a regression .*assay\.load_classifier"):
+        assay.load_scorer(pair_bundle)
+
+
+def test_the_typed_loaders_refuse_the_other_kind_before_any_graph_is_read(own_bundle: Path) -> None:
+    (own_bundle / "onnx/model_cpu.onnx").unlink()
+    with pytest.raises(InputError, match="load_classifier"):
+        assay.load_scorer(own_bundle)
+
+
+def test_an_empty_path_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"path is '', expected .*'\.' is the current folder"):
+        assay.load("")
+
+
+@pytest.mark.parametrize(("mode", "found"), [("x", "'x'"), ("Latency", "'Latency'"), (None, "None"), (1, "the int 1")])
+def test_an_unknown_mode_is_refused_with_the_two_valid_ones(mode: Any, found: str, pair_bundle: Path) -> None:
+    with pytest.raises(InputError, match=f"mode is {found}, expected 'latency' or 'throughput'"):
+        assay.load(pair_bundle, mode=mode)
+
+
+def test_annotate_is_imported_on_first_use() -> None:
+    from assay.annotate import annotate_file
+
+    assert assay.annotate.annotate_file is annotate_file

@@ -80,7 +80,7 @@ def test_there_is_a_model_for_each_kind_of_instance(fp16_bundle: Path, tmp_path:
         assert parsed.optimization.graph.level == level
 
 
-def test_a_gpu_gets_the_options_that_assay_gives_it(fp16_bundle: Path, tmp_path: Path, model_config: Any) -> None:
+def test_a_gpu_has_the_options_of_the_runtime(fp16_bundle: Path, tmp_path: Path, model_config: Any) -> None:
     triton.write(fp16_bundle, tmp_path / "models")
     (accelerator,) = config(
         tmp_path / "models" / "tiny_gpu", model_config
@@ -92,7 +92,7 @@ def test_a_gpu_gets_the_options_that_assay_gives_it(fp16_bundle: Path, tmp_path:
     assert not cpu.HasField("optimization")
 
 
-def test_without_fp16_a_gpu_gets_fp32(pair_bundle: Path, tmp_path: Path) -> None:
+def test_without_fp16_a_gpu_uses_fp32(pair_bundle: Path, tmp_path: Path) -> None:
     written = triton.write(pair_bundle, tmp_path / "models", name="judge-1.0")
     assert {name: choice.graph.file for name, choice in written.items()} == {
         "judge-1.0_cpu": "onnx/model.onnx",
@@ -113,9 +113,7 @@ def test_inputs_are_those_of_the_graph_and_options_reach_the_file(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["tiny_cpu", "tiny_gpu"])
-def test_the_written_graph_loads_where_it_lies_and_answers_as_the_bundle(
-    name: str, fp16_bundle: Path, tmp_path: Path
-) -> None:
+def test_the_written_graph_loads_and_answers_like_the_bundle(name: str, fp16_bundle: Path, tmp_path: Path) -> None:
     triton.write(fp16_bundle, tmp_path / "models")
     model = assay.load(fp16_bundle, threads=1)
     assert isinstance(model, Classifier)
@@ -131,7 +129,7 @@ def test_the_written_graph_loads_where_it_lies_and_answers_as_the_bundle(
     assert logits.dtype == np.float32
 
 
-def test_a_client_finds_tokenizer_and_labels_beside_the_graph(pair_bundle: Path, tmp_path: Path) -> None:
+def test_a_client_finds_tokenizer_and_labels_next_to_the_graph(pair_bundle: Path, tmp_path: Path) -> None:
     triton.write(pair_bundle, tmp_path / "models")
     for name in ("tiny_cpu", "tiny_gpu"):
         folder = tmp_path / "models" / name
@@ -141,7 +139,7 @@ def test_a_client_finds_tokenizer_and_labels_beside_the_graph(pair_bundle: Path,
 
 
 @pytest.mark.parametrize("pair", [("what causes", "rain"), ("a b", ""), ("a b c d e f g", "a " * 30), ("", "b")])
-def test_the_client_of_the_examples_tokenises_as_the_runtime(
+def test_the_example_client_tokenises_like_the_runtime(
     pair: tuple[str, str], pair_bundle: Path, judge: Classifier, tmp_path: Path
 ) -> None:
     triton.write(pair_bundle, tmp_path / "models")
@@ -157,14 +155,14 @@ def test_the_client_of_the_examples_tokenises_as_the_runtime(
     assert not inputs["attention_mask"][0, length:].any()
 
 
-def test_the_client_of_the_examples_refuses_what_the_runtime_refuses(score_bundle: Path, tmp_path: Path) -> None:
+def test_the_example_client_refuses_what_the_runtime_refuses(score_bundle: Path, tmp_path: Path) -> None:
     triton.write(score_bundle, tmp_path / "models")
     client = runpy.run_path(str(EXAMPLE), run_name="example")
     with pytest.raises(ValueError, match="42 tokens, the model reads 16"):
         client["Client"](tmp_path / "models" / "tiny_cpu").inputs("a " * 40)
 
 
-def test_files_are_links_where_that_works_and_copies_where_not(
+def test_files_are_links_if_possible_and_copies_otherwise(
     pair_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = (pair_bundle / "onnx" / "model.onnx_data").stat()
@@ -182,7 +180,7 @@ def test_files_are_links_where_that_works_and_copies_where_not(
     assert copied.read_bytes() == (pair_bundle / "onnx" / "model.onnx_data").read_bytes()
 
 
-def test_what_exists_is_left_alone(pair_bundle: Path, tmp_path: Path) -> None:
+def test_an_existing_target_is_refused(pair_bundle: Path, tmp_path: Path) -> None:
     for there in (tmp_path / "folder", tmp_path / "file", tmp_path / "dangling"):
         if there.name == "folder":
             there.mkdir()
@@ -190,20 +188,18 @@ def test_what_exists_is_left_alone(pair_bundle: Path, tmp_path: Path) -> None:
             there.write_text("mine")
         else:
             there.symlink_to(tmp_path / "nowhere")
-        with pytest.raises(InputError, match="exists, expected a path where nothing is"):
+        with pytest.raises(InputError, match="exists, expected a path that does not exist"):
             triton.write(pair_bundle, there)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "file", "folder"]
 
 
-def test_a_failure_on_the_way_leaves_nothing(
-    pair_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_leaves_nothing_behind(pair_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "link", full)
     monkeypatch.setattr(shutil, "copyfile", full)
-    with pytest.raises(InputError, match=r"No space left on device.*; nothing was left there"):
+    with pytest.raises(InputError, match=r"No space left on device.*; nothing was left behind"):
         triton.write(pair_bundle, tmp_path / "models")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="cannot be written"):
@@ -234,12 +230,14 @@ def test_a_damaged_bundle_and_one_without_a_portable_graph_are_refused(own_bundl
         ({"threads": 1.5}, r"threads is the float 1\.5"),
     ],
 )
-def test_wrong_options_are_refused(options: dict[str, Any], words: str, pair_bundle: Path, tmp_path: Path) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], words: str, pair_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=words):
         triton.write(pair_bundle, tmp_path / "models", **options)
 
 
-def test_the_command_says_what_it_wrote(pair_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_what_it_wrote(
+    pair_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "models"
     assert main(["triton", str(pair_bundle), str(out), "--name", "judge", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["models"] == {
@@ -247,10 +245,10 @@ def test_the_command_says_what_it_wrote(pair_bundle: Path, tmp_path: Path, capsy
         "judge_gpu": {"variant": "fp32", "graph": "onnx/model.onnx"},
     }
     assert main(["triton", str(pair_bundle), str(out)]) == 1
-    assert "exists, expected a path where nothing is" in capsys.readouterr().err
+    assert "exists, expected a path that does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("out", [5, "a\0b"])
-def test_what_is_no_path_is_refused(pair_bundle: Path, out: Any) -> None:
-    with pytest.raises(InputError, match="expected the path of a folder to make"):
+def test_an_object_that_is_not_a_path_is_refused(pair_bundle: Path, out: Any) -> None:
+    with pytest.raises(InputError, match="expected the path of a folder to write"):
         triton.write(pair_bundle, out)

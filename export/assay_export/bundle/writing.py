@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from assay.bundle.manifest import SCHEMA_VERSION
 from assay_export.checkpoint.head import Head
 from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.tokenizer import TokenizerFiles, dump
@@ -82,10 +83,10 @@ def build_manifest(
         evol_complexity = None if head.evol_complexity is None else list(head.evol_complexity)
         scale = {"native": list(head.score_range), "evol_complexity": evol_complexity}
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "name": files.source.name,
         "architecture": files.model_type,
-        "road": "authored" if files.model_type in AUTHORED else "optimum",
+        "graph_origin": "authored" if files.model_type in AUTHORED else "traced",
         "task": head.task,
         "input": head.row,
         "labels": list(head.labels),

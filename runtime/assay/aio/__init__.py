@@ -1,20 +1,22 @@
-"""assay.aio: a model for asyncio services. Concurrent requests share batches, and the queue before them is bounded.
+"""Models for asyncio services. Concurrent requests share batches, and the queue in front of the model is bounded.
 
     async with assay.aio.load("bundles/osmosis", max_queue=128) as judge:
         prediction = await judge.predict("What causes rain?", "Rain forms when ...", timeout=2.0)
 
-docs/service.md says what happens under load, on cancellation, at a deadline and on closing.
+The service guide in docs describes behaviour under load, on cancellation, at a deadline and on closing.
 """
 
 import asyncio
 import os
 from collections.abc import Generator
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
-from assay.aio.coalescer import MAX_BATCH, MAX_DELAY, MAX_QUEUE, Coalescer, Stats
+from assay.aio.coalescer import MAX_BATCH, MAX_DELAY, MAX_QUEUE, Coalescer, check_limits
 from assay.aio.models import AsyncClassifier, AsyncScorer
+from assay.aio.requests import Stats
 from assay.errors import InputError
 from assay.inputs.validation import describe
+from assay.loading import Options
 from assay.loading import load as _load
 from assay.models.base import Model
 from assay.models.classifier import Classifier
@@ -29,21 +31,28 @@ def load(
     max_queue: int = MAX_QUEUE,
     max_delay: float = MAX_DELAY,
     max_batch: int = MAX_BATCH,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> "Loading":
-    """Load the bundle at `path` in a thread; to be used as `async with load(...) as judge`, or `await load(...)`.
+    """Load the bundle at `path` in a thread. Use it as `async with load(...) as judge` or `await load(...)`.
 
-    max_queue: rows that may wait or run at a time. One more is refused with OverloadedError. An accepted row is
-        answered after max_queue divided by the model's rows a second, and max_delay, or sooner.
-    max_delay: seconds that an idle model waits for rows that have come and are not tokenised yet. A row that is alone
-        does not wait.
-    max_batch: rows that run together, within 4,096 tokens. All of a batch are answered when it ends.
-    options: those of assay.load (device, variant, threads, ...).
+    Closing the result answers the rows that were accepted, then closes the model.
 
-    Closing it answers what was accepted, then closes the model. Raises InputError at once for these three, and what
-    assay.load raises when it is awaited.
+    Args:
+        path: As in assay.load.
+        max_queue: The most rows that may wait or run at a time. More are refused with OverloadedError. An accepted row
+            waits for at most max_queue divided by the model's rows per second, plus max_delay.
+        max_delay: The seconds that an idle model waits for rows that were accepted and are not tokenised yet. A single
+            row does not wait.
+        max_batch: The most rows that run together, within 4,096 tokens. All rows of a batch are answered at its end.
+        options: The options of assay.load (device, variant, threads, ...).
+
+    Returns:
+        An object to await or to enter. Awaiting it raises what assay.load raises.
+
+    Raises:
+        InputError: max_queue, max_delay or max_batch is invalid.
     """
-    Coalescer.check(max_queue, max_delay, max_batch)
+    check_limits(max_queue, max_delay, max_batch)
     return Loading(path, options, max_queue, max_delay, max_batch)
 
 
@@ -58,20 +67,20 @@ def wrap(
 def wrap(
     model: Model, *, max_queue: int = MAX_QUEUE, max_delay: float = MAX_DELAY, max_batch: int = MAX_BATCH
 ) -> AsyncClassifier | AsyncScorer:
-    """A queue before a `model` that is loaded already, with the options of `load`. Closing it leaves the model open.
+    """Put a queue in front of a loaded `model`. The limits are those of `load`. Closing it leaves the model open.
 
-    The result belongs to the event loop that uses it first; for another loop, wrap the same model once more.
+    The result belongs to the event loop that uses it first. For another loop, wrap the same model again.
     """
     return _wrap(model, Coalescer(model, max_queue, max_delay, max_batch), owned=False)
 
 
 class Loading:
-    """A bundle that is about to be loaded: what `load` gives."""
+    """A bundle that `load` is about to load. Await it, or enter it with `async with`."""
 
     def __init__(
         self,
         path: str | os.PathLike[str],
-        options: dict[str, Any],
+        options: Options,
         max_queue: int,
         max_delay: float,
         max_batch: int,
@@ -102,4 +111,4 @@ def _wrap(model: object, queue: Coalescer, owned: bool) -> AsyncClassifier | Asy
         return AsyncClassifier(model, queue, owned)
     if isinstance(model, Scorer):
         return AsyncScorer(model, queue, owned)
-    raise InputError(f"model is {describe(model)}, expected what assay.load gives; for a path use assay.aio.load")
+    raise InputError(f"model is {describe(model)}, expected a model from assay.load; for a path use assay.aio.load")

@@ -1,11 +1,12 @@
-"""What is awaited: the calls of Classifier and Scorer over a Coalescer. What logits mean is asked of the model."""
+"""The awaitable methods of classifiers and scorers, on top of a Coalescer. The model interprets the logits."""
 
 from collections.abc import Sequence
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
-from assay.aio.coalescer import Coalescer, Stats
+from assay.aio.coalescer import Coalescer
+from assay.aio.requests import Stats
 from assay.bundle.manifest import Manifest
 from assay.inputs.validation import check_batch, check_flag, check_single
 from assay.models.base import Float32, Model
@@ -20,11 +21,11 @@ _NO_LOGITS: Float32 = np.empty((0, 1), dtype=np.float32)
 
 
 class AsyncModel(Generic[ModelT]):
-    """What AsyncClassifier and AsyncScorer share. Made by assay.aio.load and assay.aio.wrap.
+    """The base of AsyncClassifier and AsyncScorer, which assay.aio.load and assay.aio.wrap return.
 
-    Every call takes `timeout`, in seconds: the answer comes within it, or DeadlineError does, and a row that has not
-    begun to run by then never will. Every call raises OverloadedError where the queue is full, and what the same call
-    of the model raises. Cancelling a call takes its rows from the queue.
+    Every call takes a `timeout` in seconds. It raises DeadlineError if there is no answer by then, and its rows that
+    have not begun never run. It raises OverloadedError if the queue is full, and otherwise what the same method of the
+    model raises. Cancelling a call removes its rows from the queue.
     """
 
     def __init__(self, model: ModelT, queue: Coalescer, owned: bool) -> None:
@@ -39,28 +40,28 @@ class AsyncModel(Generic[ModelT]):
 
     @property
     def manifest(self) -> Manifest:
-        """The bundle's manifest, assay.json."""
+        """The manifest of the bundle, assay.json."""
         return self._model.manifest
 
     @property
     def info(self) -> dict[str, Any]:
-        """What runs: the model's own `info`."""
+        """The model's `info`: what runs, and where."""
         return self._model.info
 
     @property
     def stats(self) -> Stats:
-        """Counters since it was made, and what waits and runs at this moment."""
+        """The counters since the queue was made, and the rows that wait and run at this moment."""
         return self._queue.stats
 
     async def logits(self, batch: object, *, truncate: bool = False, timeout: float | None = None) -> Float32:
-        """The head's raw outputs, float32 [n, labels], of n rows, which are taken into the queue together or not."""
+        """Return the logits, float32 [n, labels], of n rows, which enter the queue together or not at all."""
         rows = check_batch(batch, self.manifest.input)
-        return await self._queue.answers(rows, check_flag(truncate, "truncate"), timeout, single=False)
+        return await self._queue.answer(rows, check_flag(truncate, "truncate"), timeout, single=False)
 
     async def aclose(self) -> None:
-        """Refuse new calls, answer those that were accepted, and end the threads; then close the model if it is owned.
+        """Refuse new calls, answer those that were accepted, end the threads, and close the model if `load` made it.
 
-        May be called more than once. Where the wait is cancelled, what was accepted is answered all the same.
+        May be called more than once. If the wait is cancelled, accepted calls are still answered.
         """
         await self._queue.aclose()
         if self._owned:
@@ -76,29 +77,29 @@ class AsyncModel(Generic[ModelT]):
         return f"<assay.aio.{type(self).__name__} of {self._model!r}>"
 
     async def _single(self, text: object, text_pair: object, truncate: object, timeout: object) -> Float32:
-        """The logits [1, labels] of one row."""
+        """Return the logits [1, labels] of one row."""
         row = check_single(text, text_pair, self.manifest.input)
-        return await self._queue.answers([row], check_flag(truncate, "truncate"), timeout, single=True)
+        return await self._queue.answer([row], check_flag(truncate, "truncate"), timeout, single=True)
 
 
 class AsyncClassifier(AsyncModel[Classifier]):
-    """A Classifier to be awaited."""
+    """A classifier for asyncio."""
 
     async def predict(
         self, text: str, text_pair: str | None = None, *, truncate: bool = False, timeout: float | None = None
     ) -> Prediction:
-        """Classifier.predict."""
+        """Classify one text or pair, as Classifier.predict."""
         return self._model.predictions(await self._single(text, text_pair, truncate, timeout))[0]
 
     async def predict_batch(
         self, batch: object, *, truncate: bool = False, timeout: float | None = None
     ) -> list[Prediction]:
-        """Classifier.predict_batch; the rows are taken into the queue together or not."""
+        """Classify rows, as Classifier.predict_batch. They enter the queue together or not at all."""
         return self._model.predictions(await self.logits(batch, truncate=truncate, timeout=timeout))
 
 
 class AsyncScorer(AsyncModel[Scorer]):
-    """A Scorer to be awaited."""
+    """A scorer for asyncio."""
 
     async def score(
         self,
@@ -109,8 +110,8 @@ class AsyncScorer(AsyncModel[Scorer]):
         truncate: bool = False,
         timeout: float | None = None,
     ) -> float:
-        """Scorer.score."""
-        self._model.scores(_NO_LOGITS, scale)  # refuses a wrong scale before anything runs
+        """Score one text or pair, as Scorer.score."""
+        self._model.scores(_NO_LOGITS, scale)  # refuses an invalid scale before anything runs
         return float(self._model.scores(await self._single(text, text_pair, truncate, timeout), scale)[0])
 
     async def score_batch(
@@ -121,11 +122,11 @@ class AsyncScorer(AsyncModel[Scorer]):
         truncate: bool = False,
         timeout: float | None = None,
     ) -> Float32:
-        """Scorer.score_batch; the rows are taken into the queue together or not."""
+        """Score rows, as Scorer.score_batch. They enter the queue together or not at all."""
         self._model.scores(_NO_LOGITS, scale)
         return self._model.scores(await self.logits(batch, truncate=truncate, timeout=timeout), scale)
 
     async def evol_complexity(self, text: str, *, truncate: bool = False, timeout: float | None = None) -> int:
-        """Scorer.evol_complexity."""
+        """Rate one text, as Scorer.evol_complexity."""
         self._model.evol_complexities(_NO_LOGITS)
         return int(self._model.evol_complexities(await self._single(text, None, truncate, timeout))[0])

@@ -1,4 +1,4 @@
-"""Typed access to the JSON of a manifest: each getter gives a value or raises a BundleError that names the field."""
+"""Read JSON objects with typed getters, which return a value or raise a BundleError that names the field."""
 
 import json
 import math
@@ -13,32 +13,35 @@ Choice = TypeVar("Choice", bound=str)
 
 
 class Fields(NamedTuple):
-    """A JSON object and where it stands, for example "bundles/x/assay.json: scale"."""
+    """A JSON object and where it is, for example "bundles/x/assay.json: scale"."""
 
     values: Mapping[str, Any]
     where: str
 
     @classmethod
     def of(cls, value: Any, where: str) -> "Fields":
+        """Wrap `value`, which must be an object."""
         if not isinstance(value, dict):
-            raise BundleError(f"{where}: found {_kind(value)}, expected an object; export the bundle again")
+            raise BundleError(f"{where}: found {_describe(value)}, expected an object; export the bundle again")
         return cls(value, where)
 
     def refuse(self, name: str, found: str, expected: str) -> BundleError:
-        """The error for field `name`, to be raised by the caller."""
+        """Return the error for field `name`, for the caller to raise."""
         return BundleError(f'{self.where}: "{name}" is {found}, expected {expected}; export the bundle again')
 
     def is_null(self, name: str) -> bool:
-        """Whether the field is there and null; a missing field is refused."""
+        """Return whether the field is null. A missing field is an error."""
         return self._get(name) is None
 
     def string(self, name: str) -> str:
+        """Return a string that is not empty."""
         value = self._get(name)
         if not isinstance(value, str) or not value:
-            raise self.refuse(name, _kind(value), "a string that is not empty")
+            raise self.refuse(name, _describe(value), "a string that is not empty")
         return value
 
     def choice(self, name: str, allowed: tuple[Choice, ...]) -> Choice:
+        """Return one of the `allowed` strings."""
         value = self.string(name)
         for choice in allowed:
             if value == choice:
@@ -46,34 +49,39 @@ class Fields(NamedTuple):
         raise self.refuse(name, repr(value), f"one of {', '.join(allowed)}; a newer assay may know it")
 
     def integer(self, name: str, least: int) -> int:
+        """Return an integer of at least `least`."""
         value = self._get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise self.refuse(name, _kind(value), f"an integer of at least {least}")
+            raise self.refuse(name, _describe(value), f"an integer of at least {least}")
         return value
 
     def strings(self, name: str) -> tuple[str, ...]:
+        """Return a list of strings that are not empty."""
         value = self._get(name)
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise self.refuse(name, _kind(value), "a list of strings that are not empty")
+            raise self.refuse(name, _describe(value), "a list of strings that are not empty")
         return tuple(value)
 
     def number(self, name: str) -> float:
+        """Return a finite number."""
         value = self._get(name)
         if not _is_finite(value):
-            raise self.refuse(name, _kind(value), "a finite number")
+            raise self.refuse(name, _describe(value), "a finite number")
         return float(value)
 
     def numbers(self, name: str, count: int) -> tuple[float, ...]:
+        """Return a list of `count` finite numbers."""
         value = self._get(name)
         if not isinstance(value, list) or len(value) != count or not all(_is_finite(item) for item in value):
-            raise self.refuse(name, _kind(value), f"a list of {count} finite numbers")
+            raise self.refuse(name, _describe(value), f"a list of {count} finite numbers")
         return tuple(float(item) for item in value)
 
     def mapping(self, name: str) -> "Fields":
+        """Return an object."""
         return Fields.of(self._get(name), f'{self.where}: "{name}"')
 
     def names(self, allowed: tuple[str, ...]) -> list[str]:
-        """The names of this object's fields, each of which must be one of `allowed`."""
+        """Return the names of this object's fields, each of which must be one of `allowed`."""
         for name in self.values:
             if name not in allowed:
                 raise BundleError(
@@ -83,9 +91,9 @@ class Fields(NamedTuple):
         return list(self.values)
 
     def each_file(self) -> Iterator[tuple[str, "Fields"]]:
-        """Each file name and its record; a name that could lead out of the bundle's folder is refused."""
+        """Yield each file name with its record. A name that could lead out of the bundle's folder is an error."""
         for name in self.values:
-            # Names are always written with "/"; what Windows would read as a path must not pass on Linux either.
+            # Names are always written with "/". What is a path on Windows must not pass on Linux either.
             if not name or "\\" in name or ":" in name or "\0" in name or {"", ".", ".."} & set(name.split("/")):
                 raise BundleError(
                     f"{self.where}: {name!r} is absolute or leaves the bundle, expected a relative path inside it; "
@@ -104,12 +112,12 @@ def _is_finite(value: object) -> bool:
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer that no float holds
+    except OverflowError:  # an integer beyond the range of floats
         return False
 
 
-def _kind(value: object) -> str:
-    """A JSON value in a few words, however large it is."""
+def _describe(value: object) -> str:
+    """Describe a JSON value in a few words, however large it is."""
     if value is None or isinstance(value, bool | float):
         return json.dumps(value)
     if isinstance(value, int):

@@ -1,10 +1,9 @@
-"""A bundle's folder: finds its files, checks their sizes and hashes, and picks the graph for a device and a variant.
+"""Find the files of a bundle, check their sizes and hashes, and choose the graph for a device and a variant.
 
-It parses nothing but assay.json (manifest.py), and starts no session.
+This module parses only assay.json (manifest.py), and starts no session.
 
-Between a file's hash and its use by ONNX Runtime, which maps the weights from disk, lies a moment in which another
-process could change it: the hashes are a guard against damage and mix-ups, not against someone who may write to the
-folder.
+Another process could change a file after it was hashed and before ONNX Runtime maps it from disk: the hashes protect
+against damage and mix-ups, not against someone with write access to the folder.
 """
 
 import hashlib
@@ -14,21 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.bundle.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest, read
+from assay.bundle.manifest import MANIFEST_NAME, TOKENIZER_NAME, VARIANTS, Graph, Manifest, read
 from assay.devices import Kind
 from assay.errors import BundleError, InputError, one_line
 from assay.inputs.validation import describe
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 
-__all__ = ["Bundle", "Choice", "open_bundle"]
+__all__ = ["Bundle", "Choice", "check_variant", "open_bundle"]
 
-# Best first: the precision that "auto" takes where the bundle has it, which it has only if it passed its gate.
+# The order in which "auto" tries variants. A bundle contains a variant only if it passed its gate.
 _AUTO: dict[Kind, tuple[str, ...]] = {
     "cpu": ("int8", "fp32"),
     "cuda": ("fp16", "fp32"),
     "tensorrt": ("int8_qdq", "fp16", "fp32"),
 }
-# The cpu dialect may use operators that only the CPU provider has.
+# Graphs of the cpu dialect may use operators that only the CPU provider has.
 _DIALECTS: dict[Kind, tuple[str, ...]] = {
     "cpu": ("cpu", "portable"),
     "cuda": ("portable",),
@@ -38,7 +37,7 @@ _DIALECTS: dict[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One graph of a bundle, the names it goes by, and why it was chosen, where it was."""
+    """One graph of a bundle with its variant and dialect, and why it was chosen."""
 
     variant: str
     dialect: str
@@ -48,67 +47,82 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A folder whose manifest has been read."""
+    """A folder with a manifest that was read. assay.bundle.hub extends it for bundles on the Hub."""
 
     folder: Path
     manifest: Manifest
 
     @property
     def revision(self) -> str | None:
-        """The Hub's commit; None for a local folder. hub.py has the bundles of the Hub."""
+        """The commit on the Hub. None for a local folder."""
         return None
 
     @property
-    def cure(self) -> str:
+    def remedy(self) -> str:
         """What to do about a damaged file."""
         return "copy the bundle again or export it again"
 
     def obtain(self, names: Iterable[str]) -> None:
-        """Get the files, where they come from elsewhere. In a local folder they are there, or a check says so."""
+        """Download the files that are missing. Does nothing in a local folder, where the checks report them."""
 
     def choose(self, variant: str, device: Kind) -> Choice:
-        """The graph of `variant` ("auto": the best there is) for a device. Raises BundleError where there is none."""
+        """Choose the graph for a device.
+
+        Args:
+            variant: The variant, or "auto" for the first one available in the device's order of preference.
+            device: The kind of device.
+
+        Returns:
+            The graph, and why it was chosen.
+
+        Raises:
+            InputError: There is no variant of this name.
+            BundleError: The bundle does not contain it for this device.
+        """
+        check_variant(variant)
         variants = self.manifest.variants
         wanted = _AUTO[device] if variant == "auto" else (variant,)
         for position, name in enumerate(wanted):
             for dialect in _DIALECTS[device]:
                 if dialect in variants.get(name, {}):
-                    why = _why(wanted, position, device) if variant == "auto" else "asked for"
+                    why = _explain_auto(wanted, position, device) if variant == "auto" else "asked for"
                     return Choice(name, dialect, variants[name][dialect], why)
         present = ", ".join(f"{name} ({'/'.join(dialects)})" for name, dialects in variants.items())
         reads = " or ".join(_DIALECTS[device])
         raise BundleError(
             f"{self.folder}: has no variant {' or '.join(wanted)} for {device} (dialect {reads}), it has {present}; "
-            f"{self._adding('' if variant in ('auto', 'fp32') else variant)}"
+            f"{self._suggest_variant('' if variant in ('auto', 'fp32') else variant)}"
         )
 
-    def _adding(self, variant: str) -> str:
-        """What to do about a variant that is not there; "" is fp32, which every export makes."""
+    def _suggest_variant(self, variant: str) -> str:
+        """Say what to do about a missing variant. "" stands for fp32, which every export makes."""
         asked = f" --variants fp32,{variant}" if variant else ""
         return (
             f"ask for one of these, or add it with: assay export SOURCE --out {self.folder}{asked} --force "
             "(assay export --help lists the variants)"
         )
 
-    def choices(self) -> list[Choice]:
-        """Every graph of the bundle."""
+    def list_choices(self) -> list[Choice]:
+        """Return every graph of the bundle."""
         return [
             Choice(variant, dialect, graph)
             for variant, dialects in self.manifest.variants.items()
             for dialect, graph in dialects.items()
         ]
 
-    def needed(self, choice: Choice) -> list[str]:
-        """The files to check before `choice` is used: all but the graphs and weights of other variants.
+    def list_needed(self, choice: Choice) -> list[str]:
+        """Return the files to check before `choice` is used: all except the graphs and weights of other variants.
 
-        The other dialect of the same variant is small beside the weights that both share, and is checked with them.
+        The other dialect of the same variant is included. It is small compared with the weights that both share.
         """
-        others = {name for other in self.choices() if other.variant != choice.variant for name in other.graph.files}
-        own = {name for other in self.choices() if other.variant == choice.variant for name in other.graph.files}
+        others = {
+            name for other in self.list_choices() if other.variant != choice.variant for name in other.graph.files
+        }
+        own = {name for other in self.list_choices() if other.variant == choice.variant for name in other.graph.files}
         return [name for name in self.manifest.files if name in own or name not in others]
 
-    def tokenizer_json(self, verify: bool) -> bytes:
-        """The bytes of tokenizer.json, read once, so that what is parsed is what was hashed."""
+    def read_tokenizer(self, verify: bool) -> bytes:
+        """Return the bytes of tokenizer.json, read once, so that the parsed bytes are those that were hashed."""
         path = self.folder / TOKENIZER_NAME
         try:
             data = path.read_bytes()
@@ -119,19 +133,19 @@ class Bundle:
         return data
 
     def check_sizes(self, names: Iterable[str]) -> None:
-        """Raise BundleError unless each file is there and as long as the manifest says."""
+        """Raise BundleError unless each file exists and has the size in the manifest."""
         self._report(self._size_problem(name) for name in names)
 
     def check_hashes(self, names: Iterable[str]) -> None:
-        """Raise BundleError, naming every bad file, unless each file's size and SHA-256 are what the manifest says."""
+        """Raise BundleError that names every bad file, unless all have the size and SHA-256 in the manifest."""
         names = list(names)
         self.check_sizes(names)
-        # hashlib lets go of the interpreter lock, so that large files are hashed side by side.
+        # hashlib releases the interpreter lock, so that threads hash large files in parallel.
         with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
             self._report(pool.map(self._hash_problem, names))
 
-    def damaged(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` that are missing, or are not what the manifest says."""
+    def find_damaged(self, names: Iterable[str]) -> list[str]:
+        """Return those of `names` that are missing or differ from the manifest."""
         names = list(names)
         with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
             problems = pool.map(lambda name: self._size_problem(name) or self._hash_problem(name), names)
@@ -140,13 +154,13 @@ class Bundle:
     def _report(self, problems: Iterable[str | None]) -> None:
         found = [problem for problem in problems if problem is not None]
         if found:
-            raise BundleError(f"{'; '.join(found)}; {self.cure}")
+            raise BundleError(f"{'; '.join(found)}; {self.remedy}")
 
     def _size_problem(self, name: str) -> str | None:
         path = self.folder / name
         try:
             if not path.is_file():
-                return f"{path}: {'is no file' if path.exists() else 'is missing'}"
+                return f"{path}: {'is not a file' if path.exists() else 'is missing'}"
             size = path.stat().st_size
         except OSError as error:
             return f"{path}: cannot be read ({one_line(error)})"
@@ -170,27 +184,47 @@ class Bundle:
         if (size, digest) != (expected.size, expected.sha256):
             raise BundleError(
                 f"{self.folder / name}: is damaged or changed, {size:,} bytes with sha256 {digest[:12]}..., expected "
-                f"{expected.size:,} with {expected.sha256[:12]}...; {self.cure}"
+                f"{expected.size:,} with {expected.sha256[:12]}...; {self.remedy}"
             )
 
 
-def _why(wanted: tuple[str, ...], position: int, device: Kind) -> str:
-    """Why "auto" took wanted[position]."""
+def _explain_auto(wanted: tuple[str, ...], position: int, device: Kind) -> str:
+    """Say why "auto" selected wanted[position]."""
     if position == 0:
         return f"auto: first choice on {device}"
     return f"auto: on {device} the bundle has no {' and no '.join(wanted[:position])}"
 
 
+def check_variant(variant: object) -> None:
+    """Raise InputError unless `variant` is "auto" or the name of a variant."""
+    names = ("auto", *VARIANTS)
+    if not isinstance(variant, str):
+        raise InputError(f"variant is {describe(variant)}, expected 'auto' or the name of a variant (str)")
+    if variant not in names:
+        meant = variant.strip().lower().replace("-", "_")
+        hint = f"; did you mean {meant!r}?" if meant in names else ""
+        raise InputError(f"variant is {variant!r:.80}, expected one of {', '.join(names)}{hint}")
+
+
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:
-    """Read the manifest of the bundle in the folder `path`. Raises BundleError, and InputError for no path at all."""
+    """Read the manifest of the bundle in the folder `path`.
+
+    Raises:
+        InputError: `path` is empty, or not a path.
+        BundleError: There is no bundle, or its manifest is damaged.
+    """
     try:
         folder = Path(path)
     except TypeError:
         raise InputError(f"path is {describe(path)}, expected the path of a bundle's folder (str or Path)") from None
+    if os.fspath(path) == "":
+        raise InputError(
+            "path is '', expected the path of a bundle's folder or its name on the Hub; '.' is the current folder"
+        )
     try:
         if folder.is_file():
             raise BundleError(
-                f"{folder}: is a file, expected a bundle's folder; give the folder that holds {MANIFEST_NAME}"
+                f"{folder}: is a file, expected a bundle's folder; pass the folder that contains {MANIFEST_NAME}"
             )
         if not folder.is_dir():
             raise BundleError(f"{folder}: no such folder; make a bundle with: assay export SOURCE --out {folder}")

@@ -1,12 +1,11 @@
-"""golden.json: real rows with the logits that PyTorch gave in float32, and how far each graph may be from them.
+"""Read and write golden.json: rows with PyTorch's float32 logits, to compare a graph with on another machine.
 
-Parity is proved where a bundle is exported. On another processor other kernels run, so `assay verify` runs these rows
-there. The rows are token ids, so that nothing but the graph is compared. The file is covered by the manifest's hashes
-like every other.
+The export proves parity on the machine that exports. Another processor runs other kernels, so `assay verify` runs these
+rows there. They are token ids, so that only the graph is compared. The manifest's hashes cover the file.
 
-The tolerance is that of the variant's gate where the gate is one on logits (fp32, fp16). The int8 gates are on
-probabilities over many rows; there it is twice what the graph was off on these rows where it was exported, and at least
-INT8_TOLERANCE: other kernels round other activations to the next integer, but not by more.
+The tolerance is that of the variant's gate if the gate is on logits (fp32, fp16). The int8 gates are on probabilities
+over many rows. There the tolerance is twice the graph's deviation on these rows on the machine that exported, and at
+least INT8_TOLERANCE: other kernels round other activations to the neighbouring integer, but not further.
 """
 
 import json
@@ -23,7 +22,7 @@ from assay.bundle.manifest import Graph
 from assay.errors import BundleError, NumericalError, one_line
 from assay.inputs.tokenization import Tokens
 
-__all__ = ["GOLDEN_NAME", "INT8_TOLERANCE", "Golden", "compare", "dump", "read", "tolerance"]
+__all__ = ["GOLDEN_NAME", "INT8_TOLERANCE", "Golden", "compare", "compute_tolerance", "dump", "read"]
 
 GOLDEN_NAME = "golden.json"
 INT8_TOLERANCE = 0.02
@@ -33,7 +32,7 @@ Float32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """The rows, PyTorch's logits float32 [n, labels] of them, and each graph's max |delta logit| when exported."""
+    """Rows, their logits from PyTorch, float32 [n, labels], and each graph's max |delta logit| at export."""
 
     tokens: tuple[Tokens, ...]
     logits: Float32
@@ -41,7 +40,7 @@ class Golden:
 
 
 def dump(golden: Golden) -> bytes:
-    """The bytes of golden.json: a row per line."""
+    """Return the bytes of golden.json, with one row per line."""
     rows = [
         json.dumps(
             {"ids": row.ids.tolist(), "logits": logits.tolist()}
@@ -54,7 +53,7 @@ def dump(golden: Golden) -> bytes:
 
 
 def read(bundle: Bundle) -> Golden:
-    """The golden rows of a bundle. Raises BundleError where it has none, or they do not fit its manifest."""
+    """Read the golden rows of a bundle. Raises BundleError if it has none, or they do not match its manifest."""
     path = bundle.folder / GOLDEN_NAME
     if GOLDEN_NAME not in bundle.manifest.files:
         raise BundleError(
@@ -70,14 +69,14 @@ def read(bundle: Bundle) -> Golden:
     if not isinstance(entries, list) or not entries:
         raise fields.refuse("rows", "missing or empty", "a list of rows")
     rows = [Fields.of(entry, f"{path}: row {index}") for index, entry in enumerate(entries)]
-    tokens = tuple(_tokens(row, bundle.manifest.max_length) for row in rows)
+    tokens = tuple(_read_tokens(row, bundle.manifest.max_length) for row in rows)
     logits = np.array([row.numbers("logits", len(bundle.manifest.labels)) for row in rows], np.float32)
     exported = fields.mapping("exported")
     return Golden(tokens, logits, {name: exported.number(name) for name in exported.values})
 
 
-def tolerance(graph: Graph, golden: Golden) -> float:
-    """The largest |delta logit| that `graph` may have on the golden rows. Raises BundleError where none is recorded."""
+def compute_tolerance(graph: Graph, golden: Golden) -> float:
+    """Return the largest |delta logit| allowed for `graph`. Raises BundleError if none is recorded."""
     threshold = graph.parity.get("threshold")
     if isinstance(threshold, int | float) and not isinstance(threshold, bool):
         return float(threshold)
@@ -87,40 +86,50 @@ def tolerance(graph: Graph, golden: Golden) -> float:
 
 
 def compare(logits: Float32, golden: Golden, allowed: float, what: str) -> dict[str, Any]:
-    """How far `logits` [n, labels] are from PyTorch's: max_abs_delta, tolerance and rows.
+    """Compare logits with those of PyTorch.
 
-    Raises NumericalError, with the worst row, where that is more than `allowed` or not a number. `what` names the
-    graph and the device.
+    Args:
+        logits: The logits [n, labels] of the golden rows.
+        golden: The golden rows.
+        allowed: The largest |delta logit| allowed.
+        what: The graph and the device, for the error message.
+
+    Returns:
+        max_abs_delta, tolerance and rows.
+
+    Raises:
+        NumericalError: The deviation is larger than `allowed` or not a number. The message names the worst row.
     """
     delta = np.abs(logits.astype(np.float64) - golden.logits).max(axis=1)
     delta = np.where(np.isnan(delta), math.inf, delta)
     worst = int(delta.argmax())
     if not delta[worst] <= allowed:
         raise NumericalError(
-            f"{what}: golden row {worst} ({len(golden.tokens[worst].ids)} tokens) gave {_short(logits[worst])}, "
-            f"PyTorch gave {_short(golden.logits[worst])}, and {allowed:.2g} is allowed between them, so a kernel is "
-            "wrong here; do not use this variant on this device, and report it with the output of assay info",
+            f"{what}: the logits of golden row {worst} ({len(golden.tokens[worst].ids)} tokens) are "
+            f"{_format(logits[worst])}, those of PyTorch are {_format(golden.logits[worst])}, and {allowed:.2g} is "
+            "allowed between them, so a kernel is wrong here; do not use this variant on this device, and report it "
+            "with the output of assay info",
             row=worst,
         )
     return {"max_abs_delta": float(delta[worst]), "tolerance": allowed, "rows": len(delta)}
 
 
-def _tokens(row: Fields, max_length: int) -> Tokens:
-    ids = _integers(row, "ids")
+def _read_tokens(row: Fields, max_length: int) -> Tokens:
+    ids = _read_ids(row, "ids")
     if not 1 <= len(ids) <= max_length:
         raise row.refuse("ids", f"a list of {len(ids)}", f"1 to {max_length:,} token ids")
-    type_ids = _integers(row, "type_ids") if "type_ids" in row.values else np.zeros_like(ids)
+    type_ids = _read_ids(row, "type_ids") if "type_ids" in row.values else np.zeros_like(ids)
     if len(type_ids) != len(ids):
-        raise row.refuse("type_ids", f"a list of {len(type_ids)}", f"one of {len(ids)}, as there are ids")
+        raise row.refuse("type_ids", f"a list of {len(type_ids)}", f"a list of {len(ids)}, the number of ids")
     return Tokens(ids, type_ids)
 
 
-def _integers(row: Fields, name: str) -> npt.NDArray[np.int64]:
+def _read_ids(row: Fields, name: str) -> npt.NDArray[np.int64]:
     values = row.values.get(name)
     if not isinstance(values, list) or not all(type(value) is int and 0 <= value < 1 << 31 for value in values):
-        raise row.refuse(name, "missing or something else", "a list of token ids")
+        raise row.refuse(name, "missing or not a list of token ids", "a list of token ids")
     return np.array(values, np.int64)
 
 
-def _short(logits: Float32) -> str:
+def _format(logits: Float32) -> str:
     return "[" + ", ".join(f"{value:.4f}" for value in logits[:6]) + (", ...]" if len(logits) > 6 else "]")

@@ -1,14 +1,13 @@
-"""Bundles from the Hugging Face Hub: a name becomes a Bundle whose files are downloaded when they are needed.
+"""Open bundles from the Hugging Face Hub, and download their files when they are needed.
 
-huggingface_hub downloads, resumes, locks and keeps the files in its cache; it is imported only once a name of the Hub
-was given. What is here: which name means the Hub, one commit for all files of a bundle, what is used where there is no
-network, and which files. Hashes are bundle.py's, the words of errors hub_errors.py's.
+huggingface_hub downloads the files, resumes, and manages the cache; it is imported only for a name on the Hub. This
+module decides which names mean the Hub, uses one commit for all files of a bundle, decides what to use without a
+network, and selects the files. folder.py checks hashes, hub_errors.py words the errors, hub_retries.py tries again.
 """
 
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +17,24 @@ from assay.bundle import folder
 from assay.bundle.folder import Bundle, Choice
 from assay.bundle.manifest import MANIFEST_NAME, read
 from assay.devices import Kind
-from assay.errors import BundleError, InputError, InstallationError, one_line
+from assay.errors import BundleError, InputError, one_line
 from assay.inputs.validation import check_flag, describe
+from assay.optional_packages import require
 
 __all__ = ["HubBundle", "fetch", "open_bundle"]
 
 _LOG = logging.getLogger("assay")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_REVISION = re.compile(r"[^\s\x00-\x1f\x7f]+")  # git takes no white space and no control characters in a name
+_REVISION = re.compile(r"[^\s\x00-\x1f\x7f]+")  # git allows neither white space nor control characters in a name
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_CHECKPOINTS = ("osmosis", "maxwell")  # what assay export knows by these names are no bundles
-_TRIES = 5  # of one file; each goes on where the one before broke off
+_CHECKPOINTS = ("osmosis", "maxwell")  # presets of assay export: checkpoints, not bundles
 
 
 @dataclass(frozen=True, slots=True)
 class HubBundle(Bundle):
-    """A snapshot in the cache of huggingface_hub, of one commit. Beside the manifest it may lack any file.
+    """A snapshot of one commit in the cache of huggingface_hub. Any file except the manifest may still be missing.
 
-    `offline` says why nothing is downloaded, and is "" where the Hub is there.
+    `offline` says why nothing can be downloaded. It is empty where the Hub can be reached.
     """
 
     name: str
@@ -47,55 +46,65 @@ class HubBundle(Bundle):
         return self.commit
 
     @property
-    def cure(self) -> str:
+    def remedy(self) -> str:
         return f"replace it with: assay fetch {self.name} --revision {self.commit}"
 
     def obtain(self, names: Iterable[str]) -> None:
-        """Download what the cache lacks of `names`. Raises BundleError where that cannot be."""
+        """Download those of `names` that are not in the cache. Raises BundleError if that fails."""
         missing = [name for name in names if not (self.folder / name).exists()]
         if missing and self.offline:
             raise BundleError(
                 f"{self.name}: {', '.join(missing)} of commit {self.commit} is not in the Hub's cache and cannot be "
-                f"downloaded ({self.offline}); fetch it first, where the Hub can be reached, with --variant and "
-                f"--device as here: assay fetch {self.name} --revision {self.commit}"
+                f"downloaded ({self.offline}); where the Hub can be reached, fetch it first with the same --variant "
+                f"and --device: assay fetch {self.name} --revision {self.commit}"
             )
         for name in missing:
-            _download(_client(self.name), self.name, name, self.commit)
+            _download(_import_hub(self.name), self.name, name, self.commit)
 
     def replace(self, names: Iterable[str]) -> None:
-        """Download `names` again, over what the cache has. Raises BundleError where that cannot be."""
+        """Download `names` again, and replace them in the cache. Raises BundleError if that fails."""
         for name in names:
-            _replace(_client(self.name), self.name, name, self.commit, self.folder / name)
+            _replace(_import_hub(self.name), self.name, name, self.commit, self.folder / name)
 
-    def _adding(self, variant: str) -> str:
-        asked = f" with {variant}" if variant else ""
-        return f"ask for one of these, or for a revision{asked}"
+    def _suggest_variant(self, variant: str) -> str:
+        wanted = f" with {variant}" if variant else ""
+        return f"ask for one of these, or for a revision{wanted}"
 
 
 def open_bundle(path: str | os.PathLike[str], revision: str | None = None, local_files_only: bool = False) -> Bundle:
-    """The bundle in the folder `path` or, where there is none and `path` is a str like "org/name", that of the Hub.
+    """Open the bundle in the folder `path`, or the one with that name on the Hub, and read its manifest.
 
-    Of a bundle on the Hub only assay.json is downloaded here. Its revision (a branch, a tag or a commit; None is the
-    branch main) is resolved once, so that a branch that moves cannot mix two commits. Where the Hub cannot be reached,
-    or local_files_only or HF_HUB_OFFLINE is set, the commit that the cache has for that revision is used; the first is
-    logged as a warning. A full commit that is in the cache is used without asking the Hub.
+    For a bundle on the Hub, only assay.json is downloaded. The revision is resolved to a commit once, so that a branch
+    that moves cannot mix files of two commits. If the Hub cannot be reached (logged as a warning), or local_files_only
+    or HF_HUB_OFFLINE is set, the commit that the cache has for that revision is used. A full commit that is in the
+    cache is used without asking the Hub.
 
-    Raises InputError for arguments that do not go together, BundleError where there is no such bundle,
-    InstallationError where huggingface_hub is needed and is not there.
+    Args:
+        path: A folder, or a str like "org/name" if no such path exists.
+        revision: Branch, tag or commit on the Hub. Default: main.
+        local_files_only: Use only the cache.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        InputError: The arguments do not go together.
+        BundleError: There is no such bundle.
+        InstallationError: huggingface_hub is needed and not installed.
     """
     _check_revision(revision)
     check_flag(local_files_only, "local_files_only")
     if not isinstance(path, str) or _NAME.fullmatch(path) is None or os.path.lexists(path):
         if isinstance(path, str) and path in _CHECKPOINTS and not os.path.lexists(path):
             raise BundleError(
-                f"{path}: no such folder; {path} is a checkpoint, of which a bundle is made with: "
+                f"{path}: no such folder; {path} is a checkpoint, not a bundle; make a bundle of it with: "
                 f"assay export {path} --out {path}"
             )
         if (revision is not None or local_files_only) and isinstance(path, str | os.PathLike):
             given = f"revision is {revision!r}" if revision is not None else "local_files_only is True"
             raise InputError(
-                f"{given}, which is for the Hub, and {os.fspath(path)!r} is a local path; leave it out, or give a str "
-                "like 'organisation/name' that is no path here"
+                f"{given}, which is for the Hub, and {os.fspath(path)!r} is a local path; leave it out, or pass a str "
+                "like 'organisation/name' that is not a path here"
             )
         return folder.open_bundle(path)
     return _open(path, revision or "main", local_files_only, fetching=False)
@@ -104,31 +113,42 @@ def open_bundle(path: str | os.PathLike[str], revision: str | None = None, local
 def fetch(
     path: str, revision: str | None, variant: str, device: Kind, say: Callable[[str], None]
 ) -> tuple[HubBundle, Choice, list[str]]:
-    """Download the files of a variant for a device, and check these and all else that the cache has of the commit.
+    """Download the files of a variant for a device, and check them and all other files of the commit in the cache.
 
-    What is damaged in the cache is downloaded again, and `say` is told. Gives the bundle, the graph that was chosen,
-    and the files that were checked. Raises as `open_bundle`, and BundleError where the Hub's own files do not go with
-    its assay.json.
+    Args:
+        path: The name on the Hub.
+        revision: Branch, tag or commit. Default: main.
+        variant: The variant, or "auto".
+        device: The kind of device.
+        say: Called with a message when damaged files are downloaded again.
+
+    Returns:
+        The bundle, the chosen graph, and the names of the files that were checked.
+
+    Raises:
+        InputError: As `open_bundle`, or `path` is local.
+        BundleError: As `open_bundle`, or files on the Hub do not match its assay.json.
+        InstallationError: As `open_bundle`.
     """
     _check_revision(revision)
     if _NAME.fullmatch(path) is None or os.path.lexists(path):
         raise InputError(
-            f"{path}: is {'a local path' if os.path.lexists(path) else 'no name of the Hub'}, expected the name of a "
-            "bundle on the Hub (organisation/name); a local folder is checked with: assay verify"
+            f"{path}: is {'a local path' if os.path.lexists(path) else 'not a name on the Hub'}, expected the name of "
+            "a bundle on the Hub (organisation/name); a local folder is checked with: assay verify"
         )
     opened = _open(path, revision or "main", local_files_only=False, fetching=True)
     choice = opened.choose(variant, device)
-    needed = opened.needed(choice)
+    needed = opened.list_needed(choice)
     opened.obtain(needed)
     there = [name for name in opened.manifest.files if name in needed or (opened.folder / name).exists()]
-    damaged = opened.damaged(there)
+    damaged = opened.find_damaged(there)
     if damaged:
-        say(f"not what assay.json says, downloading again: {', '.join(damaged)}")
+        say(f"different from assay.json, downloading again: {', '.join(damaged)}")
         opened.replace(damaged)
-    still = opened.damaged(damaged)
+    still = opened.find_damaged(damaged)
     if still:
         raise BundleError(
-            f"{path}: {', '.join(still)} of commit {opened.commit} is not what its assay.json says, on the Hub itself; "
+            f"{path}: {', '.join(still)} of commit {opened.commit} does not match its assay.json on the Hub itself; "
             "ask for another revision, or export the bundle and upload it again"
         )
     return opened, choice, there
@@ -142,25 +162,25 @@ def _check_revision(revision: object) -> None:
 def _open(name: str, revision: str, local_files_only: bool, fetching: bool) -> HubBundle:
     """Resolve the revision and read assay.json.
 
-    When `fetching`, an assay.json that is damaged in the cache is downloaded again, and a Hub that cannot be reached is
-    an error, unless the revision is a commit that is in the cache.
+    If `fetching`, an assay.json that is damaged in the cache is downloaded again, and a Hub that cannot be reached is
+    an error unless the revision is a commit that is in the cache.
     """
-    hub = _client(name)
+    hub = _import_hub(name)
     offline = ""
     if local_files_only or hub.constants.HF_HUB_OFFLINE:
         offline = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
         if fetching:
-            raise BundleError(f"{name}: {offline}, so that nothing can be fetched; unset it")
-    manifest = _cached(hub, name, revision)
+            raise BundleError(f"{name}: {offline}, so nothing can be fetched; unset it")
+    manifest = _find_cached(hub, name, revision)
     if not offline and (manifest is None or _COMMIT.fullmatch(revision) is None):
         commit, offline = _resolve(hub, name, revision, may_use_cache=manifest is not None and not fetching)
         if offline and manifest is not None:
             _LOG.warning("%s: %s; using commit %s from the cache", name, offline, manifest.parent.name)
         elif manifest is None or manifest.parent.name != commit:
-            # By the commit: asked for by a branch that just moves, one commit's name could get another's content.
+            # By commit: while a branch moves, a download by its name could store one commit's file under another's.
             manifest = _download(hub, name, MANIFEST_NAME, commit)
             if revision != commit:
-                # The cache now notes where the branch is, for use without a network.
+                # Makes the cache record the commit of the branch, for use without a network.
                 _download(hub, name, MANIFEST_NAME, revision)
     if manifest is None:
         raise BundleError(
@@ -174,7 +194,7 @@ def _open(name: str, revision: str, local_files_only: bool, fetching: bool) -> H
     except BundleError as error:
         if not fetching:
             raise BundleError(
-                f"{error}; a damaged copy in the cache is replaced by: assay fetch {name} --revision {commit}"
+                f"{error}; replace a damaged copy in the cache with: assay fetch {name} --revision {commit}"
             ) from error
         manifest = _replace(hub, name, MANIFEST_NAME, commit, manifest)
         content = read(manifest)
@@ -182,14 +202,16 @@ def _open(name: str, revision: str, local_files_only: bool, fetching: bool) -> H
 
 
 def _resolve(hub: Any, name: str, revision: str, may_use_cache: bool) -> tuple[str, str]:
-    """The commit of `revision`, asked of the Hub, and ""; or "" and why it cannot be reached, if `may_use_cache`.
+    """Ask the Hub for the commit of `revision`.
 
-    A Hub that answers, but not with a commit, is an error whatever is in the cache: it may have withdrawn the model.
+    Returns:
+        The commit and "". If the Hub cannot be reached and `may_use_cache`: "" and the reason. An error that the Hub
+        answers is raised whatever is in the cache, because the model may have been withdrawn.
     """
     from assay.bundle import hub_errors
 
     try:
-        # Not get_hf_file_metadata: huggingface_hub 0.36 asks that for 24 seconds where nobody answers.
+        # Not get_hf_file_metadata: huggingface_hub 0.36 retries it for 24 seconds if nobody answers.
         commit = hub.HfApi().model_info(name, revision=revision, timeout=hub.constants.HF_HUB_ETAG_TIMEOUT).sha
     except Exception as error:  # see hub_errors: what transports raise has no common base
         if may_use_cache and hub_errors.is_unreachable(error):
@@ -198,50 +220,40 @@ def _resolve(hub: Any, name: str, revision: str, may_use_cache: bool) -> tuple[s
     return str(commit), ""
 
 
-def _cached(hub: Any, name: str, revision: str) -> Path | None:
-    """assay.json of `revision` in the cache, where it is there. Raises InputError for a name that no model can have."""
+def _find_cached(hub: Any, name: str, revision: str) -> Path | None:
+    """Find assay.json of `revision` in the cache. Raises InputError for a name that is not valid on the Hub."""
     try:
         found = hub.try_to_load_from_cache(name, MANIFEST_NAME, revision=revision)
     except ValueError as error:  # HFValidationError
-        raise InputError(f"{name}: no such folder here, and no name for the Hub ({one_line(error, 200)})") from error
+        raise InputError(
+            f"{name}: no such folder here, and not a valid name on the Hub ({one_line(error, 200)})"
+        ) from error
     return Path(found) if isinstance(found, str) else None
 
 
 def _download(hub: Any, name: str, file: str, revision: str, force: bool = False) -> Path:
-    """One file into the cache; a download that breaks off is resumed, after a pause that grows by a second."""
-    from assay.bundle import hub_errors
+    """Download one file into the cache, and return its path there."""
+    from assay.bundle import hub_errors, hub_retries
 
-    tried = 0
-    while True:
-        tried += 1
-        try:
-            return Path(hub.hf_hub_download(name, file, revision=revision, force_download=force))
-        except Exception as error:  # see hub_errors: what transports raise has no common base
-            if tried == _TRIES or not hub_errors.is_broken_off(error):
-                raise hub_errors.explain(error, name, revision, file) from error
-            _LOG.warning("%s: download of %s broke off (%s); resuming it", name, file, one_line(error, 200))
-            # What is forced starts from the beginning: for a part in the cache that is none of this file.
-            force = force or hub_errors.is_no_part(error)
-            time.sleep(tried - 1)
+    def download(again: bool) -> Path:
+        return Path(hub.hf_hub_download(name, file, revision=revision, force_download=force or again))
+
+    try:
+        return hub_retries.retry(download, f"{name}: the download of {file}")
+    except Exception as error:  # see hub_errors: what transports raise has no common base
+        raise hub_errors.explain(error, name, revision, file) from error
 
 
 def _replace(hub: Any, name: str, file: str, commit: str, path: Path) -> Path:
-    """Download `file` again. `path` goes first: huggingface_hub puts no new link where something is."""
+    """Download `file` again. Deletes `path` first, because huggingface_hub does not replace an existing link."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise BundleError(f"{path}: cannot be replaced ({one_line(error)}); delete it, and fetch it again") from error
+        raise BundleError(f"{path}: cannot be replaced ({one_line(error)}); delete it and fetch it again") from error
     return _download(hub, name, file, commit, force=True)
 
 
-def _client(name: str) -> Any:
-    """The package huggingface_hub, which comes with tokenizers."""
-    try:
-        import huggingface_hub
-        import huggingface_hub.constants  # it does not load its modules by itself
-    except ImportError as error:
-        raise InstallationError(
-            f"{name}: no such folder here, and to ask the Hub takes huggingface_hub, which cannot be imported "
-            f"({one_line(error)}); check the path, or: pip install huggingface_hub"
-        ) from error
-    return huggingface_hub
+def _import_hub(name: str) -> Any:
+    user = f"{name}: is not a folder here, and loading it from the Hub"
+    require("huggingface_hub.constants", "'assay[hub]'", user)  # the package does not import its modules by itself
+    return require("huggingface_hub", "'assay[hub]'", user)

@@ -1,8 +1,8 @@
-"""What huggingface_hub raises, as one line that says what to do.
+"""Turn the exceptions of huggingface_hub into one line that says what to do.
 
-What it raises has no common base: its own errors (huggingface_hub.errors), those of its HTTP library (requests up to
-0.36, httpx from 1.0), those of hf_xet (RuntimeError), and OSErrors of the disk. The callers catch Exception for that
-reason, and only around a call of huggingface_hub.
+These exceptions have no common base: huggingface_hub's own (huggingface_hub.errors), those of its HTTP library
+(requests up to 0.36, httpx from 1.0), those of hf_xet (RuntimeError), and OSErrors of the disk. Callers therefore
+catch Exception, and only around a call of huggingface_hub.
 """
 
 import errno
@@ -18,17 +18,17 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_unreachable(error: Exception) -> bool:
-    """Whether the Hub did not answer, or answered that it cannot now (HTTP 429 and 5xx)."""
-    status = _status(error)
+    """Return whether the Hub did not answer, or answered that it is unavailable (HTTP 429 and 5xx)."""
+    status = _read_status(error)
     if status is not None:
         return status == 429 or status >= 500
-    return not isinstance(error, ValueError) and not _is_of_the_disk(error)
+    return not isinstance(error, ValueError) and not _is_disk_error(error)
 
 
 def is_broken_off(error: Exception) -> bool:
-    """Whether a download broke off, or what the cache has of the file is no part of it, so that another try may do.
+    """Return whether another try may succeed: the download broke off, or the cached part is not of this file.
 
-    False where the first request for a file had no answer: huggingface_hub has tried that again by itself.
+    False if the first request for a file had no answer: huggingface_hub has already repeated that request.
     """
     from huggingface_hub import errors
 
@@ -38,28 +38,32 @@ def is_broken_off(error: Exception) -> bool:
 
 
 def is_no_part(error: Exception) -> bool:
-    """Whether what the cache has of a file is longer than the file (HTTP 416)."""
-    return _status(error) == 416
+    """Return whether the cached part of a file is longer than the file (HTTP 416)."""
+    return _read_status(error) == 416
 
 
 def explain(error: Exception, name: str, revision: str, file: str) -> AssayError:
-    """The error to raise where `file` of the model `name` at `revision` could not be had because of `error`.
+    """Return the error to raise for an exception of huggingface_hub.
 
-    `file` is "" where it was only asked which commit the revision is.
+    Args:
+        error: The exception.
+        name: The model.
+        revision: The branch, tag or commit.
+        file: The file that was requested. Empty if only the commit of the revision was requested.
     """
     from huggingface_hub import constants, errors
 
-    error = _first_cause(error)
+    error = _find_cause(error)
     at = f"{name} at revision {revision}"
     if isinstance(error, errors.HFValidationError):
-        return InputError(f"{name}: no such folder here, and no name for the Hub ({one_line(error, 200)})")
+        return InputError(f"{name}: no such folder here, and not a valid name on the Hub ({one_line(error, 200)})")
     if isinstance(error, errors.GatedRepoError):
         return BundleError(
-            f"{name}: access on the Hub is restricted, and these credentials have none; ask for access on its page "
-            f"there, then {_LOG_IN}"
+            f"{name}: access on the Hub is restricted, and these credentials do not have it; ask for access on its "
+            f"page there, then {_LOG_IN}"
         )
-    status, said = _status(error), one_line(error, 300)
-    # Whether a model is private or absent, the Hub does not tell who is not logged in: it answers 401 to both.
+    status, said = _read_status(error), one_line(error, 300)
+    # Without a login, the Hub answers 401 for private and for absent models alike.
     if isinstance(error, errors.RepositoryNotFoundError) or status == 401:
         return BundleError(
             f"{name}: no such folder here, and the Hub has no model of this name that these credentials may see; check "
@@ -72,8 +76,8 @@ def explain(error: Exception, name: str, revision: str, file: str) -> AssayError
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
         if file == MANIFEST_NAME:
             return BundleError(
-                f"{at}: has no {MANIFEST_NAME} on the Hub, so it is no bundle; if it is a checkpoint, make a bundle of "
-                f"it with: assay export {name} --out DIR"
+                f"{at}: has no {MANIFEST_NAME} on the Hub, so it is not a bundle; if it is a checkpoint, make a bundle "
+                f"of it with: assay export {name} --out DIR"
             )
         return BundleError(
             f"{at}: {file}, which its {MANIFEST_NAME} lists, is not on the Hub; ask for another revision, or upload "
@@ -88,14 +92,14 @@ def explain(error: Exception, name: str, revision: str, file: str) -> AssayError
             f"{at}: no space left for {file} in the Hub's cache {constants.HF_HUB_CACHE}; free some, or name another "
             "folder in the variable HF_HOME"
         )
-    if status is None and _is_of_the_disk(error):
+    if status is None and _is_disk_error(error):
         return BundleError(
             f"{at}: the Hub's cache {constants.HF_HUB_CACHE} cannot be written ({one_line(error, 300)}); make it "
             "writable, or name another folder in the variable HF_HOME"
         )
-    if status is None and isinstance(error, ValueError):  # no URL, or an answer that is no JSON
+    if status is None and isinstance(error, ValueError):  # not a URL, or the answer is not JSON
         return BundleError(
-            f"{name}: no such folder here, and what {constants.ENDPOINT} names is not the Hub ({said}); check the "
+            f"{name}: no such folder here, and {constants.ENDPOINT} is not the Hub ({said}); check the "
             "path, HF_ENDPOINT and the proxy"
         )
     if not file and is_unreachable(error):
@@ -104,26 +108,26 @@ def explain(error: Exception, name: str, revision: str, file: str) -> AssayError
             "HF_ENDPOINT"
         )
     return BundleError(
-        f"{at}: {file or 'the model'} could not be downloaded ({said}); check the network and run it again: the files "
+        f"{at}: {file or 'the model'} could not be downloaded ({said}); check the network and run it again: files "
         "that have arrived are kept"
     )
 
 
-def _first_cause(error: Exception) -> Exception:
-    """`error`, or why: huggingface_hub raises LocalEntryNotFoundError where its first request for a file failed."""
+def _find_cause(error: Exception) -> Exception:
+    """Return the cause of a LocalEntryNotFoundError (the first request for a file failed), else `error` itself."""
     from huggingface_hub import errors
 
     wraps = isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception)
     return error.__cause__ if wraps else error  # type: ignore[return-value]
 
 
-def _status(error: Exception) -> int | None:
-    """The HTTP status of an answer that is an error, or None where there was no answer."""
+def _read_status(error: Exception) -> int | None:
+    """Return the HTTP status of an error response. None if there was no response."""
     response: Any = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     return status if isinstance(status, int) else None
 
 
-def _is_of_the_disk(error: Exception) -> bool:
-    """Whether the cache could not be written: such an OSError names a file, and one of a connection does not."""
+def _is_disk_error(error: Exception) -> bool:
+    """Return whether the cache could not be written: such an OSError names a file, one of a connection does not."""
     return isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL)

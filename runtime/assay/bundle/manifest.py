@@ -1,11 +1,11 @@
-"""assay.json: what a bundle says about itself, and the seal over its bytes.
+"""Read and write assay.json, the manifest of a bundle, and the seal over its bytes.
 
-`read` gives a typed, checked Manifest; `seal` turns a document into the bytes to write. This file knows nothing of the
-other files of the bundle beyond their names, sizes and hashes: bundle.py opens and checks those.
+`read` returns a checked Manifest; `seal` turns a document into the bytes to write. The manifest records the names,
+sizes and hashes of the bundle's other files; folder.py opens and checks them.
 
-The seal makes every byte of assay.json tamper-evident. The last key of the document is "sha256", and its value is the
-SHA-256 of the file's exact bytes with these 64 digits replaced by 64 zeros. It holds for every schema version, so it is
-checked before anything is parsed.
+The seal reveals a change of any byte of assay.json. The last key of the document is "sha256", and its value is the
+SHA-256 of the file's exact bytes with these 64 digits replaced by 64 zeros. It is the same in every schema version, so
+it is checked before anything is parsed.
 """
 
 import hashlib
@@ -19,10 +19,24 @@ from typing import Any, Literal
 from assay.bundle.fields import Fields
 from assay.errors import BundleError
 
-__all__ = ["MANIFEST_NAME", "SCHEMA_VERSION", "FileRecord", "Graph", "Manifest", "Scale", "parse", "read", "seal"]
+__all__ = [
+    "DIALECTS",
+    "GRAPH_INPUTS",
+    "MANIFEST_NAME",
+    "SCHEMA_VERSION",
+    "TOKENIZER_NAME",
+    "VARIANTS",
+    "FileRecord",
+    "Graph",
+    "Manifest",
+    "Scale",
+    "parse",
+    "read",
+    "seal",
+]
 
 MANIFEST_NAME = "assay.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 TOKENIZER_NAME = "tokenizer.json"
 
 VARIANTS = ("fp32", "fp16", "int8", "int8_qdq")
@@ -32,14 +46,14 @@ GRAPH_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _DIGITS = 64  # hexadecimal digits of a SHA-256
 _ZEROS = b"0" * _DIGITS
 _TAIL = re.compile(rb'"sha256": "([0-9a-f]{64})"\n\}\n\Z')
-_MAX_BYTES = 64 << 20  # a manifest is some kilobytes; this only stops a wrong file from being read whole
+_MAX_BYTES = 64 << 20  # a manifest has some kilobytes; this prevents reading all of a wrong file
 
 _RE_EXPORT = "export the bundle again"
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """Size in bytes and SHA-256 (lower-case hex) of one file of the bundle."""
+    """The size in bytes and SHA-256 (lower-case hexadecimal) of one file of the bundle."""
 
     size: int
     sha256: str
@@ -49,11 +63,16 @@ class FileRecord:
 class Graph:
     """One ONNX graph: a variant (precision) in a dialect (portable or cpu).
 
-    `inputs` are the graph's input names, each int64 [batch, sequence]; the output is logits, float32 [batch, labels].
-    `data` are the external weight files that the graph maps. `parity` is the export's report, kept as it was written.
-    `layers` has one entry per linear layer of a quantised graph: its recipe and why it got it. `tokens_per_call` is for
-    int8, whose activations share a scale in each call: how many tokens the rows of a call may have together, as the
-    gate was held a second time; 1, and so one row a call, where it was not or did not pass.
+    Attributes:
+        file: The .onnx file.
+        data: The files with external weights, which ONNX Runtime maps.
+        inputs: The names of the inputs, each int64 [batch, sequence]. The output is logits, float32 [batch, labels].
+        graph_optimization: ONNX Runtime's optimisation level for this graph.
+        parity: The export's report about the comparison with PyTorch, as written.
+        layers: One entry per linear layer of a quantised graph: its recipe and the reason for it.
+        tokens_per_call: The most tokens that the rows of one int8 call may have together. Activations of one call share
+            a scale, so the export passes its gate a second time with shared calls. 1, so one row per call, if it did
+            not.
     """
 
     file: str
@@ -66,25 +85,44 @@ class Graph:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The graph and its weights, as named in Manifest.files."""
+        """The names of the graph and its weights in Manifest.files."""
         return (self.file, *self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The ranges of a regression head: of its own output, and of the Evol-Complexity scale (Maxwell's card: 1 to 6)."""
+    """The range of a regression head's own output, and of the Evol-Complexity scale where the model has one."""
 
     native: tuple[float, float]
-    evol_complexity: tuple[int, int]
+    evol_complexity: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """assay.json, checked. `labels` are in logit order; `document` is the whole of it as parsed JSON."""
+    """A checked manifest.
+
+    Attributes:
+        name: The name of the model.
+        architecture: The model_type of the checkpoint's config.
+        graph_origin: "authored" for a graph that Assay builds itself, "traced" for one traced from PyTorch.
+        task: What the head does.
+        input: Whether a row is one text or a pair.
+        labels: In logit order.
+        activation: What turns logits into scores.
+        scale: The ranges of a regression head, if they are known.
+        pooling: How token states become one vector. None if the architecture determines it.
+        max_length: The most tokens of a row.
+        truncation: What happens to longer rows.
+        source: Where the checkpoint came from.
+        tools: The versions of the packages that made the bundle.
+        variants: Graphs by variant and dialect.
+        files: Every file of the bundle except assay.json.
+        document: All of assay.json as parsed JSON.
+    """
 
     name: str
     architecture: str
-    road: Literal["authored", "optimum"]
+    graph_origin: Literal["authored", "traced"]
     task: Literal["classification", "regression"]
     input: Literal["pair", "text"]
     labels: tuple[str, ...]
@@ -101,17 +139,17 @@ class Manifest:
 
     @property
     def pad_token_id(self) -> int:
-        """The token that fills up rows, where something pads; 0 where the tokenizer has none, and the mask hides it."""
+        """The token that pads rows. 0 if the tokenizer has none, since the attention mask hides padding."""
         special = self.document.get("special_tokens")
         value = special.get("pad_token_id") if isinstance(special, dict) else None
         return value if type(value) is int and value >= 0 else 0
 
 
 def seal(document: Mapping[str, Any]) -> bytes:
-    """The bytes of assay.json for `document`; a "sha256" key that it already has is replaced.
+    """Return the bytes of assay.json for `document`. Replaces the "sha256" key if it has one.
 
-    Raises BundleError where the result could not be read back as a manifest, so that no export writes what no load
-    takes.
+    Raises:
+        BundleError: `document` is not a valid manifest.
     """
     body = {key: value for key, value in document.items() if key != "sha256"}
     body["sha256"] = "0" * _DIGITS
@@ -125,13 +163,14 @@ def seal(document: Mapping[str, Any]) -> bytes:
 def read(path: Path) -> Manifest:
     """Read and check the manifest at `path` (the file assay.json itself).
 
-    Raises BundleError where it is missing, unreadable, changed since it was sealed, of another schema version, or holds
-    a value that this version does not know.
+    Raises:
+        BundleError: It is missing, unreadable, changed since it was sealed, of another schema version, or contains a
+            value that this version does not know.
     """
     try:
         if not path.is_file():
             raise BundleError(
-                f"{path}: no such file, so this is no bundle; make one with: assay export SOURCE --out DIR"
+                f"{path}: no such file, so this is not a bundle; make one with: assay export SOURCE --out DIR"
             )
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
@@ -141,9 +180,9 @@ def read(path: Path) -> Manifest:
 
 
 def parse(data: bytes, where: str) -> Manifest:
-    """Check the seal of `data`, the bytes of an assay.json, then its values; `where` names the file in errors."""
+    """Check the seal of `data`, the bytes of an assay.json, then its values. `where` names the file in errors."""
     if len(data) > _MAX_BYTES:
-        raise BundleError(f"{where}: larger than {_MAX_BYTES:,} bytes, which no manifest is; {_RE_EXPORT}")
+        raise BundleError(f"{where}: larger than {_MAX_BYTES:,} bytes, so it is not a manifest; {_RE_EXPORT}")
     tail = _TAIL.search(data, max(0, len(data) - _DIGITS - 32))
     if tail is None:
         raise BundleError(
@@ -156,26 +195,26 @@ def parse(data: bytes, where: str) -> Manifest:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: is not JSON in UTF-8 ({error}); {_RE_EXPORT}") from error
-    return _manifest(document, where)
+    return _read_manifest(document, where)
 
 
 def _digest(data: bytes, start: int) -> bytes:
-    """Hex SHA-256 of `data` with the 64 bytes from `start` replaced by zeros."""
+    """Return the hexadecimal SHA-256 of `data` with the 64 bytes from `start` replaced by zeros."""
     hasher = hashlib.sha256(data[:start])
     hasher.update(_ZEROS)
     hasher.update(data[start + _DIGITS :])
     return hasher.hexdigest().encode("ascii")
 
 
-def _manifest(document: Any, where: str) -> Manifest:
+def _read_manifest(document: Any, where: str) -> Manifest:
     fields = Fields.of(document, where)
     version = fields.integer("schema_version", least=1)
     if version != SCHEMA_VERSION:
-        cure = "pip install --upgrade assay" if version > SCHEMA_VERSION else _RE_EXPORT
+        remedy = "pip install --upgrade assay" if version > SCHEMA_VERSION else _RE_EXPORT
         raise BundleError(
-            f"{where}: schema_version is {version}, this version of assay reads {SCHEMA_VERSION}; to fix it: {cure}"
+            f"{where}: schema_version is {version}, this version of assay reads {SCHEMA_VERSION}; to fix it: {remedy}"
         )
-    files = {name: _file(entry) for name, entry in fields.mapping("files").each_file()}
+    files = {name: _read_file_record(entry) for name, entry in fields.mapping("files").each_file()}
     if MANIFEST_NAME in files:
         raise fields.mapping("files").refuse(
             MANIFEST_NAME, "a record of the manifest itself", "the seal alone to cover it"
@@ -190,56 +229,58 @@ def _manifest(document: Any, where: str) -> Manifest:
         "activation", ("softmax", "sigmoid", "identity")
     )
     if (task == "regression") != (activation == "identity"):
-        raise fields.refuse("activation", repr(activation), "'identity' for regression and for nothing else")
+        raise fields.refuse("activation", repr(activation), "'identity' for regression and only there")
     if task == "regression" and len(labels) != 1:
         raise fields.refuse("labels", f"{len(labels)} labels", "one label for regression")
-    scale = None if fields.is_null("scale") else _scale(fields.mapping("scale"))
+    scale = None if fields.is_null("scale") else _read_scale(fields.mapping("scale"))
     if scale is not None and task != "regression":
         raise fields.refuse("scale", "a scale", "null for classification")
     return Manifest(
         name=fields.string("name"),
         architecture=fields.string("architecture"),
-        road=fields.choice("road", ("authored", "optimum")),
+        graph_origin=fields.choice("graph_origin", ("authored", "traced")),
         task=task,
         input=fields.choice("input", ("pair", "text")),
         labels=labels,
         activation=activation,
         scale=scale,
-        pooling=None if fields.is_null("pooling") else _pooling(fields),
+        pooling=None if fields.is_null("pooling") else _read_pooling(fields),
         max_length=fields.integer("max_length", least=1),
         truncation=fields.choice("truncation", ("longest_first", "refuse")),
         source=fields.mapping("source").values,
         tools=fields.mapping("tools").values,
-        variants=_variants(fields.mapping("variants"), files),
+        variants=_read_variants(fields.mapping("variants"), files),
         files=files,
         document=document,
     )
 
 
-def _pooling(fields: Fields) -> Literal["cls", "mean"]:
+def _read_pooling(fields: Fields) -> Literal["cls", "mean"]:
     pooling: Literal["cls", "mean"] = fields.choice("pooling", ("cls", "mean"))
     return pooling
 
 
-def _file(entry: Fields) -> FileRecord:
+def _read_file_record(entry: Fields) -> FileRecord:
     sha256 = entry.string("sha256")
     if re.fullmatch(r"[0-9a-f]{64}", sha256) is None:
         raise entry.refuse("sha256", repr(sha256), "64 lower-case hexadecimal digits")
     return FileRecord(size=entry.integer("size", least=0), sha256=sha256)
 
 
-def _scale(entry: Fields) -> Scale:
+def _read_scale(entry: Fields) -> Scale:
     native = entry.numbers("native", 2)
-    if native != (0.0, 1.0):
-        # The card's formula, predicted * (max - min) + min, holds for an output in 0..1 and for no other.
-        raise entry.refuse("native", repr(list(native)), "[0.0, 1.0]")
-    low, high = entry.numbers("evol_complexity", 2)
-    if not (low.is_integer() and high.is_integer() and low < high):
-        raise entry.refuse("evol_complexity", f"[{low}, {high}]", "two rising integers")
-    return Scale(native=(0.0, 1.0), evol_complexity=(int(low), int(high)))
+    if not native[0] < native[1]:
+        raise entry.refuse("native", repr(list(native)), "two rising numbers")
+    evol_complexity = None
+    if not entry.is_null("evol_complexity"):
+        low, high = entry.numbers("evol_complexity", 2)
+        if not (low.is_integer() and high.is_integer() and low < high):
+            raise entry.refuse("evol_complexity", f"[{low}, {high}]", "two rising integers, or null")
+        evol_complexity = (int(low), int(high))
+    return Scale((native[0], native[1]), evol_complexity)
 
 
-def _variants(entry: Fields, files: Mapping[str, FileRecord]) -> dict[str, dict[str, Graph]]:
+def _read_variants(entry: Fields, files: Mapping[str, FileRecord]) -> dict[str, dict[str, Graph]]:
     if not entry.values:
         raise BundleError(f"{entry.where}: empty, expected at least one variant; {_RE_EXPORT}")
     variants: dict[str, dict[str, Graph]] = {}
@@ -247,25 +288,25 @@ def _variants(entry: Fields, files: Mapping[str, FileRecord]) -> dict[str, dict[
         dialects = entry.mapping(variant)
         if not dialects.values:
             raise BundleError(f"{dialects.where}: empty, expected at least one dialect; {_RE_EXPORT}")
-        variants[variant] = {name: _graph(dialects.mapping(name), files) for name in dialects.names(DIALECTS)}
+        variants[variant] = {name: _read_graph(dialects.mapping(name), files) for name in dialects.names(DIALECTS)}
     return variants
 
 
-def _layers(entry: Fields) -> tuple[Mapping[str, Any], ...]:
+def _read_layers(entry: Fields) -> tuple[Mapping[str, Any], ...]:
     layers = entry.values.get("layers", [])
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
         raise entry.refuse("layers", "something else", "a list of objects, one per linear layer")
     return tuple(layers)
 
 
-def _graph(entry: Fields, files: Mapping[str, FileRecord]) -> Graph:
+def _read_graph(entry: Fields, files: Mapping[str, FileRecord]) -> Graph:
     graph = Graph(
         file=entry.string("file"),
         data=entry.strings("data"),
         inputs=entry.strings("inputs"),
         graph_optimization=entry.choice("graph_optimization", ("all", "extended", "basic", "disabled")),
         parity=entry.mapping("parity").values,
-        layers=_layers(entry),
+        layers=_read_layers(entry),
         tokens_per_call=entry.integer("tokens_per_call", least=1) if "tokens_per_call" in entry.values else 1,
     )
     for name in graph.files:

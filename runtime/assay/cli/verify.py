@@ -44,15 +44,15 @@ def _reports(bundle: Bundle, device: Device, threads: int | None) -> Iterator[tu
     """How far each graph that is made for the device is from PyTorch on the golden rows."""
     from assay.bundle import golden
     from assay.loading import LoadOptions, load_choice
-    from assay.ort.threads import usable_cores
+    from assay.threads import usable_cores
 
     rows = golden.read(bundle)
-    choices = [choice for choice in bundle.choices() if choice.dialect == "portable" or not device.on_gpu]
+    choices = [choice for choice in bundle.list_choices() if choice.dialect == "portable" or not device.on_gpu]
     if not choices:
         raise BundleError(f"{bundle.folder}: has no portable graph, so nothing of it runs on {device}; export it again")
     options = LoadOptions(threads or usable_cores(), verify=False)
     for choice in choices:
-        allowed = golden.tolerance(choice.graph, rows)
+        allowed = golden.compute_tolerance(choice.graph, rows)
         with load_choice(bundle, choice, device, options) as model:
             what = f"{bundle.folder / choice.graph.file} on {device}"
             yield choice, golden.compare(model.answers(rows.tokens), rows, allowed, what)

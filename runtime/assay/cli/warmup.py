@@ -38,18 +38,18 @@ def run(args: argparse.Namespace) -> int:
     if device.kind != "tensorrt":
         raise InputError(f"device is {str(device)!r}, expected 'tensorrt': nothing is built ahead for another device")
     bundle = bundle_of(args)
-    from assay.gpu.buckets import all_lengths, padded_length
+    from assay.gpu.buckets import choose_bucket, list_buckets
 
     longest = bundle.manifest.max_length
     if args.up_to is not None and args.up_to > longest:
         raise UsageError(f"--up-to is {args.up_to:,}, the model reads {longest:,} tokens")
-    last = padded_length(args.up_to or longest, longest)
-    lengths = [length for length in all_lengths(longest) if length <= last]
+    last = choose_bucket(args.up_to or longest, longest)
+    lengths = [length for length in list_buckets(longest) if length <= last]
 
+    from assay.gpu.libraries import prepare
     from assay.loading import LoadOptions, load_choice
     from assay.ort import installation
-    from assay.ort.session import prepare
-    from assay.ort.threads import usable_cores
+    from assay.threads import usable_cores
 
     options = LoadOptions(args.threads or usable_cores())
     choice = bundle.choose(args.variant, device.kind)

@@ -1,1 +1,1 @@
-"""What only a GPU needs: the driver, execution provider options, padding, buffers, TensorRT engines."""
+"""NVIDIA GPUs: the driver, libraries, execution providers, padding, buffers, sessions and TensorRT engines."""

@@ -1,9 +1,8 @@
-"""Input and output memory on a GPU: allocated once per session, bound to every run, and never moved.
+"""Allocate input and output memory on a GPU once per session, and bind it to every run.
 
-Without a binding, ONNX Runtime allocates inputs and outputs on the GPU in every run. With fixed addresses a run of a
-shape can also be captured as a CUDA graph and replayed
+Without a binding, ONNX Runtime allocates inputs and outputs on the GPU in every run. Fixed addresses also allow a run
+to be captured as a CUDA graph and replayed
 (https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#using-cuda-graphs-preview).
-Never run on a GPU yet; the tests run it with memory of the CPU.
 """
 
 import threading
@@ -18,12 +17,12 @@ __all__ = ["DeviceBuffers"]
 Ids = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
-_NO_CAPTURE = "-1"  # the gpu_graph_id of a run that is neither captured nor replayed
+_NO_CAPTURE = "-1"  # a gpu_graph_id for runs that are neither captured nor replayed
 _GRAPH_ID = "gpu_graph_id"
 
 
 class DeviceBuffers:
-    """The memory of one session. A run of any shape uses the beginning of it. Safe to use from several threads."""
+    """The memory of one session. A run of any shape uses its beginning. May be used from several threads."""
 
     def __init__(
         self,
@@ -35,7 +34,17 @@ class DeviceBuffers:
         labels: int,
         memory: tuple[str, int],
     ) -> None:
-        """Room for calls of `tokens` = batch x sequence and of `rows` rows. `memory` is ("cuda", index)."""
+        """Allocate the memory.
+
+        Args:
+            ort: The module onnxruntime.
+            session: The InferenceSession.
+            inputs: The names of its inputs.
+            tokens: The most tokens (batch x sequence) of one call.
+            rows: The most rows of one call.
+            labels: The number of columns of the logits.
+            memory: ONNX Runtime's name of the memory and the index of the device: ("cuda", 0).
+        """
         self._ort = ort
         self._session = session
         self._memory = memory
@@ -45,13 +54,18 @@ class DeviceBuffers:
         self._logits = self._allocate((rows, labels), np.float32)
         self._binding = session.io_binding()
         self._shapes: dict[tuple[int, int], str] = {}
-        # One set of buffers, one run at a time. A GPU works through one queue of kernels in any case.
+        # One set of buffers serves one run at a time. The kernels of a GPU run in one queue in any case.
         self._lock = threading.Lock()
 
     def run(self, values: dict[str, Ids], capture: bool) -> Float32:
-        """The logits [batch, labels] of `values`, the inputs by name, all int64 [batch, sequence] of one shape.
+        """Run the session.
 
-        With `capture`, the first run of a shape is captured as a CUDA graph, which later runs of that shape replay.
+        Args:
+            values: The inputs by name, all int64 [batch, sequence] of one shape.
+            capture: Capture the first run of a shape as a CUDA graph, and replay it in later runs of that shape.
+
+        Returns:
+            The logits, float32 [batch, labels].
         """
         shape = next(iter(values.values())).shape
         with self._lock:
@@ -62,13 +76,13 @@ class DeviceBuffers:
             output = [shape[0], self._labels]
             self._binding.bind_output("logits", *self._memory, np.float32, output, self._logits.data_ptr())
             options = self._ort.RunOptions()
-            options.add_run_config_entry(_GRAPH_ID, self._graph(shape) if capture else _NO_CAPTURE)
+            options.add_run_config_entry(_GRAPH_ID, self._number_graph(shape) if capture else _NO_CAPTURE)
             self._session.run_with_iobinding(self._binding, options)
             logits: Float32 = self._logits.numpy()[: shape[0]].copy()
         return logits
 
-    def _graph(self, shape: tuple[int, ...]) -> str:
-        """The number of the CUDA graph of `shape`, from 1: 0 is what ONNX Runtime takes where none is given."""
+    def _number_graph(self, shape: tuple[int, ...]) -> str:
+        """Return the id of the CUDA graph of `shape`, from 1: ONNX Runtime uses 0 for runs without an id."""
         batch, sequence = shape
         return self._shapes.setdefault((batch, sequence), str(len(self._shapes) + 1))
 

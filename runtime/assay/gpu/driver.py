@@ -1,7 +1,7 @@
-"""What NVIDIA's driver says about the GPUs: read with ctypes from the driver's own library, which needs no package.
+"""Ask NVIDIA's driver about the GPUs, through ctypes and the driver's own library, without any package.
 
 Functions and attribute numbers are those of the CUDA driver API
-(https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__DEVICE.html). Never run on a machine with a GPU yet.
+(https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__DEVICE.html).
 """
 
 import ctypes
@@ -28,9 +28,9 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """The GPUs that this process sees, and why there are none where there are none.
+    """The GPUs that this process sees, or the `problem` if there are none.
 
-    `cuda` is the newest CUDA version that the driver supports, such as "12.8"; empty where there is no driver.
+    `cuda` is the newest CUDA version that the driver supports, such as "12.8". It is empty without a driver.
     """
 
     gpus: tuple[Gpu, ...]
@@ -39,7 +39,7 @@ class Driver:
 
 
 def find(load: Any = ctypes.CDLL) -> Driver:
-    """Ask the driver. Never raises: a machine without a driver is a machine without GPUs."""
+    """Ask the driver. Never raises: a machine without a driver has no usable GPUs."""
     try:
         library = load(_LIBRARY)
     except OSError:
@@ -51,7 +51,7 @@ def find(load: Any = ctypes.CDLL) -> Driver:
         _call(library.cuInit, 0)
         count = ctypes.c_int()
         _call(library.cuDeviceGetCount, ctypes.byref(count))
-        gpus = tuple(_gpu(library, index) for index in range(count.value))
+        gpus = tuple(_read_gpu(library, index) for index in range(count.value))
     except _DriverError as error:
         none = error.code == _NO_DEVICE
         return Driver((), cuda, "the NVIDIA driver finds no GPU" if none else f"the NVIDIA driver fails with {error}")
@@ -70,7 +70,7 @@ def _call(function: Any, *arguments: Any) -> None:
         raise _DriverError(getattr(function, "__name__", "the driver"), code)
 
 
-def _gpu(library: Any, index: int) -> Gpu:
+def _read_gpu(library: Any, index: int) -> Gpu:
     device, major, minor, memory = ctypes.c_int(), ctypes.c_int(), ctypes.c_int(), ctypes.c_size_t()
     name = ctypes.create_string_buffer(_NAME_BYTES)
     _call(library.cuDeviceGet, ctypes.byref(device), index)

@@ -1,17 +1,17 @@
-"""Where TensorRT's engines are kept between processes, and when one is trusted.
+"""Cache TensorRT's engines between processes, and decide which ones to trust.
 
-An engine takes minutes to build and fits one graph with its weights, one GPU and one version of TensorRT and ONNX
-Runtime. ONNX Runtime names the files by the graph's structure alone, and loads what has the right name; a fine-tuned
-model of the same architecture would answer with another's weights. So every combination has a folder of its own:
+An engine takes minutes to build, and is valid for one graph with its weights, one GPU and one version of TensorRT and
+ONNX Runtime. ONNX Runtime names the files by the graph's structure alone and loads any file with the right name, so a
+fine-tuned model could answer with the weights of another one. Therefore every combination has a separate folder:
 
     <cache>/tensorrt/<digest of the key>/lock
                                          timing/        how long TensorRT's kernels took here, for the next build
                                          0128/          the engine for calls of 128 tokens
                                          0128/seal.json the whole key, and the SHA-256 of every file
 
-An engine is built in a folder of its own, which is sealed and renamed when it is done: what a killed process leaves is
-never read. An engine is used only where its seal has this key and these files. One process at a time builds for a
-key, and the others wait and use what it built.
+An engine is built in a temporary folder, which is sealed and renamed at the end: the remains of a killed process are
+never read. An engine is used only if its seal matches the key and the files. One process at a time builds for a key;
+the others wait and use the result.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ from pathlib import Path
 from assay.errors import ProviderError, one_line
 from assay.file_lock import exclusive
 
-__all__ = ["EngineCache", "Folders", "cache_root"]
+__all__ = ["EngineCache", "Folders", "locate_cache"]
 
 _LOG = logging.getLogger("assay")
 _SEAL = "seal.json"
 
 
-def cache_root(environment: Mapping[str, str] | None = None, platform: str = sys.platform) -> Path:
-    """The folder of Assay's caches: $ASSAY_CACHE, or "assay" in the user's cache folder of this platform."""
-    # Not as a default value: libraries put another mapping there (datasets does, around its processes).
+def locate_cache(environment: Mapping[str, str] | None = None, platform: str = sys.platform) -> Path:
+    """Return the folder of Assay's caches: $ASSAY_CACHE, or "assay" in the platform's cache folder of the user."""
+    # Not a default value: libraries replace os.environ (datasets does, around its processes).
     environment = os.environ if environment is None else environment
     if environment.get("ASSAY_CACHE"):
         return Path(environment["ASSAY_CACHE"])
@@ -44,14 +44,14 @@ def cache_root(environment: Mapping[str, str] | None = None, platform: str = sys
         return Path(environment["LOCALAPPDATA"]) / "assay" / "cache"
     if platform == "darwin":
         return Path.home() / "Library" / "Caches" / "assay"
-    # https://specifications.freedesktop.org/basedir-spec/: a relative path is to be ignored.
+    # https://specifications.freedesktop.org/basedir-spec/: relative paths must be ignored.
     given = Path(environment.get("XDG_CACHE_HOME", ""))
     return (given if given.is_absolute() else Path.home() / ".cache") / "assay"
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """What a session is created with. `is_built` says whether the engine is there already."""
+    """The cache folders of one session. `is_built` tells whether they already contain the engine."""
 
     engines: Path
     timing: Path
@@ -59,7 +59,7 @@ class Folders:
 
 
 class EngineCache:
-    """The engines of one key: a graph with its weights, a GPU, and versions, as names and values."""
+    """The engines of one key: the names and values of a graph with its weights, a GPU, and versions."""
 
     def __init__(self, root: Path, key: Mapping[str, str]) -> None:
         self._key = dict(key)
@@ -68,12 +68,13 @@ class EngineCache:
 
     @contextlib.contextmanager
     def open(self, length: int) -> Iterator[Folders]:
-        """The folders for the session of one length. Where the engine is not built yet, the block is to build it.
+        """Provide the folders for the session of one length. If the engine is not built yet, the block must build it.
 
-        A block that builds holds the lock, and its engine is kept where it ends without an exception. To load what is
-        built needs no lock, and no right to write.
+        A block that builds holds the lock, and the engine is kept if the block ends without an exception. Loading an
+        engine needs neither the lock nor write permission.
 
-        Raises ProviderError where the cache cannot be written to.
+        Raises:
+            ProviderError: The cache cannot be written.
         """
         engines, timing = self.folder / f"{length:04}", self.folder / "timing"
         with _cache_errors(self.folder):
@@ -83,11 +84,11 @@ class EngineCache:
             return
         with contextlib.ExitStack() as stack:
             with _cache_errors(self.folder):
-                # Not for other users: who may write an engine may run code in the process that loads it.
+                # Closed to other users: an engine can run code in the process that loads it.
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 stack.enter_context(exclusive(self.folder / "lock", f"TensorRT engines in {self.folder}"))
-                is_built = self._is_trusted(engines, quiet=False)  # by whoever had the lock
-                building = _fresh(self.folder / "building")
+                is_built = self._is_trusted(engines, quiet=False)  # another process may have built it
+                building = _make_empty(self.folder / "building")
                 own_timing = _copy(timing, self.folder / "building-timing")
             try:
                 if is_built:
@@ -109,24 +110,25 @@ class EngineCache:
             seal = json.loads((engines / _SEAL).read_bytes())
         except (OSError, ValueError):
             seal = {}
-        found = {"key": self._key, "files": _hashes(engines)}
+        found = {"key": self._key, "files": _hash_files(engines)}
         if seal == found and found["files"]:
             return True
         if not quiet:
-            _LOG.warning("%s: not what was sealed on this machine with these versions; it is built again", engines)
+            _LOG.warning("%s: does not match its seal for this machine and these versions; building it again", engines)
         return False
 
     def _seal(self, engines: Path) -> None:
-        files = _hashes(engines)
+        files = _hash_files(engines)
         if not files:
             raise ProviderError(
-                f"{engines}: TensorRT wrote no engine, expected one; it takes no part of this graph: use device='cuda'"
+                f"{engines}: TensorRT wrote no engine, expected one: it supports no part of this graph; "
+                "use device='cuda'"
             )
         (engines / _SEAL).write_text(json.dumps({"key": self._key, "files": files}, indent=1), encoding="utf-8")
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 by name of every file in `folder`, but for the seal."""
+def _hash_files(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file in `folder` except the seal, by name."""
     hashes = {}
     for path in sorted(folder.iterdir()):
         if path.name != _SEAL:
@@ -135,8 +137,8 @@ def _hashes(folder: Path) -> dict[str, str]:
     return hashes
 
 
-def _fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed: this one has the lock
+def _make_empty(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed, since this one has the lock
     folder.mkdir(mode=0o700)
     return folder
 
@@ -145,7 +147,7 @@ def _copy(source: Path, target: Path) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     if source.is_dir():
         return Path(shutil.copytree(source, target))
-    return _fresh(target)
+    return _make_empty(target)
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -1,17 +1,17 @@
-"""Which operators of a session really ran on the CPU though a GPU was asked for.
+"""Find the operators of a GPU session that compute on data but run on the CPU.
 
-ONNX Runtime gives every operator for which a GPU provider has no kernel to the CPU, in silence, and copies its data
-there and back. It also puts there, on purpose, what computes shapes (GetCpuPreferredNodes in its
-fallback_cpu_capability.cc), so that a count alone says nothing. Its list of assigned nodes (1.24 and later,
-session.record_ep_graph_assignment_info) names operators and not what they work on: a Gather may take from a shape or
-from the embeddings. So the session is created with profiling, runs once, and its profile is read: it has the provider,
-and the types and shapes of the inputs and outputs, of every operator. That run also loads the kernels, so that what is
-missing on this GPU shows when a model is loaded, and not at the first request.
+ONNX Runtime silently places an operator on the CPU if the GPU provider has no kernel for it, and copies its data there
+and back. It also places operators that compute shapes on the CPU on purpose (GetCpuPreferredNodes in its
+fallback_cpu_capability.cc), so a count alone says nothing. Its list of assigned nodes (1.24 and later,
+session.record_ep_graph_assignment_info) names operators but not their data: a Gather may read a shape or the
+embeddings. Therefore the session is created with profiling and runs once. The profile has the provider of every
+operator, and the types and shapes of its inputs and outputs. The run also loads the kernels, so that a missing kernel
+shows when a model is loaded and not at the first request.
 
-An operator counts where an output of it has a dimension that the batch is a factor of. The run has PROBE_ROWS rows, a
-prime that no width or length of a model is likely to be a multiple of: what computes shapes, positions and distances
-gives tensors that know nothing of the batch. On both authored architectures that tells all operators apart rightly
-(tests/export/test_placement.py).
+An operator counts if a dimension of an output is a multiple of the batch size. The run has PROBE_ROWS rows, a prime
+that is unlikely to divide a width or length of a model: the shapes, positions and distances that a graph computes do
+not depend on the batch. This classifies all operators of the authored architectures correctly
+(tests/export/graphs/test_placement.py).
 """
 
 import contextlib
@@ -25,24 +25,26 @@ from typing import Any
 
 from assay.devices import CPU_PROVIDER
 
-__all__ = ["PROBE_ROWS", "Placement", "profiled", "read"]
+__all__ = ["PROBE_ROWS", "Placement", "profile", "read"]
 
 PROBE_ROWS = 19
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How many operators each provider ran, and those on the CPU that compute on data, by operator type."""
+    """The number of operators by provider, and of those on the CPU that compute on data by operator type."""
 
     nodes: dict[str, int]
     on_cpu: dict[str, int]
 
 
 @contextlib.contextmanager
-def profiled(options: Any, rows: int) -> Iterator[Callable[[Any], Placement]]:
-    """Session `options` with profiling on.
+def profile(options: Any, rows: int) -> Iterator[Callable[[Any], Placement]]:
+    """Turn on profiling in session `options`.
 
-    The value is called with a session that has run once, on `rows` rows, and gives the placement; it stops profiling.
+    Yields:
+        A function to call with a session that has run once, on `rows` rows. It stops profiling and returns the
+        placement.
     """
     with tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True) as folder:
         options.enable_profiling = True
@@ -57,11 +59,11 @@ def profiled(options: Any, rows: int) -> Iterator[Callable[[Any], Placement]]:
             options.enable_profiling = False
 
 
-def read(profile: bytes, rows: int) -> Placement:
-    """The placement that `profile`, ONNX Runtime's JSON of one run on `rows` rows, shows. Of one row, all counts."""
+def read(data: bytes, rows: int) -> Placement:
+    """Read the placement from the JSON profile of one run on `rows` rows. With one row, every operator counts."""
     nodes: Counter[str] = Counter()
     on_cpu: Counter[str] = Counter()
-    for event in json.loads(profile):
+    for event in json.loads(data):
         if event.get("cat") != "Node" or not event["name"].endswith("_kernel_time"):
             continue
         values = event["args"]

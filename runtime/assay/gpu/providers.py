@@ -1,6 +1,4 @@
-"""The execution providers of a session, with their options, as ONNX Runtime takes them.
-
-Written from the documentation, checked by unit tests, and never run on a GPU yet:
+"""Configure the execution providers of a GPU session. The options are documented here:
 https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#configuration-options
 https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html#execution-provider-options
 """
@@ -10,74 +8,81 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.devices import CPU_PROVIDER, CUDA_PROVIDER, TENSORRT_PROVIDER, Device
-from assay.gpu.buckets import rows_per_call
+from assay.gpu.buckets import limit_rows
+from assay.ort.session import Providers
 
-__all__ = ["GpuOptions", "Providers", "cpu", "cuda", "tensorrt"]
-
-Providers = list[tuple[str, dict[str, str]]]
+__all__ = ["GpuOptions", "configure_cuda", "configure_tensorrt"]
 
 
 @dataclass(frozen=True, slots=True)
 class GpuOptions:
-    """What a caller may choose: the bytes of CUDA's arena, None for no limit, and whether CUDA graphs are captured."""
+    """Options of a caller: the most bytes of CUDA's arena (None: no limit), and whether CUDA graphs are captured."""
 
     memory_limit: int | None = None
     cuda_graphs: bool = False
 
 
 _OPT_ROWS = 8
-"""TensorRT takes any number of rows up to a call's most and is fastest at one: this. A guess, measured nowhere yet."""
+"""The number of rows that TensorRT optimises an engine for. It accepts any number up to that of the largest call. A
+guess, not measured yet."""
 
 
-def cpu() -> Providers:
-    return [(CPU_PROVIDER, {})]
+def configure_cuda(device: Device, chosen: GpuOptions) -> Providers:
+    """Return the providers for CUDA. The CPU provider computes shapes (placement.py)."""
+    return [(CUDA_PROVIDER, _make_cuda_options(device, chosen)), (CPU_PROVIDER, {})]
 
 
-def cuda(device: Device, chosen: GpuOptions) -> Providers:
-    """CUDA alone; the CPU provider is there for what computes shapes (placement.py)."""
-    return [(CUDA_PROVIDER, _cuda_options(device, chosen)), (CPU_PROVIDER, {})]
-
-
-def tensorrt(
+def configure_tensorrt(
     device: Device, chosen: GpuOptions, inputs: Sequence[str], length: int, engines: Path, timing: Path
 ) -> Providers:
-    """TensorRT for one length bucket; `engines` and `timing` are folders of its cache (engine_cache.py).
+    """Return the providers for TensorRT and one length bucket.
 
     A session has one optimisation profile, because ONNX Runtime builds several but always runs the first
-    (microsoft/onnxruntime#23965, #31624). With a profile given, the engine is built when the session is created, and
-    never rebuilt behind a request.
+    (microsoft/onnxruntime#23965, #31624). With an explicit profile, the engine is built when the session is created,
+    and never rebuilt during a request.
 
     trt_fp16_enable and trt_int8_enable stay off: the network is then strongly typed, and every tensor has the type
-    that the graph was gated with (CreateNodeComputeInfoFromGraph in tensorrt_execution_provider.cc). Nothing turns
-    off TF32 for the products that are left in float32; docs/gpu.md says what does.
+    that the graph was gated with (CreateNodeComputeInfoFromGraph in tensorrt_execution_provider.cc). No option turns
+    off TF32 for products in float32; the GPU guide in docs says what does.
+
+    Args:
+        device: The GPU.
+        chosen: The caller's options.
+        inputs: The names of the graph's inputs.
+        length: The bucket.
+        engines: The folder for the engine (engine_cache.py).
+        timing: The folder for TensorRT's timing cache.
+
+    Returns:
+        The providers with their options.
     """
-    most = rows_per_call(length)
+    most = limit_rows(length)
     options = {
         "device_id": str(device.index),
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(engines),
         "trt_timing_cache_enable": "1",
         "trt_timing_cache_path": str(timing),
-        "trt_profile_min_shapes": _shapes(inputs, 1, length),
-        "trt_profile_opt_shapes": _shapes(inputs, min(_OPT_ROWS, most), length),
-        "trt_profile_max_shapes": _shapes(inputs, most, length),
+        "trt_profile_min_shapes": _format_shapes(inputs, 1, length),
+        "trt_profile_opt_shapes": _format_shapes(inputs, min(_OPT_ROWS, most), length),
+        "trt_profile_max_shapes": _format_shapes(inputs, most, length),
     }
     return [
         (TENSORRT_PROVIDER, options),
-        (CUDA_PROVIDER, _cuda_options(device, chosen)),
+        (CUDA_PROVIDER, _make_cuda_options(device, chosen)),
         (CPU_PROVIDER, {}),
     ]
 
 
-def _cuda_options(device: Device, chosen: GpuOptions) -> dict[str, str]:
+def _make_cuda_options(device: Device, chosen: GpuOptions) -> dict[str, str]:
     options = {
         "device_id": str(device.index),
-        # ONNX Runtime's default, TF32, keeps 10 bits of mantissa, which is not what fp32 was gated with. PyTorch's
-        # default for matrix products is the same as here: off.
+        # ONNX Runtime's default, TF32, keeps 10 bits of mantissa, and fp32 passed its gate with 23. PyTorch also turns
+        # it off for matrix products by default.
         "use_tf32": "0",
-        # The default, EXHAUSTIVE, times kernels and keeps the fastest of the moment: other rounding in another process.
+        # The default, EXHAUSTIVE, selects the fastest kernel by timing, so that processes may round differently.
         "cudnn_conv_algo_search": "DEFAULT",
-        # Lengths come in buckets, so the arena sees few sizes. Growing by powers of two would take up to twice of each.
+        # Lengths come in buckets, so the arena sees few sizes. Growing in powers of two could double each of them.
         "arena_extend_strategy": "kSameAsRequested",
     }
     if chosen.memory_limit is not None:
@@ -87,5 +92,5 @@ def _cuda_options(device: Device, chosen: GpuOptions) -> dict[str, str]:
     return options
 
 
-def _shapes(inputs: Sequence[str], rows: int, length: int) -> str:
+def _format_shapes(inputs: Sequence[str], rows: int, length: int) -> str:
     return ",".join(f"{name}:{rows}x{length}" for name in inputs)

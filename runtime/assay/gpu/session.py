@@ -1,8 +1,4 @@
-"""A graph on a GPU: padded to length buckets, in memory that stays where it is, on CUDA or on TensorRT.
-
-Never run on a GPU yet. The tests run it on the CPU provider with memory of the CPU, which proves the padding, the
-binding and the placement check, and nothing about CUDA.
-"""
+"""Run a graph on a GPU, on CUDA or TensorRT: rows padded to length buckets, in memory with fixed addresses."""
 
 import ctypes
 import logging
@@ -19,18 +15,18 @@ import numpy.typing as npt
 from assay.bundle.manifest import Graph
 from assay.devices import Device
 from assay.errors import ProviderError
-from assay.gpu import driver, placement, providers
-from assay.gpu.buckets import all_lengths, padded_length, rows_per_call, stack_padded
+from assay.gpu import driver, libraries, placement, providers
+from assay.gpu.buckets import choose_bucket, limit_rows, list_buckets, pad_rows
 from assay.gpu.buffers import DeviceBuffers
-from assay.gpu.engine_cache import EngineCache, cache_root
+from assay.gpu.engine_cache import EngineCache, locate_cache
 from assay.gpu.placement import Placement
-from assay.gpu.providers import GpuOptions, Providers
+from assay.gpu.providers import GpuOptions
 from assay.inputs.tokenization import Tokens
 from assay.ort import installation, provider_errors
 from assay.ort.batching import TOKENS_PER_CALL
-from assay.ort.session import check_logits, create, prepare, run_error, session_options
+from assay.ort.session import Providers, check_logits, create, explain_failed_run, make_session_options
 
-__all__ = ["GpuSession", "engine_key"]
+__all__ = ["GpuSession", "make_engine_key"]
 
 _LOG = logging.getLogger("assay")
 _NVINFER = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
@@ -39,7 +35,7 @@ Float32 = npt.NDArray[np.float32]
 
 
 class GpuSession:
-    """A graph, loaded on a GPU. Calls from several threads run one after the other."""
+    """A graph loaded on a GPU. Calls from several threads run one after the other."""
 
     def __init__(
         self,
@@ -52,63 +48,71 @@ class GpuSession:
         limits: tuple[int, int],
         weights: Mapping[str, str],
     ) -> None:
-        """Load the graph at `path`, as GraphSession does; on TensorRT, only for the shortest length.
+        """Load the graph. On TensorRT, only the engine for the shortest bucket is built now.
 
-        limits: the tokens that the model reads, and the token that pads.
-        weights: SHA-256 of the graph's files by name, which TensorRT's engines are kept under.
+        Args:
+            path: The .onnx file.
+            graph: Its entry in the manifest.
+            labels: The number of columns of its logits.
+            device: The GPU.
+            threads: Threads for the operators that compute shapes on the CPU.
+            options: The caller's options for the GPU.
+            limits: The most tokens of a row, and the token that pads.
+            weights: The SHA-256 of the graph's files by name, under which TensorRT's engines are cached.
 
-        Raises ProviderError where the providers do not load or operators were placed on the CPU, and BundleError, as
-        GraphSession does.
+        Raises:
+            ProviderError: The providers do not load, or operators that compute on data were placed on the CPU.
+            BundleError: ONNX Runtime rejects the graph, or its inputs and output differ from the manifest.
         """
         self._ort = installation.onnxruntime()
         self._path, self._graph, self._labels, self._device = path, graph, labels, device
         self._threads, self._options = threads, options
         self._max_length, self._pad_token_id = limits
         self._weights = weights
-        self._preload = prepare(self._ort, device)
+        self._preload = libraries.prepare(self._ort, device)
         self._runs: dict[int, _Run] = {}
         self._built: set[int] = set()
         self._loading = threading.Lock()
-        first = self._run_for(all_lengths(self._max_length)[0])
+        first = self._run_for(list_buckets(self._max_length)[0])
         self._providers, self._nodes = first.providers, first.nodes
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """The execution providers of the session, by priority. The CPU's comes last: it computes shapes."""
+        """The execution providers of the session, by priority. The CPU's is last, and computes shapes."""
         return self._providers
 
     @property
     def nodes(self) -> dict[str, int]:
-        """Operators that each provider ran. For TensorRT all of an engine is one."""
+        """The number of operators by provider. A TensorRT engine counts as one."""
         return dict(self._nodes)
 
-    def call_length(self, length: int) -> int:
-        """The bucket that a row of `length` tokens is padded to."""
-        return padded_length(length, self._max_length)
+    def pad_length(self, length: int) -> int:
+        """Return the bucket of a row of `length` tokens."""
+        return choose_bucket(length, self._max_length)
 
     def answer(self, tokens: Sequence[Tokens]) -> Float32:
-        """Logits [batch, labels] of rows of one bucket. Raises ProviderError where the run fails."""
-        length = self.call_length(max(len(row.ids) for row in tokens))
-        rows = _power_of_two(len(tokens), rows_per_call(length)) if self._options.cuda_graphs else len(tokens)
-        values = stack_padded(tokens, (rows, length), self._pad_token_id)
+        """Return the logits [batch, labels] of rows of one bucket. Raises ProviderError if the run fails."""
+        length = self.pad_length(max(len(row.ids) for row in tokens))
+        rows = _round_up(len(tokens), limit_rows(length)) if self._options.cuda_graphs else len(tokens)
+        values = pad_rows(tokens, (rows, length), self._pad_token_id)
         run = self._run_for(length)
         try:
             logits = run.call({name: values[name] for name in self._graph.inputs}, self._options.cuda_graphs)
         except Exception as error:
-            raise run_error(error, self._path, (rows, length), self._device) from error
+            raise explain_failed_run(self._ort, error, self._path, (rows, length), self._device) from error
         return check_logits(logits, self._path, rows, self._labels)[: len(tokens)]
 
     def build(self, length: int) -> bool:
-        """Build the engine for calls of `length` tokens and let go of it. Gives whether it had to be built."""
+        """Build the engine for calls of `length` tokens and release it. Returns whether it had to be built."""
         if self._device.kind == "tensorrt" and length not in self._runs:
             with self._loading:
                 self._load(length)
         return length in self._built
 
     def _run_for(self, length: int) -> "_Run":
-        """The session for calls of `length` tokens: on CUDA the same for all, on TensorRT one per bucket."""
+        """Return the session for calls of `length` tokens: on CUDA one for all, on TensorRT one per bucket."""
         key = length if self._device.kind == "tensorrt" else 0
-        run = self._runs.get(key)  # without the lock, which may be held for the minutes that another engine takes
+        run = self._runs.get(key)  # without the lock, which is held for minutes while another engine is built
         if run is None:
             with self._loading:
                 run = self._runs.get(key) or self._load(length)
@@ -117,44 +121,44 @@ class GpuSession:
 
     def _load(self, length: int) -> "_Run":
         if self._device.kind == "cuda":
-            chosen = providers.cuda(self._device, self._options)
-            capacity = max(TOKENS_PER_CALL, padded_length(self._max_length, self._max_length))
-            rows = max(map(rows_per_call, all_lengths(self._max_length)))
-            return self._create(chosen, (min(placement.PROBE_ROWS, rows_per_call(length)), length), capacity, rows)
+            chosen = providers.configure_cuda(self._device, self._options)
+            capacity = max(TOKENS_PER_CALL, choose_bucket(self._max_length, self._max_length))
+            rows = max(map(limit_rows, list_buckets(self._max_length)))
+            return self._create(chosen, (min(placement.PROBE_ROWS, limit_rows(length)), length), capacity, rows)
         with self._cache().open(length) as folders:
             if not folders.is_built:
                 _LOG.info("%s: building the TensorRT engine for %d tokens; this takes minutes", self._path, length)
-            chosen = providers.tensorrt(
+            chosen = providers.configure_tensorrt(
                 self._device, self._options, self._graph.inputs, length, folders.engines, folders.timing
             )
-            rows = rows_per_call(length)
-            # TensorRT takes the whole graph, and so leaves nothing to the CPU, not even shapes.
+            rows = limit_rows(length)
+            # TensorRT takes the whole graph and leaves nothing to the CPU, not even shapes, so one row suffices.
             run = self._create(chosen, (1, length), rows * length, rows)
         if not folders.is_built:
             self._built.add(length)
         return run
 
     def _create(self, chosen: Providers, probe: tuple[int, int], tokens: int, rows: int) -> "_Run":
-        """A session with memory for `tokens` and `rows`, which has run once, and computes only shapes on the CPU.
+        """Create a session with buffers, run it once, and check that only shapes are computed on the CPU.
 
-        `probe` is the shape of that run.
+        `probe` is the shape of that run, `tokens` and `rows` are the most that the buffers hold.
         """
-        options = session_options(self._ort, self._graph, self._threads)
-        with placement.profiled(options, probe[0]) as finish:
+        options = make_session_options(self._ort, self._graph, self._threads)
+        with placement.profile(options, probe[0]) as finish:
             session = create(self._ort, self._path, self._graph, self._device, options, chosen, self._preload)
-            memory = (_memory_name(), self._device.index)
-            values = stack_padded([_row(probe[1])], probe, self._pad_token_id)
+            memory = (_name_memory(), self._device.index)
+            values = pad_rows([_make_row(probe[1])], probe, self._pad_token_id)
             try:
                 buffers = DeviceBuffers(self._ort, session, self._graph.inputs, tokens, rows, self._labels, memory)
                 buffers.run({name: values[name] for name in self._graph.inputs}, capture=False)
             except Exception as error:
-                raise run_error(error, self._path, probe, self._device) from error
+                raise explain_failed_run(self._ort, error, self._path, probe, self._device) from error
             placed = finish(session)
         _refuse_data_on_cpu(placed, self._path, self._device)
         return _Run(buffers.run, tuple(session.get_providers()), placed.nodes)
 
     def _cache(self) -> EngineCache:
-        return EngineCache(cache_root(), engine_key(self._ort, self._device, self._graph, self._weights))
+        return EngineCache(locate_cache(), make_engine_key(self._ort, self._device, self._graph, self._weights))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +168,19 @@ class _Run:
     nodes: dict[str, int]
 
 
-def _memory_name() -> str:
-    """What ONNX Runtime calls a GPU's memory."""
+def _name_memory() -> str:
+    """Return ONNX Runtime's name for a GPU's memory."""
     return "cuda"
 
 
-def engine_key(
+def make_engine_key(
     ort: Any, device: Device, graph: Graph, weights: Mapping[str, str], found: driver.Driver | None = None
 ) -> dict[str, str]:
-    """What an engine of TensorRT is good for. Raises ProviderError where there is no such GPU, or no TensorRT 10."""
+    """Return everything that an engine depends on. Raises ProviderError without this GPU or TensorRT 10."""
     found = found or driver.find()
     if device.index >= len(found.gpus):
-        problem = found.problem or f"there are {len(found.gpus)} GPUs"
+        count = len(found.gpus)
+        problem = found.problem or f"there {'is 1 GPU' if count == 1 else f'are {count} GPUs'}"
         raise ProviderError(f"{device} cannot be used: {problem}; see nvidia-smi, or use device='cpu'")
     card = found.gpus[device.index]
     return {
@@ -184,18 +189,18 @@ def engine_key(
         "gpu": card.name,
         "compute capability": card.compute_capability,
         "gpu memory": str(card.memory),
-        "tensorrt": _tensorrt_version(ort),
+        "tensorrt": _read_tensorrt_version(ort),
         "onnxruntime": f"{ort.__version__} for CUDA {getattr(ort, 'cuda_version', '')}",
         "platform": sys.platform,
     }
 
 
-def _tensorrt_version(ort: Any) -> str:
-    """The version of the TensorRT library that the provider links, as its own number: 101303 is 10.13.3."""
+def _read_tensorrt_version(ort: Any) -> str:
+    """Read the version of the TensorRT library that the provider links: 101303 stands for 10.13.3."""
     try:
         return str(ctypes.CDLL(_NVINFER).getInferLibVersion())
     except (OSError, AttributeError) as error:
-        raise provider_errors.not_loaded(
+        raise provider_errors.explain_dropped_provider(
             ort, ["TensorrtExecutionProvider"], Device("tensorrt", 0), str(error)
         ) from error
 
@@ -203,15 +208,15 @@ def _tensorrt_version(ort: Any) -> str:
 def _refuse_data_on_cpu(placed: Placement, path: Path, device: Device) -> None:
     if placed.on_cpu:
         operators = ", ".join(f"{count} {name}" for name, count in sorted(placed.on_cpu.items()))
-        raise provider_errors.on_cpu(path, operators, sum(placed.on_cpu.values()), device)
+        raise provider_errors.explain_cpu_placement(path, operators, sum(placed.on_cpu.values()), device)
 
 
-def _row(length: int) -> Tokens:
-    """A row of `length` tokens: what they say does not matter."""
+def _make_row(length: int) -> Tokens:
+    """Return a row of `length` tokens with any content."""
     ids = np.zeros(length, np.int64)
     return Tokens(ids, ids)
 
 
-def _power_of_two(rows: int, most: int) -> int:
-    """The rows of a call that holds `rows`: few numbers, because each is captured as a CUDA graph of its own."""
+def _round_up(rows: int, most: int) -> int:
+    """Round up to a power of two, at most `most`: each number of rows is captured as a separate CUDA graph."""
     return min(1 << (rows - 1).bit_length(), most)

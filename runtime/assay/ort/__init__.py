@@ -1,1 +1,1 @@
-"""ONNX Runtime: finding one sound installation, sessions, threads, batches and forked processes."""
+"""ONNX Runtime on the CPU: installation, sessions, errors, batches, parallel calls and forked processes."""

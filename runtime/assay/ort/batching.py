@@ -1,25 +1,25 @@
-"""Which rows of a batch share a call: rows of equal length, within a budget of tokens. Nothing is ever padded."""
+"""Group the rows of a batch into calls: rows of equal length, within a budget of tokens. Nothing is padded."""
 
 from collections.abc import Sequence
 
 __all__ = ["INT8_TOKENS_PER_CALL", "TOKENS_PER_CALL", "TOKENS_PER_CALL_OF_A_CORE", "group"]
 
 TOKENS_PER_CALL = 4_096
-"""Tokens in one call of the session. Enough to fill the cores, and bounds the memory of attention scores
-[batch, heads, query, key] to what 8 rows of 512 tokens take."""
+"""Tokens in one call of the session: enough to keep all cores busy. It limits the memory of attention scores
+[batch, heads, query, key] to that of 8 rows of 512 tokens."""
 
 TOKENS_PER_CALL_OF_A_CORE = 512
-"""The same where a call has one core: other cores run other calls, and the last calls of a batch end together."""
+"""Tokens in one call that has one core. Smaller, so that the last calls of a batch on all cores end together."""
 
 INT8_TOKENS_PER_CALL = 128
-"""The same for int8, where the rows of a call share the scale of their activations. Beyond it sharing gained nothing
-(docs/performance.md)."""
+"""Tokens in one int8 call, whose rows share the scale of their activations. Larger calls were not faster
+(measurements in docs)."""
 
 
 def group(lengths: Sequence[int], budget: int = TOKENS_PER_CALL) -> list[list[int]]:
-    """Indices of rows, in groups of one length whose tokens together do not exceed `budget`; a longer row goes alone.
+    """Return the indices of rows in groups of equal length with at most `budget` tokens. A longer row is a group.
 
-    Longest first, so that ONNX Runtime's arena grows once and serves the shorter ones from what it has.
+    The longest rows come first, so that ONNX Runtime's arena grows once and has room for the shorter ones.
     """
     groups: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):

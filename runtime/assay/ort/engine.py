@@ -1,7 +1,7 @@
-"""What a model computes with: a session, and how many of its calls run side by side.
+"""Run batches on a session, with one call at a time or several in parallel.
 
-For latency one call at a time has all cores. For throughput as many calls run as there are cores, with one thread each:
-no core waits for another between two operators, so that more rows come out per second, and each of them later.
+For latency, one call at a time uses all cores. For throughput, each core runs a call with one thread: no core waits for
+another between two operators, so more rows are answered per second, and each of them takes longer.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,22 +20,22 @@ Mode = Literal["latency", "throughput"]
 
 
 class Engine:
-    """A session with the threads that call it. Threads without work wait without spinning."""
+    """A session with the threads that call it. Idle threads wait without spinning."""
 
     def __init__(self, session: Session, callers: int, tokens_per_call: int) -> None:
-        """Up to `callers` calls at a time, of rows that have together at most `tokens_per_call` tokens."""
+        """Run up to `callers` calls at a time, each of rows with at most `tokens_per_call` tokens together."""
         self.session = session
         self._tokens_per_call = tokens_per_call
         self._pool = ThreadPoolExecutor(callers, thread_name_prefix="assay") if callers > 1 else None
 
     def answer(self, tokens: Sequence[Tokens], labels: int) -> Float32:
-        """Logits, float32 [n, labels], of n rows in their order. Raises what the session raises."""
+        """Return the logits, float32 [n, labels], of n rows in order. Raises what the session raises."""
         logits = np.empty((len(tokens), labels), dtype=np.float32)
 
         def call(indices: list[int]) -> None:
             logits[indices] = self.session.answer([tokens[index] for index in indices])
 
-        lengths = [self.session.call_length(len(row.ids)) for row in tokens]
+        lengths = [self.session.pad_length(len(row.ids)) for row in tokens]
         self._for_each(call, group(lengths, self._tokens_per_call))
         return logits
 

@@ -1,7 +1,7 @@
-"""A model in a forked child: the session's threads stayed with the parent, so the child makes a session of its own.
+"""Keep a model usable in a forked child, which has the parent's session without its threads.
 
-A run of the parent's session in the child waits for threads that are not there, for ever; so does its destructor, which
-joins them. The child therefore keeps the session untouched until it ends.
+In the child, a run of the parent's session would wait forever for threads that do not exist, and so would its
+destructor, which joins them. The child therefore never touches that session, and creates another one on first use.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ __all__ = ["ForkedEngine"]
 
 
 class ForkedEngine:
-    """An engine that is made anew, on first use, in the child of a fork."""
+    """An engine that a forked child replaces on first use."""
 
     def __init__(self, engine: Engine, make: Callable[[], Engine]) -> None:
         self._engine: Engine | None = engine
@@ -28,10 +28,11 @@ class ForkedEngine:
 
     @property
     def is_open(self) -> bool:
+        """Whether close() was not called yet."""
         return self._is_open
 
     def get(self) -> Engine:
-        """The engine of this process. Raises AssayError after close(), and what making one raises."""
+        """Return the engine of this process. Raises AssayError after close(), and what creating an engine raises."""
         engine = self._engine
         if engine is not None:
             return engine
@@ -43,17 +44,17 @@ class ForkedEngine:
             return self._engine
 
     def close(self) -> None:
-        """Let go of the engine. Runs under way keep theirs until they end."""
+        """Release the engine. Runs in progress keep it until they end."""
         self._is_open = False
-        with self._making:  # one that is being made would come afterwards
+        with self._making:  # an engine that is being created would otherwise be stored afterwards
             self._engine = None
 
     def leave_to_parent(self) -> None:
-        """In the child of a fork: never run, and never destroy, what the parent uses."""
+        """Neither run nor destroy the engine of the parent. To be called in the child of a fork."""
         if self._engine is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
         self._engine = None
-        self._making = threading.Lock()  # another thread of the parent may have held it
+        self._making = threading.Lock()  # another thread of the parent may hold it
 
 
 _ALIVE: "weakref.WeakSet[ForkedEngine]" = weakref.WeakSet()

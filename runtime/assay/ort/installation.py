@@ -1,24 +1,23 @@
-"""Is there one sound ONNX Runtime? Checked cheaply when assay is imported, and again before onnxruntime is.
+"""Find the one sound installation of ONNX Runtime, and import it on first use.
 
 All builds of ONNX Runtime (CPU, GPU, DirectML, ...) are different distributions that install the same package folder,
 `onnxruntime`. Installed together they overwrite each other's files, and pip does not object; the mixture may import and
-then lack a provider or crash. Which distributions claim the folder is read off the *.dist-info folders beside it.
+then lack a provider or crash. The *.dist-info folders next to the package tell which distributions installed it.
 """
 
 import functools
-import importlib
 import importlib.util
 import os
-import sys
 from pathlib import Path
 from types import ModuleType
 
 from assay.errors import InstallationError, one_line
+from assay.optional_packages import import_package
 
-__all__ = ["check", "check_on_import", "distributions_beside", "onnxruntime"]
+__all__ = ["check", "find_distributions", "onnxruntime"]
 
-# Distributions that own the folder `onnxruntime`. Others of similar name (onnxruntime-extensions, -genai) do not.
-DISTRIBUTIONS = frozenset(
+# Distributions that install the folder `onnxruntime`. Others like onnxruntime-extensions and -genai do not.
+_DISTRIBUTIONS = frozenset(
     {
         "onnxruntime",
         "onnxruntime-azure",
@@ -45,37 +44,26 @@ DISTRIBUTIONS = frozenset(
 _INSTALL = "pip install 'assay[cpu]' (or 'assay[gpu]' for CUDA and TensorRT)"
 
 
-def check_on_import() -> None:
-    """Run `check`; as a command of its own (`assay ...`), say what is wrong on one line instead of with a traceback.
+def check() -> None:
+    """Check the installation without importing ONNX Runtime, which takes about a millisecond.
 
-    A console script imports the package before it reaches assay.cli.main, so that main could not catch this.
+    Raises:
+        InstallationError: ONNX Runtime is absent, half removed, or installed twice.
     """
     try:
-        check()
-    except InstallationError as error:
-        program = Path(sys.argv[0]).stem if sys.argv else ""
-        as_module = sys.orig_argv[1:3] == ["-m", "assay"]
-        if (program == "assay" or as_module) and "--debug" not in sys.argv:
-            raise SystemExit(f"assay: error: {error}") from error
-        raise
-
-
-def check() -> None:
-    """Raise InstallationError where ONNX Runtime is absent, half removed, or installed twice. Does not import it."""
-    try:
         spec = importlib.util.find_spec("onnxruntime")
-    except ValueError:  # a stand-in in sys.modules that has no __spec__: whoever put it there knows better
+    except ValueError:  # a stand-in in sys.modules without a __spec__, which somebody put there on purpose
         return
     if spec is None:
         raise InstallationError(f"ONNX Runtime is not installed; to fix it: {_INSTALL}")
     if spec.origin is None:
-        # Removing one of two builds that were installed over each other deletes the files they share.
+        # Uninstalling one of two builds that were installed over each other deletes the files that they share.
         folders = ", ".join(spec.submodule_search_locations or [])
         raise InstallationError(
             f"ONNX Runtime is incomplete: {folders} has no __init__.py, as after uninstalling one of two builds; "
             f"to fix it: pip uninstall -y onnxruntime onnxruntime-gpu && {_INSTALL}"
         )
-    found = distributions_beside(Path(spec.origin).parent)
+    found = find_distributions(Path(spec.origin).parent)
     if len(found) > 1:
         extra = "gpu" if any("gpu" in name for name in found) else "cpu"
         raise InstallationError(
@@ -84,29 +72,35 @@ def check() -> None:
         )
 
 
-def distributions_beside(package: Path) -> list[str]:
-    """The distributions, sorted, that installed the package folder `package`, by the metadata folders beside it."""
+def find_distributions(package: Path) -> list[str]:
+    """Return the distributions that installed the folder `package`, sorted, from the metadata folders next to it."""
     try:
         names = [entry.name for entry in package.parent.iterdir()]
-    except OSError:  # inside a zip file, say: nothing to compare
+    except OSError:  # for example inside a zip file
         return []
     stems = (name.split("-")[0] for name in names if name.endswith((".dist-info", ".egg-info")))
-    return sorted({stem.lower().replace("_", "-").replace(".", "-") for stem in stems} & DISTRIBUTIONS)
+    return sorted({stem.lower().replace("_", "-").replace(".", "-") for stem in stems} & _DISTRIBUTIONS)
 
 
 @functools.cache
 def onnxruntime() -> ModuleType:
-    """The module onnxruntime, imported on first use (about 60 ms). Raises InstallationError where it cannot be.
+    """Import onnxruntime on first use, which takes about 60 ms.
 
-    Official builds from 1.29 on report to their maker from a thread of their own, unless ORT_DISABLE_TELEMETRY is 1
-    before they are imported (their Privacy.md). It is set here where it is not set: a library that answers from a file
-    has nothing to report, and a forked child would wait for that thread at its end, for ever.
+    Official builds from 1.29 on send telemetry from a background thread, unless ORT_DISABLE_TELEMETRY is 1 when they
+    are imported (their Privacy.md). This function sets the variable unless it is set already. The thread would also
+    make a forked child wait for it forever at exit.
+
+    Returns:
+        The module.
+
+    Raises:
+        InstallationError: ONNX Runtime is absent or cannot be imported.
     """
     check()
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        module = importlib.import_module("onnxruntime")
-    except Exception as error:  # a missing shared library is an ImportError, a mixture of builds anything at all
+        module = import_package("onnxruntime")
+    except Exception as error:  # ImportError for a missing library; a mixture of builds may raise anything
         raise InstallationError(
             f"ONNX Runtime is installed and cannot be imported ({type(error).__name__}: {one_line(error)}); "
             f"to fix it: pip uninstall -y onnxruntime onnxruntime-gpu && {_INSTALL}"

@@ -9,7 +9,7 @@ from assay.bundle import golden
 from assay.bundle.folder import open_bundle
 from assay.bundle.golden import Golden
 from assay.cli.main import main
-from assay.gpu.buckets import all_lengths, padded_length
+from assay.gpu.buckets import choose_bucket, list_buckets
 from assay_export.bundle.golden_rows import write_golden_rows
 from assay_export.checkpoint import tokenizer
 from assay_export.checkpoint.files import open_files
@@ -35,8 +35,8 @@ def test_a_bundle_has_a_few_dozen_golden_rows_and_one_in_every_bucket_up_to_512(
     rows = golden.read(opened)
     assert 24 <= len(rows.tokens) <= 48
     longest = opened.manifest.max_length
-    reached = {padded_length(len(row.ids), longest) for row in rows.tokens}
-    assert {length for length in all_lengths(longest) if length <= 512} <= reached
+    reached = {choose_bucket(len(row.ids), longest) for row in rows.tokens}
+    assert {length for length in list_buckets(longest) if length <= 512} <= reached
     assert (bundle / golden.GOLDEN_NAME).stat().st_size < 50_000
 
 
@@ -56,9 +56,9 @@ def test_every_graph_of_an_export_passes_verify_and_its_own_record(
     out = capsys.readouterr().out
     opened = open_bundle(bundle)
     rows = golden.read(opened)
-    for choice in opened.choices():
+    for choice in opened.list_choices():
         assert f"{choice.variant} {choice.dialect}: max |delta logit|" in out
-        assert 0 < rows.exported[choice.graph.file] <= golden.tolerance(choice.graph, rows)
+        assert 0 < rows.exported[choice.graph.file] <= golden.compute_tolerance(choice.graph, rows)
 
 
 def test_a_graph_that_fails_its_gate_on_a_golden_row_stops_the_export(

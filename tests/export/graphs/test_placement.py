@@ -32,7 +32,7 @@ def test_operators_that_depend_on_data_count_and_those_that_compute_shapes_do_no
     path = request.getfixturevalue(bundle_fixture) / "onnx" / "model.onnx"
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    with placement.profiled(options, placement.PROBE_ROWS) as finish:
+    with placement.profile(options, placement.PROBE_ROWS) as finish:
         session = onnxruntime.InferenceSession(path, options, providers=[CPU])
         ids = np.full((placement.PROBE_ROWS, LENGTH), 7, np.int64)
         session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})

@@ -1,5 +1,6 @@
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_a_changed_byte_anywhere_is_an_error(name: str, own_bundle: Path) -> Non
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("kept", [0, 1, 100])
-def test_a_file_cut_short_is_an_error(name: str, kept: int, own_bundle: Path) -> None:
+def test_a_truncated_file_is_an_error(name: str, kept: int, own_bundle: Path) -> None:
     path = own_bundle / name
     path.write_bytes(path.read_bytes()[:kept] if path.stat().st_size > kept else b"")
     for verify in (True, False):
@@ -96,7 +97,7 @@ def test_without_verify_a_tokenizer_that_does_not_parse_is_a_bundle_error(conten
 
 
 @pytest.mark.parametrize("content", [b"", b"ONNX", b"\x08\x0a" * 50])
-def test_a_graph_that_onnx_runtime_refuses_is_a_bundle_error(content: bytes, tmp_path: Path) -> None:
+def test_a_graph_that_onnx_runtime_rejects_is_a_bundle_error(content: bytes, tmp_path: Path) -> None:
     folder = resealed(tmp_path, lambda folder: (folder / "onnx/model_cpu.onnx").write_bytes(content))
     result = answer_or_error(folder)
     assert isinstance(result, BundleError)
@@ -150,7 +151,7 @@ def test_a_folder_name_that_is_not_ascii_opens(pair_bundle: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("path", [None, 3, 1.5, b"bundle", ["bundle"], object()])
-def test_a_path_that_is_no_path_is_an_input_error(path: Any) -> None:
+def test_an_object_that_is_not_a_path_is_an_input_error(path: Any) -> None:
     with pytest.raises(InputError, match="path is"):
         assay.load(path)
 
@@ -160,19 +161,19 @@ def test_a_missing_folder_names_the_export(tmp_path: Path) -> None:
         assay.load(tmp_path / "none")
 
 
-def test_a_file_as_path_asks_for_its_folder(pair_bundle: Path) -> None:
+def test_a_path_of_a_file_is_refused_in_favour_of_its_folder(pair_bundle: Path) -> None:
     with pytest.raises(BundleError, match="is a file"):
         assay.load(pair_bundle / MANIFEST_NAME)
 
 
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
-def test_a_path_that_no_system_takes_is_a_bundle_error(path: str) -> None:
+def test_an_impossible_path_is_a_bundle_error(path: str) -> None:
     with pytest.raises(BundleError):
         assay.load(path)
 
 
-def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="no bundle"):
+def test_a_folder_without_a_manifest_is_not_a_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="not a bundle"):
         assay.load(tmp_path)
 
 
@@ -205,7 +206,7 @@ def test_the_graph_fits_the_device_and_the_variant(
     assert (choice.graph.file, choice.why) == (file, why)
 
 
-def test_auto_takes_int8_with_explicit_scales_on_tensorrt_alone(tmp_path: Path) -> None:
+def test_auto_selects_int8_qdq_only_on_tensorrt(tmp_path: Path) -> None:
     variants = {
         "fp32": tiny.document()["variants"]["fp32"],
         "int8_qdq": {"portable": tiny.entry("onnx/model_int8_qdq.onnx", ["input_ids", "attention_mask"])},
@@ -219,22 +220,40 @@ def test_auto_takes_int8_with_explicit_scales_on_tensorrt_alone(tmp_path: Path) 
     ("device", "why"),
     [("cpu", "no int8"), ("cuda", "no fp16"), ("tensorrt", "no int8_qdq and no fp16")],
 )
-def test_auto_takes_fp32_where_there_is_nothing_faster(device: Kind, why: str, pair_bundle: Path) -> None:
+def test_auto_selects_fp32_if_there_is_nothing_faster(device: Kind, why: str, pair_bundle: Path) -> None:
     choice = open_bundle(pair_bundle).choose("auto", device)
     assert (choice.variant, choice.why) == ("fp32", f"auto: on {device} the bundle has {why}")
 
 
-@pytest.mark.parametrize(("variant", "device"), [("int8", "cuda"), ("int4", "cpu"), ("", "cpu"), ("FP32", "cpu")])
-def test_an_absent_variant_lists_what_there_is_and_the_command_that_adds_it(
+@pytest.mark.parametrize(("variant", "device"), [("int8", "cuda"), ("int8_qdq", "cpu")])
+def test_a_missing_variant_is_refused_with_the_existing_ones_and_the_command_that_adds_it(
     variant: str, device: Kind, three_variants: Path
 ) -> None:
     with pytest.raises(BundleError, match=r"fp32 \(portable/cpu\), fp16 \(portable\), int8 \(cpu\).*assay export"):
         open_bundle(three_variants).choose(variant, device)
 
 
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("FP32", "variant is 'FP32', expected one of auto, fp32, fp16, int8, int8_qdq; did you mean 'fp32'?"),
+        ("int8-QDQ", "did you mean 'int8_qdq'?"),
+        ("int4", "variant is 'int4', expected one of auto, fp32"),
+        ("", "variant is '', expected one of auto"),
+    ],
+)
+def test_an_unknown_variant_is_refused_with_the_name_that_was_meant(
+    variant: str, message: str, pair_bundle: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_bundle(pair_bundle).choose(variant, "cpu")
+    with pytest.raises(InputError, match=re.escape(message)):
+        assay.load("no such folder", variant=variant)
+
+
 def test_only_the_files_of_the_chosen_graph_are_needed(three_variants: Path) -> None:
     bundle = open_bundle(three_variants)
-    needed = bundle.needed(bundle.choose("int8", "cpu"))
+    needed = bundle.list_needed(bundle.choose("int8", "cpu"))
     assert {name for name in needed if name.startswith("onnx/")} == {
         "onnx/model_int8.onnx",
         "onnx/model_int8.onnx_data",
@@ -242,7 +261,7 @@ def test_only_the_files_of_the_chosen_graph_are_needed(three_variants: Path) -> 
     assert {"config.json", "tokenizer.json", "tokenizer_config.json"} <= set(needed)
 
 
-def test_a_damaged_variant_that_is_not_asked_for_does_no_harm(three_variants: Path, tmp_path: Path) -> None:
+def test_a_damaged_variant_does_not_affect_the_others(three_variants: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(three_variants, tmp_path / "three"))
     (folder / "onnx/model_int8.onnx_data").write_bytes(b"")
     assert isinstance(answer_or_error(folder, variant="fp32"), np.ndarray)

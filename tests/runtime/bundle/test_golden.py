@@ -38,7 +38,7 @@ def graph(parity: dict[str, Any]) -> Graph:
 GOLDEN = Golden((tokens(2, 5, 3), tokens(2, 3)), np.array([[0.1, 2.5], [1e-7, -3]], np.float32), {"a.onnx": 0.04})
 
 
-def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
+def test_rows_are_read_back_bit_for_bit(tmp_path: Path) -> None:
     rows = (tokens(2, 5, 3, 6, 3, second=2), tokens(2, 3))
     logits = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
     folder = tiny.write(tmp_path / "bundle")
@@ -52,7 +52,7 @@ def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
         assert np.array_equal(row.type_ids, expected.type_ids)
 
 
-def test_a_bundle_without_golden_rows_is_to_be_exported_again(tmp_path: Path) -> None:
+def test_a_bundle_without_golden_rows_must_be_exported_again(tmp_path: Path) -> None:
     folder = tiny.write(tmp_path / "old")
     (folder / "golden.json").unlink()
     tiny.reseal(folder, tiny.document())
@@ -78,7 +78,7 @@ def test_a_bundle_without_golden_rows_is_to_be_exported_again(tmp_path: Path) ->
         (lambda _: [1], "expected an object"),
     ],
 )
-def test_a_golden_file_of_another_form_is_refused(change: Any, message: str, own_bundle: Path) -> None:
+def test_a_malformed_golden_file_is_refused(change: Any, message: str, own_bundle: Path) -> None:
     def changed(document: Any) -> Any:
         answer = change(document)
         return answer if answer == [1] else document
@@ -87,20 +87,20 @@ def test_a_golden_file_of_another_form_is_refused(change: Any, message: str, own
         golden.read(open_bundle(rewritten(own_bundle, changed)))
 
 
-def test_the_tolerance_is_the_gates_where_that_is_one_on_logits() -> None:
-    assert golden.tolerance(graph({"threshold": 1e-4}), GOLDEN) == 1e-4
-    assert golden.tolerance(graph({"threshold": 2e-2, "flips": 0.0}), GOLDEN) == 2e-2
+def test_the_tolerance_is_that_of_the_gate_if_the_gate_is_on_logits() -> None:
+    assert golden.compute_tolerance(graph({"threshold": 1e-4}), GOLDEN) == 1e-4
+    assert golden.compute_tolerance(graph({"threshold": 2e-2, "flips": 0.0}), GOLDEN) == 2e-2
 
 
 @pytest.mark.parametrize(("exported", "allowed"), [(0.3, 0.6), (0.001, golden.INT8_TOLERANCE)])
-def test_an_int8_graph_may_be_twice_as_far_off_as_where_it_was_exported(exported: float, allowed: float) -> None:
+def test_an_int8_graph_may_deviate_twice_as_much_as_at_export(exported: float, allowed: float) -> None:
     rows = Golden(GOLDEN.tokens, GOLDEN.logits, {"onnx/model_int8.onnx": exported})
-    assert golden.tolerance(graph({"flips": 0.0}), rows) == allowed
+    assert golden.compute_tolerance(graph({"flips": 0.0}), rows) == allowed
 
 
-def test_an_int8_graph_that_was_not_measured_is_refused() -> None:
+def test_an_int8_graph_without_a_measurement_is_refused() -> None:
     with pytest.raises(BundleError, match=r"no record of onnx/model_int8\.onnx"):
-        golden.tolerance(graph({"flips": 0.0}), GOLDEN)
+        golden.compute_tolerance(graph({"flips": 0.0}), GOLDEN)
 
 
 def test_logits_within_the_tolerance_are_reported() -> None:
@@ -112,6 +112,8 @@ def test_logits_within_the_tolerance_are_reported() -> None:
 def test_a_wrong_kernel_is_a_numerical_error_with_the_row(wrong: float) -> None:
     logits = GOLDEN.logits.copy()
     logits[1, 0] = wrong
-    with pytest.raises(NumericalError, match=r"x on cuda:0: golden row 1 .2 tokens.*0\.02 is allowed") as caught:
+    with pytest.raises(
+        NumericalError, match=r"x on cuda:0: the logits of golden row 1 .2 tokens.*0\.02 is allowed"
+    ) as caught:
         golden.compare(logits, GOLDEN, 0.02, "x on cuda:0")
     assert caught.value.row == 1

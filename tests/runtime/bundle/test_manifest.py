@@ -31,7 +31,7 @@ def refusal(changed: Any) -> str:
     return str(caught.value)
 
 
-def test_what_is_sealed_is_read_back(tmp_path: Path) -> None:
+def test_a_sealed_document_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "assay.json"
     path.write_bytes(manifest.seal(document()))
     read = manifest.read(path)
@@ -56,12 +56,12 @@ def test_the_seal_is_the_sha256_of_the_bytes_with_its_digits_zeroed() -> None:
     assert hashlib.sha256(data.replace(digest.encode(), b"0" * 64)).hexdigest() == digest
 
 
-def test_seal_refuses_to_write_what_could_not_be_read() -> None:
+def test_seal_refuses_a_document_that_could_not_be_read_back() -> None:
     with pytest.raises(BundleError, match="task"):
         manifest.seal(document() | {"task": "ranking"})
 
 
-def test_every_bit_flip_of_every_byte_is_noticed() -> None:
+def test_a_flipped_bit_in_any_byte_is_detected() -> None:
     data = manifest.seal(document())
     for position in range(len(data)):
         damaged = bytearray(data)
@@ -70,7 +70,7 @@ def test_every_bit_flip_of_every_byte_is_noticed() -> None:
             manifest.parse(bytes(damaged), "assay.json")
 
 
-def test_every_shortening_is_noticed() -> None:
+def test_every_truncation_is_detected() -> None:
     data = manifest.seal(document())
     for length in range(0, len(data), 7):
         with pytest.raises(BundleError):
@@ -78,10 +78,16 @@ def test_every_shortening_is_noticed() -> None:
 
 
 def test_a_newer_schema_is_refused_with_the_upgrade_that_reads_it() -> None:
-    message = refusal(document() | {"schema_version": 2})
-    assert "schema_version is 2" in message
-    assert "reads 1" in message
+    message = refusal(document() | {"schema_version": 3})
+    assert "schema_version is 3" in message
+    assert "reads 2" in message
     assert "pip install --upgrade assay" in message
+
+
+def test_an_older_schema_is_refused_with_the_advice_to_export_again() -> None:
+    message = refusal(document() | {"schema_version": 1})
+    assert "schema_version is 1" in message
+    assert "export the bundle again" in message
 
 
 def test_an_unknown_variant_is_refused_by_name() -> None:
@@ -94,7 +100,7 @@ def test_an_unknown_variant_is_refused_by_name() -> None:
     ("name", "value"),
     [
         ("task", "ranking"),
-        ("road", "traced"),
+        ("graph_origin", "optimum"),
         ("input", "triple"),
         ("activation", "relu"),
         ("pooling", "max"),
@@ -144,9 +150,23 @@ def test_a_contradiction_is_refused(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("native", "evol_complexity"), [([0, 1], [1, 6]), ([-1.5, 3], [0, 10]), ([1, 5], None), ([-1e30, 1e30], None)]
+)
+def test_a_scale_is_a_native_range_and_an_optional_evol_complexity(native: list[float], evol_complexity: Any) -> None:
+    scale = {"native": native, "evol_complexity": evol_complexity}
+    read = manifest.parse(manifest.seal(document() | tiny.REGRESSION | {"scale": scale}), "assay.json").scale
+    expected = None if evol_complexity is None else tuple(evol_complexity)
+    assert read == manifest.Scale(tuple(native), expected)
+
+
+@pytest.mark.parametrize(
     "scale",
     [
-        {"native": [0, 2], "evol_complexity": [1, 6]},
+        {"native": [1, 0], "evol_complexity": None},
+        {"native": [1, 1], "evol_complexity": None},
+        {"native": [0], "evol_complexity": None},
+        {"native": None, "evol_complexity": [1, 6]},
+        {"evol_complexity": [1, 6]},
         {"native": [0, 1], "evol_complexity": [6, 1]},
         {"native": [0, 1], "evol_complexity": [1, 2.5]},
         {"native": [0, 1], "evol_complexity": [1, 10**400]},
@@ -154,7 +174,7 @@ def test_a_contradiction_is_refused(change: dict[str, Any]) -> None:
         {"native": [0, 1]},
     ],
 )
-def test_a_scale_that_the_card_does_not_have_is_refused(scale: dict[str, Any]) -> None:
+def test_a_scale_that_is_not_two_rising_pairs_is_refused(scale: dict[str, Any]) -> None:
     refusal(document() | tiny.REGRESSION | {"scale": scale})
 
 
@@ -172,7 +192,7 @@ JSON = st.recursive(
 
 
 @given(path=st.sampled_from(paths(document())), value=JSON)
-def test_any_value_in_any_place_is_taken_or_refused_as_a_bundle_error(path: tuple[Any, ...], value: Any) -> None:
+def test_any_value_anywhere_is_accepted_or_a_bundle_error(path: tuple[Any, ...], value: Any) -> None:
     changed = holder = document()
     for key in path[:-1]:
         holder = holder[key]
@@ -206,14 +226,14 @@ def test_an_integer_too_long_for_python_is_refused() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000, b"\xff\xfe", b"null", b"assay"])
-def test_what_is_no_manifest_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_manifest_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "assay.json"
     path.write_bytes(content)
     with pytest.raises(BundleError, match="seal"):
         manifest.read(path)
 
 
-def test_deep_nesting_under_a_good_seal_is_refused() -> None:
+def test_deep_nesting_under_a_valid_seal_is_refused() -> None:
     body = b'{\n  "a": ' + b"[" * 100_000 + b"]" * 100_000 + b',\n  "sha256": "' + b"0" * 64 + b'"\n}\n'
     start = len(body) - len('"\n}\n') - 64
     with pytest.raises(BundleError, match="not JSON"):
@@ -226,7 +246,7 @@ def test_a_missing_manifest_names_the_export(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layers", ["all", {"layer": "a"}, [1], [["layer"]]])
-def test_a_table_of_layers_that_is_no_list_of_objects_is_refused(layers: object, tmp_path: Path) -> None:
+def test_a_table_of_layers_must_be_a_list_of_objects(layers: object, tmp_path: Path) -> None:
     entry = tiny.entry("onnx/model_int8.onnx", ["input_ids"]) | {"layers": layers}
     with pytest.raises(BundleError, match="layers"):
         tiny.write(tmp_path / "bundle", variants={"int8": {"cpu": entry}})

@@ -147,7 +147,7 @@ def test_verify_refuses_a_graph_that_answers_otherwise_than_pytorch_did(
     code, out, err = run("verify", folder, capsys=capsys)
     assert (code, err.count("\n")) == (1, 1)
     assert "7 files" in out
-    assert "onnx/model.onnx on cpu: golden row 1 (4 tokens) gave" in err
+    assert "onnx/model.onnx on cpu: the logits of golden row 1 (4 tokens) are" in err
 
 
 def test_verify_says_that_a_bundle_without_golden_rows_is_to_be_exported_again(

@@ -50,7 +50,7 @@ def expected(ids: np.ndarray) -> np.ndarray:
     return np.array([tiny.reference(row, tiny.weights(3)) for row in ids])
 
 
-def test_runs_of_any_shape_share_one_memory_and_give_the_logits(buffers: DeviceBuffers) -> None:
+def test_runs_of_any_shape_share_memory_and_return_the_logits(buffers: DeviceBuffers) -> None:
     addresses = {name: buffer.data_ptr() for name, buffer in buffers._inputs.items()}
     for shape in SHAPES:
         given = values(shape)
@@ -67,18 +67,18 @@ def test_a_later_run_does_not_change_an_earlier_answer(buffers: DeviceBuffers) -
     assert np.array_equal(first, kept)
 
 
-def test_every_shape_is_captured_once_under_a_number_of_its_own(buffers: DeviceBuffers, session: Recorder) -> None:
+def test_every_shape_is_captured_once_under_its_own_id(buffers: DeviceBuffers, session: Recorder) -> None:
     for shape in SHAPES:
         buffers.run(values(shape), capture=True)
     assert session.graph_ids == ["1", "2", "3", "1", "4"]
 
 
-def test_a_run_that_is_not_to_be_captured_says_so(buffers: DeviceBuffers, session: Recorder) -> None:
+def test_a_run_without_capture_is_marked_as_such(buffers: DeviceBuffers, session: Recorder) -> None:
     buffers.run(values((1, 3)), capture=False)
     assert session.graph_ids == ["-1"]
 
 
-def test_several_threads_get_the_answers_that_one_gets(buffers: DeviceBuffers) -> None:
+def test_several_threads_get_the_same_answers_as_one(buffers: DeviceBuffers) -> None:
     wrong: list[tuple[int, int]] = []
 
     def work(shape: tuple[int, int]) -> None:

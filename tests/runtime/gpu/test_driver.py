@@ -54,7 +54,7 @@ def test_every_gpu_is_found_with_name_compute_capability_and_memory() -> None:
     assert found == driver.Driver(tuple(CARDS), "13.1", "")
 
 
-def test_a_machine_without_a_driver_has_no_gpu_and_says_so() -> None:
+def test_a_machine_without_a_driver_has_no_gpu_with_a_reason() -> None:
     def missing(name: str) -> Any:
         raise OSError(f"{name}: cannot open shared object file")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay import ProviderError
-from assay.gpu.engine_cache import EngineCache, cache_root
+from assay.gpu.engine_cache import EngineCache, locate_cache
 
 KEY = {"gpu": "NVIDIA L4", "tensorrt": "101303"}
 ROOT_USER = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -59,10 +59,8 @@ def process(root: Path) -> subprocess.Popen[str]:
         ({"LOCALAPPDATA": "/c"}, "win32", "/c/assay/cache"),
     ],
 )
-def test_the_cache_lies_where_the_platform_keeps_caches(
-    environment: dict[str, str], platform: str, expected: str
-) -> None:
-    assert cache_root(environment, platform) == Path(expected).expanduser()
+def test_the_cache_is_in_the_platforms_cache_folder(environment: dict[str, str], platform: str, expected: str) -> None:
+    assert locate_cache(environment, platform) == Path(expected).expanduser()
 
 
 def test_an_engine_is_built_once_per_length_and_kept(tmp_path: Path) -> None:
@@ -75,7 +73,7 @@ def test_an_engine_is_built_once_per_length_and_kept(tmp_path: Path) -> None:
     ]
 
 
-def test_timings_of_one_build_are_there_in_the_next(tmp_path: Path) -> None:
+def test_a_build_starts_with_the_timings_of_the_one_before(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path, KEY)
     build(cache, 64)
     build(cache, 128)
@@ -90,7 +88,7 @@ def test_another_key_has_another_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["a byte", "no seal", "half a seal", "a list", "an added file", "no engine"])
-def test_what_is_not_as_it_was_sealed_is_built_again_and_said(
+def test_an_engine_that_does_not_match_its_seal_is_built_again_with_a_warning(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = EngineCache(tmp_path, KEY)
@@ -109,12 +107,12 @@ def test_what_is_not_as_it_was_sealed_is_built_again_and_said(
     else:
         (folder / "a.engine").unlink()
     assert build(cache)
-    assert "it is built again" in caplog.text
+    assert "building it again" in caplog.text
     assert not build(cache)
     assert not (folder / "b.engine").exists()
 
 
-def test_a_folder_copied_from_another_machine_is_not_trusted_though_its_name_fits(tmp_path: Path) -> None:
+def test_a_folder_copied_from_another_machine_is_not_trusted(tmp_path: Path) -> None:
     ours, theirs = EngineCache(tmp_path, KEY), EngineCache(tmp_path, KEY | {"gpu": "NVIDIA H100"})
     build(theirs, text="theirs")
     theirs.folder.rename(ours.folder)
@@ -136,7 +134,7 @@ def test_a_session_that_wrote_no_engine_is_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_of_two_processes_one_builds_and_the_other_loads_what_was_built(tmp_path: Path) -> None:
+def test_one_of_two_processes_builds_and_the_other_loads_the_engine(tmp_path: Path) -> None:
     first = process(tmp_path)
     assert first.stdout is not None
     assert first.stdout.readline() == "builds\n"
@@ -147,7 +145,7 @@ def test_of_two_processes_one_builds_and_the_other_loads_what_was_built(tmp_path
     assert out == "loads\nwhole\n"
 
 
-def test_what_a_killed_process_left_is_not_loaded(tmp_path: Path) -> None:
+def test_the_remains_of_a_killed_process_are_not_loaded(tmp_path: Path) -> None:
     killed = process(tmp_path)
     assert killed.stdout is not None
     assert killed.stdout.readline() == "builds\n"
@@ -159,14 +157,14 @@ def test_what_a_killed_process_left_is_not_loaded(tmp_path: Path) -> None:
     assert sorted(path.name for path in cache.folder.iterdir()) == ["0064", "lock", "timing"]
 
 
-def test_others_may_not_write_engines(tmp_path: Path) -> None:
+def test_other_users_cannot_write_engines(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path, KEY)
     build(cache)
     assert cache.folder.stat().st_mode & 0o077 == 0
     assert (cache.folder / "0064").stat().st_mode & 0o077 == 0
 
 
-def test_an_engine_that_is_built_loads_where_nothing_can_be_written(tmp_path: Path) -> None:
+def test_an_engine_loads_from_a_read_only_cache(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path, KEY)
     build(cache)
     (cache.folder / "lock").unlink()
@@ -197,7 +195,7 @@ def test_an_error_of_the_block_keeps_its_type(tmp_path: Path, caplog: pytest.Log
         raise OSError("mine")
 
 
-def test_the_cache_is_where_the_environment_says_now(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_read_when_the_cache_is_located(monkeypatch: pytest.MonkeyPatch) -> None:
     # datasets.map with processes leaves another mapping in the place of os.environ.
     monkeypatch.setattr("os.environ", {"ASSAY_CACHE": "/elsewhere"})
-    assert cache_root() == Path("/elsewhere")
+    assert locate_cache() == Path("/elsewhere")

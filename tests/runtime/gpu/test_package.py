@@ -22,8 +22,8 @@ pytestmark = [
     pytest.mark.skipif(bool(driver.find().gpus), reason="there is a GPU here: run make test-gpu"),
 ]
 ROOT = Path(__file__).parents[3]
-CUDA = providers.cuda(Device("cuda", 1), GpuOptions(1 << 30, True))
-TENSORRT = providers.tensorrt(Device("tensorrt", 0), GpuOptions(), ("a",), 64, Path("e"), Path("t"))
+CUDA = providers.configure_cuda(Device("cuda", 1), GpuOptions(1 << 30, True))
+TENSORRT = providers.configure_tensorrt(Device("tensorrt", 0), GpuOptions(), ("a",), 64, Path("e"), Path("t"))
 
 
 def command(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -58,12 +58,12 @@ def test_cuda_is_refused_in_one_line_that_names_the_library_and_the_package(
     assert "CUDAExecutionProvider did not load for device 'cuda:0'" in done.stderr
     major = python("import onnxruntime; print(onnxruntime.cuda_version.split('.')[0])")
     without_cuda = f"cuBLAS for CUDA {major} is not installed (libcublasLt.so.{major} is missing)"
-    without_driver = "NVIDIA's driver is not here"
+    without_driver = "NVIDIA's driver is not installed"
     assert without_cuda in done.stderr or without_driver in done.stderr
     assert "pip install 'assay[gpu]'" in done.stderr or "--gpus all" in done.stderr
 
 
-def test_tensorrt_is_refused_for_want_of_a_gpu(pair_bundle: Path, tmp_path: Path) -> None:
+def test_tensorrt_is_refused_without_a_gpu(pair_bundle: Path, tmp_path: Path) -> None:
     done = command("predict", pair_bundle, "a", "b", "--device", "tensorrt", ASSAY_CACHE=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -71,7 +71,7 @@ def test_tensorrt_is_refused_for_want_of_a_gpu(pair_bundle: Path, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_auto_takes_the_cpu_without_a_word(pair_bundle: Path) -> None:
+def test_auto_selects_the_cpu_without_a_message(pair_bundle: Path) -> None:
     done = command("predict", pair_bundle, "a", "b", "--device", "auto")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -86,7 +86,7 @@ def test_auto_takes_the_cpu_without_a_word(pair_bundle: Path) -> None:
         ),
     ],
 )
-def test_every_option_that_is_set_is_one_that_the_provider_knows(library: str, options: dict[str, str]) -> None:
+def test_the_provider_knows_every_option_that_is_set(library: str, options: dict[str, str]) -> None:
     package = Path(python("import onnxruntime; print(onnxruntime.__file__)")).parent
     (path,) = (package / "capi").glob(f"*onnxruntime_providers_{library}.*")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:

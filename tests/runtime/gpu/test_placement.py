@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from assay.bundle.manifest import Graph
-from assay.gpu.placement import Placement, profiled, read
+from assay.gpu.placement import Placement, profile, read
 from assay.ort import installation
-from assay.ort.session import session_options
+from assay.ort.session import make_session_options
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -32,7 +32,7 @@ def test_operators_are_counted_by_provider() -> None:
     assert found == Placement({CUDA: 2, CPU: 1}, {})
 
 
-def test_what_computes_shapes_positions_and_distances_on_the_cpu_does_not_count() -> None:
+def test_shapes_positions_and_distances_on_the_cpu_do_not_count() -> None:
     found = placement(
         node(CPU, "Shape", [{"int64": [19, 32]}], [{"int64": [2]}]),
         node(CPU, "Gather", [{"int64": [2]}, {"int64": []}], [{"int64": []}]),
@@ -44,7 +44,7 @@ def test_what_computes_shapes_positions_and_distances_on_the_cpu_does_not_count(
     assert found.on_cpu == {}
 
 
-def test_what_computes_on_data_on_the_cpu_counts_by_operator() -> None:
+def test_operators_that_compute_on_data_on_the_cpu_count_by_type() -> None:
     found = placement(
         node(CPU, "Gather", [{"int8": [128_100, 768]}, {"int64": [19, 32]}], [{"int8": [19, 32, 768]}]),
         node(CPU, "Softmax", [{"float": [228, 32, 32]}], [{"float": [228, 32, 32]}]),
@@ -55,7 +55,7 @@ def test_what_computes_on_data_on_the_cpu_counts_by_operator() -> None:
     assert found.on_cpu == {"Gather": 1, "Softmax": 2, "Cast": 1, "MemcpyToHost": 1}
 
 
-def test_of_one_row_everything_on_the_cpu_counts() -> None:
+def test_with_one_row_every_operator_on_the_cpu_counts() -> None:
     found = placement(
         node("TensorrtExecutionProvider", "TRTKernel", [{"int64": [1, 32]}], [{"float": [1, 5]}]),
         node(CPU, "Shape", [{"int64": [1, 32]}], [{"int64": [2]}]),
@@ -66,8 +66,8 @@ def test_of_one_row_everything_on_the_cpu_counts() -> None:
 
 def test_the_profile_of_a_real_session_is_read_and_removed(pair_bundle: Path) -> None:
     ort = installation.onnxruntime()
-    options = session_options(ort, Graph("", (), (), "disabled", {}), 1)
-    with profiled(options, 19) as finish:
+    options = make_session_options(ort, Graph("", (), (), "disabled", {}), 1)
+    with profile(options, 19) as finish:
         folder = Path(options.profile_file_prefix).parent
         session = ort.InferenceSession(str(pair_bundle / "onnx/model.onnx"), options, providers=[CPU])
         ids = np.ones((19, 7), np.int64)

@@ -14,7 +14,7 @@ from assay.bundle.manifest import Graph
 from assay.devices import Device
 from assay.gpu import session as gpu_session
 from assay.gpu.driver import Driver, Gpu
-from assay.gpu.session import GpuSession, engine_key
+from assay.gpu.session import GpuSession, make_engine_key
 from tests.runtime import pretend_gpu, tiny
 
 REFUSE = gpu_session._refuse_data_on_cpu  # which pretend_gpu replaces
@@ -35,13 +35,13 @@ def long_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shapes_of_runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """A list that fills with the shapes of the calls."""
     shapes: list[tuple[int, ...]] = []
-    stack = gpu_session.stack_padded
+    stack = gpu_session.pad_rows
 
     def record(tokens: Any, shape: tuple[int, int], pad: int) -> Any:
         shapes.append(shape)
         return stack(tokens, shape, pad)
 
-    monkeypatch.setattr(gpu_session, "stack_padded", record)
+    monkeypatch.setattr(gpu_session, "pad_rows", record)
     return shapes
 
 
@@ -58,7 +58,7 @@ def test_rows_are_padded_to_their_bucket_with_the_bundles_pad_token_and_share_ca
 
 
 @pytest.mark.usefixtures("created")
-def test_padded_rows_give_the_logits_that_the_masked_graph_gives(long_bundle: Path) -> None:
+def test_padded_rows_have_the_logits_of_the_masked_graph(long_bundle: Path) -> None:
     model = assay.load(long_bundle, device="cuda")
     on_cpu = assay.load(long_bundle, device="cpu", threads=1)
     # The tiny graph divides by the padded length: undo it, and what is left is that the mask hid the padding.
@@ -108,7 +108,7 @@ def test_rows_of_one_call_are_answered_in_order_with_and_without_cuda_graphs(
     assert len(np.unique(plain[:, 0])) > 10
 
 
-def test_tensorrt_gets_a_session_per_bucket_when_it_is_needed(long_bundle: Path, created: list[Any]) -> None:
+def test_tensorrt_creates_a_session_per_bucket_on_first_use(long_bundle: Path, created: list[Any]) -> None:
     model = assay.load(long_bundle, device="tensorrt")
     assert created == [("tensorrt", 32, "builds")]
     model.logits([("a " * 60, "b"), ("a", "b")])
@@ -119,9 +119,7 @@ def test_tensorrt_gets_a_session_per_bucket_when_it_is_needed(long_bundle: Path,
     assert created[2:] == [("tensorrt", 32, "loads"), ("tensorrt", 64, "loads")]
 
 
-def test_another_models_weights_have_engines_of_their_own(
-    long_bundle: Path, created: list[Any], tmp_path: Path
-) -> None:
+def test_other_weights_have_separate_engines(long_bundle: Path, created: list[Any], tmp_path: Path) -> None:
     assay.load(long_bundle, device="tensorrt")
     other = tiny.write(tmp_path / "other", arrays=tiny.weights(3, seed=1), max_length=100)
     assay.load(other, device="tensorrt")
@@ -167,9 +165,7 @@ def test_threads_share_a_session(long_bundle: Path) -> None:
 
 
 @pytest.mark.usefixtures("created")
-def test_a_run_that_fails_is_a_provider_error_that_knows_a_full_memory(
-    long_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_exhausts_the_memory_is_a_provider_error(long_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = assay.load(long_bundle, device="cuda")
     session = model._engine.get().session
     assert isinstance(session, GpuSession)
@@ -195,7 +191,7 @@ class Runtime:
 def key(**changes: Any) -> dict[str, str]:
     card = changes.pop("card", Gpu("NVIDIA L4", "8.9", 24 << 30))
     runtime = type("Other", (Runtime,), {name: changes.pop(name) for name in list(changes) if hasattr(Runtime, name)})
-    return engine_key(
+    return make_engine_key(
         runtime, Device("tensorrt", 0), GRAPH, HASHES | changes.pop("hashes", {}), Driver((card,), "", "")
     )
 
@@ -212,23 +208,23 @@ def key(**changes: Any) -> dict[str, str]:
         {"hashes": {"onnx/model.onnx_data": "12"}},
     ],
 )
-def test_the_key_of_an_engine_changes_with_all_that_an_engine_depends_on(
+def test_the_key_of_an_engine_changes_with_everything_it_depends_on(
     change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu_session, "_tensorrt_version", lambda _: "101303")
+    monkeypatch.setattr(gpu_session, "_read_tensorrt_version", lambda _: "101303")
     assert key(**change) != key() == key()
     before = key()
-    monkeypatch.setattr(gpu_session, "_tensorrt_version", lambda _: "101400")
+    monkeypatch.setattr(gpu_session, "_read_tensorrt_version", lambda _: "101400")
     assert key() != before
 
 
-def test_a_gpu_that_is_not_there_has_no_engines() -> None:
+def test_a_missing_gpu_has_no_engines() -> None:
     with pytest.raises(ProviderError, match="no NVIDIA driver here"):
-        engine_key(Runtime, Device("tensorrt", 0), GRAPH, HASHES, Driver((), "", "there is no NVIDIA driver here"))
+        make_engine_key(Runtime, Device("tensorrt", 0), GRAPH, HASHES, Driver((), "", "there is no NVIDIA driver here"))
 
 
 @pytest.mark.skipif(Path("/usr/lib/x86_64-linux-gnu/libnvinfer.so.10").exists(), reason="TensorRT 10 is installed")
 def test_without_tensorrt_its_version_is_a_provider_error() -> None:
     card = Gpu("NVIDIA L4", "8.9", 24 << 30)
     with pytest.raises(ProviderError, match=r"TensorrtExecutionProvider did not load.*TensorRT 10 is not installed"):
-        engine_key(Runtime, Device("tensorrt", 0), GRAPH, HASHES, Driver((card,), "", ""))
+        make_engine_key(Runtime, Device("tensorrt", 0), GRAPH, HASHES, Driver((card,), "", ""))

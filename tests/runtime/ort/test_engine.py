@@ -27,7 +27,7 @@ class Recorder:
         self.calls: list[tuple[int, ...]] = []
         self.barrier = threading.Barrier(together)
 
-    def call_length(self, length: int) -> int:
+    def pad_length(self, length: int) -> int:
         return length
 
     def answer(self, tokens: Sequence[Tokens]) -> Float32:
@@ -52,14 +52,14 @@ def test_answers_come_in_the_order_of_the_rows() -> None:
         assert answers.tolist() == [[float(index)] for index in range(len(lengths))]
 
 
-def test_as_many_calls_run_at_a_time_as_there_are_callers() -> None:
+def test_calls_run_in_parallel_up_to_the_number_of_callers() -> None:
     # A call of the recorder ends only when three are under way: fewer would break its barrier.
     session = Recorder(together=3)
     Engine(session, 3, tokens_per_call=1).answer(rows(*[4] * 6), labels=1)
     assert len(session.calls) == 6
 
 
-def test_for_latency_calls_come_one_after_another_in_the_callers_thread() -> None:
+def test_for_latency_calls_run_one_after_another_in_the_callers_thread() -> None:
     session = Recorder()
     threads = set()
     answer = session.answer
@@ -81,7 +81,7 @@ def test_rows_of_one_length_share_a_call_within_the_budget() -> None:
 
 
 @pytest.mark.parametrize("callers", [1, 2])
-def test_an_error_of_a_call_reaches_whoever_asked(callers: int) -> None:
+def test_an_error_of_a_call_is_raised_to_the_caller(callers: int) -> None:
     session = Recorder()
 
     def fail(tokens: Any) -> Float32:
@@ -93,7 +93,7 @@ def test_an_error_of_a_call_reaches_whoever_asked(callers: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_both_modes_give_the_same_answers(threads: int, pair_bundle: Path) -> None:
+def test_both_modes_return_the_same_answers(threads: int, pair_bundle: Path) -> None:
     pairs = [("a " * (number % 7), "b " * (number % 5)) for number in range(60)]
     expected = assay.load(pair_bundle, threads=1).logits(pairs)
     with assay.load(pair_bundle, threads=threads, mode="throughput") as model:
@@ -104,12 +104,12 @@ def test_both_modes_give_the_same_answers(threads: int, pair_bundle: Path) -> No
 
 
 @pytest.mark.parametrize("mode", ["fast", "", None, 1, "Latency"])
-def test_another_mode_is_refused(mode: Any, pair_bundle: Path) -> None:
+def test_an_unknown_mode_is_refused(mode: Any, pair_bundle: Path) -> None:
     with pytest.raises(InputError, match="expected 'latency' or 'throughput'"):
         assay.load(pair_bundle, mode=mode)
 
 
-def test_closing_lets_a_batch_under_way_end(pair_bundle: Path) -> None:
+def test_closing_lets_a_running_batch_finish(pair_bundle: Path) -> None:
     model = assay.load(pair_bundle, threads=2, mode="throughput")
     expected = model.logits([("a", "b")] * 8)
     session = model._engine.get().session

@@ -36,7 +36,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_worker_processes_answer_as_the_parent_does(method: str, model: Classifier) -> None:
+def test_worker_processes_answer_like_the_parent(method: str, model: Classifier) -> None:
     expected = answer(model, PAIRS)  # the parent's threads have run before the fork
     with multiprocessing.get_context(method).Pool(2) as pool:
         found = pool.map_async(functools.partial(answer, model), [PAIRS] * 4).get(timeout=60)
@@ -89,7 +89,7 @@ def test_a_pickle_of_a_relative_path_opens_elsewhere(tmp_path: Path, monkeypatch
     assert isinstance(pickle.loads(data), Classifier)
 
 
-def test_what_is_gone_when_a_pickle_is_opened_is_a_bundle_error(tmp_path: Path) -> None:
+def test_a_pickle_whose_bundle_is_gone_is_a_bundle_error(tmp_path: Path) -> None:
     bundle = tiny.write(tmp_path / "bundle")
     data = pickle.dumps(assay.load(bundle, threads=1))
     bundle.rename(tmp_path / "elsewhere")
@@ -121,7 +121,7 @@ def test_rows_of_many_windows_are_answered_in_a_forked_child(
     assert np.array_equal(found, expected)
 
 
-def test_a_child_that_closes_the_model_while_it_is_made_has_it_closed() -> None:
+def test_closing_during_the_creation_of_an_engine_closes_the_model() -> None:
     begun, going = threading.Event(), threading.Event()
 
     def make() -> Engine:

@@ -31,17 +31,37 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.strip().splitlines()[-1]
 
 
-def test_without_onnx_runtime_the_import_names_both_extras() -> None:
-    message = last_line(python("import assay"))
+@pytest.mark.parametrize("code", ["from assay import load", "import assay; assay.load", "import assay; assay.aio"])
+def test_without_onnx_runtime_the_first_use_names_both_extras(code: str) -> None:
+    message = last_line(python(code))
     assert message.startswith("assay.errors.InstallationError: ONNX Runtime is not installed")
     assert "pip install 'assay[cpu]'" in message
     assert "'assay[gpu]'" in message
 
 
-def test_without_onnx_runtime_the_command_says_so_on_one_line() -> None:
-    done = python("import assay", argv0="/usr/bin/assay")
+@pytest.mark.parametrize("argv0", ["-c", "/usr/bin/assay"])
+def test_the_import_itself_neither_fails_nor_ends_the_process(argv0: str) -> None:
+    code = "import assay\ntry:\n    assay.load\nexcept assay.InstallationError as error:\n    print(error)"
+    done = python(code, argv0=argv0)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ONNX Runtime is not installed")
+
+
+def test_without_onnx_runtime_a_command_says_so_on_one_line_and_help_works(pair_bundle: Path) -> None:
+    hide = (
+        "import importlib.util as util; find = util.find_spec; "
+        "util.find_spec = lambda name: None if name == 'onnxruntime' else find(name)"
+    )
+    main = "from assay.__main__ import main; sys.exit(main())"
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        code = f"import sys; {hide}; sys.argv[1:] = {list(words)!r}; {main}"
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    done = command("predict", str(pair_bundle), "a", "b")
     assert done.stderr.startswith("assay: error: ONNX Runtime is not installed")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert command("--help").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -53,10 +73,10 @@ def test_without_onnx_runtime_the_command_says_so_on_one_line() -> None:
         (["onnxruntime_gpu-1.31.1", "onnxruntime_openvino-1.24"], "onnxruntime-gpu onnxruntime-openvino", "gpu"),
     ],
 )
-def test_two_builds_over_each_other_name_the_commands_that_part_them(
+def test_two_builds_over_each_other_are_refused_with_the_commands_that_fix_it(
     distributions: list[str], found: str, extra: str, tmp_path: Path
 ) -> None:
-    message = last_line(python("import assay", site(tmp_path / "site", distributions)))
+    message = last_line(python("from assay import load", site(tmp_path / "site", distributions)))
     assert "2 builds" in message
     assert f"pip uninstall -y {found} && pip install 'assay[{extra}]'" in message
 
@@ -70,9 +90,11 @@ def test_two_builds_over_each_other_name_the_commands_that_part_them(
         ["onnxruntime-1.31.1", "onnxruntime_extensions-0.14", "onnx-1.23"],
     ],
 )
-def test_one_build_is_fine(distributions: list[str], tmp_path: Path) -> None:
-    done = python("import assay; print('imported')", site(tmp_path / "site", distributions))
-    assert (done.stdout, done.stderr) == ("imported\n", "")
+def test_one_build_is_accepted(distributions: list[str], tmp_path: Path) -> None:
+    done = python(
+        "import assay.ort.installation as i; i.check(); print('sound')", site(tmp_path / "site", distributions)
+    )
+    assert (done.stdout, done.stderr) == ("sound\n", "")
 
 
 def test_builds_in_two_places_do_not_touch_each_other(tmp_path: Path) -> None:
@@ -80,11 +102,11 @@ def test_builds_in_two_places_do_not_touch_each_other(tmp_path: Path) -> None:
         site(tmp_path / "venv", ["onnxruntime_gpu-1.31.1"]),
         site(tmp_path / "system", ["onnxruntime-1.31.1"]),
     )
-    assert python("import assay", inner, outer).returncode == 0
+    assert python("import assay.ort.installation as i; i.check()", inner, outer).returncode == 0
 
 
-def test_what_uninstalling_one_of_two_builds_leaves_is_recognised(tmp_path: Path) -> None:
-    message = last_line(python("import assay", site(tmp_path / "site", ["onnxruntime-1.31.1"], init=None)))
+def test_the_remains_of_two_builds_are_recognised(tmp_path: Path) -> None:
+    message = last_line(python("from assay import load", site(tmp_path / "site", ["onnxruntime-1.31.1"], init=None)))
     assert "incomplete" in message
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in message
 

@@ -35,7 +35,7 @@ def finished(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def test_two_processes_that_fetch_at_once_both_end_right_and_the_bundle_answers_offline(
+def test_two_processes_can_fetch_at_once_and_the_bundle_answers_offline(
     commit: str, server: Hub, folder: Path, tmp_path: Path
 ) -> None:
     both = [assay_command(server, tmp_path, "fetch", NAME) for _ in range(2)]
@@ -51,9 +51,7 @@ def test_two_processes_that_fetch_at_once_both_end_right_and_the_bundle_answers_
     assert json.loads(out)["label"] == load(folder).predict(*ROW).label
 
 
-def test_every_command_that_takes_a_bundle_takes_a_name_of_the_hub(
-    commit: str, server: Hub, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_accepts_a_name_on_the_hub(commit: str, server: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", NAME, *ROW]) == 0
     assert main(["info", NAME, "--json"]) == 0
     printed = capsys.readouterr().out.splitlines()
@@ -75,7 +73,7 @@ def test_a_scorer_of_the_hub_scores(server: Hub, score_bundle: Path, capsys: pyt
     assert 1 <= int(capsys.readouterr().out) <= 6
 
 
-def test_what_a_command_loads_is_the_commit_whose_manifest_it_read(
+def test_a_command_loads_the_commit_whose_manifest_it_read(
     server: Hub, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moved = newer(tmp_path)
@@ -84,7 +82,7 @@ def test_what_a_command_loads_is_the_commit_whose_manifest_it_read(
     assert json.loads(capsys.readouterr().out)["scores"] == pytest.approx(load(folder).predict(*ROW).scores)
 
 
-def test_fetch_gets_one_variant_and_prints_the_folder(
+def test_fetch_downloads_one_variant_and_prints_the_folder(
     commit: str, server: Hub, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fetch", NAME, "--variant", "fp32", "--json"]) == 0
@@ -104,7 +102,7 @@ def test_fetch_gets_one_variant_and_prints_the_folder(
     assert sorted(server.files()) == sorted(COMMON + FP32)
 
 
-def test_fetch_is_an_error_where_the_hub_cannot_be_reached_unless_the_commit_is_there(
+def test_fetch_without_a_network_is_an_error_unless_the_commit_is_cached(
     commit: str, server: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fetch", NAME]) == 0
@@ -117,13 +115,15 @@ def test_fetch_is_an_error_where_the_hub_cannot_be_reached_unless_the_commit_is_
     assert "HF_HUB_OFFLINE is set" in capsys.readouterr().err
 
 
-def test_fetch_for_a_gpu_gets_what_a_gpu_takes(server: Hub) -> None:
+def test_fetch_for_a_gpu_downloads_the_graph_for_a_gpu(server: Hub) -> None:
     assert main(["fetch", NAME, "--device", "cuda"]) == 0
     assert sorted(server.files()) == sorted(COMMON + FP32)
 
 
 @pytest.mark.parametrize("name", ["here", "./acme/judge", "a/b/c", ""])
-def test_fetch_refuses_what_is_no_name_of_the_hub(server: Hub, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fetch_refuses_names_that_are_not_on_the_hub(
+    server: Hub, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("here").mkdir()
     assert main(["fetch", name]) == 1
     assert "(organisation/name)" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What is damaged on the Hub, in its cache or by a disk: refused, and mended by what the error says."""
+"""Files that are damaged on the Hub or in its cache are refused, and the error says how to repair them."""
 
 import errno
 from pathlib import Path
@@ -22,12 +22,12 @@ def test_a_file_that_was_tampered_with_on_the_hub_is_refused(
     refusal(BundleError, data, "is damaged or changed", f"assay fetch {NAME} --revision {commit}")
     assert main(["fetch", NAME]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert f"{data} of commit {commit} is not what its assay.json says, on the Hub itself" in error
+    assert f"{data} of commit {commit} does not match its assay.json on the Hub itself" in error
 
 
 @pytest.mark.parametrize("file", [INT8[1], FP32[0], "tokenizer.json"])
 @pytest.mark.parametrize("as_link", [True, False])
-def test_what_is_damaged_in_the_cache_is_refused_and_the_cure_of_the_message_works(
+def test_a_damaged_file_in_the_cache_is_refused_and_the_command_in_the_message_repairs_it(
     folder: Path, file: str, as_link: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     variant = "fp32" if file in FP32 else "auto"
@@ -43,7 +43,7 @@ def test_what_is_damaged_in_the_cache_is_refused_and_the_cure_of_the_message_wor
     assert load(variant=variant).predict(*ROW) == load(folder).predict(*ROW)
 
 
-def test_what_is_damaged_is_replaced_also_where_its_download_breaks_off(server: Hub) -> None:
+def test_a_damaged_file_is_replaced_even_if_its_download_breaks_off(server: Hub) -> None:
     data = "onnx/model_int8.onnx_data"
     path = Path(load().info["path"]) / data
     path.write_bytes(b"x" + path.read_bytes()[1:])
@@ -52,15 +52,15 @@ def test_what_is_damaged_is_replaced_also_where_its_download_breaks_off(server: 
     assert load().predict(*ROW).label in tiny.LABELS
 
 
-def test_a_manifest_that_is_damaged_in_the_cache_is_replaced_by_what_the_message_says(commit: str) -> None:
+def test_a_damaged_manifest_in_the_cache_is_replaced_by_the_command_in_the_message(commit: str) -> None:
     path = Path(load().info["path"]) / "assay.json"
     path.write_bytes(path.read_bytes()[:-3])
-    message = refusal(BundleError, str(path), "cut short", f"is replaced by: assay fetch {NAME}")
-    assert main(message.partition("is replaced by: assay ")[2].split()) == 0
+    message = refusal(BundleError, str(path), "cut short", "in the cache with: assay fetch")
+    assert main(message.partition("in the cache with: assay ")[2].split()) == 0
     assert load().info["revision"] == commit
 
 
-def test_a_file_that_went_away_from_the_cache_is_downloaded_again(commit: str) -> None:
+def test_a_file_that_disappeared_from_the_cache_is_downloaded_again(commit: str) -> None:
     path = Path(load().info["path"]) / "tokenizer.json"
     path.resolve().unlink()  # the link stays
     assert load().info["revision"] == commit

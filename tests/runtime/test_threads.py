@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_a_quota_of_version_2_limits_the_cores(limit: str, expected: int, tmp_pa
     assert cores(tmp_path, "0::/pod/box\n", {"pod/box/cpu.max": limit}) == expected
 
 
-def test_the_quota_of_a_group_above_limits_as_well(tmp_path: Path) -> None:
+def test_the_quota_of_a_parent_group_limits_the_cores(tmp_path: Path) -> None:
     files = {"pod/box/cpu.max": "800000 100000", "pod/cpu.max": "300000 100000", "cpu.max": "max 100000"}
     assert cores(tmp_path, "0::/pod/box\n", files) == 3
 
@@ -74,5 +74,5 @@ def test_without_an_affinity_mask_the_machine_counts(tmp_path: Path, monkeypatch
     assert usable_cores(tmp_path / "none", tmp_path / "none") == 1
 
 
-def test_on_this_machine_there_is_a_core_at_least() -> None:
+def test_this_machine_has_at_least_one_core() -> None:
     assert usable_cores() >= 1
