@@ -17,6 +17,7 @@ from onnxruntime import InferenceSession
 from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ParityError
 from assay_export.gates import parity
+from assay_export.gates.answers import find_flips
 from assay_export.gates.parity import Case, Logits
 from assay_export.graphs import cpu_session
 from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
@@ -103,12 +104,7 @@ def hold(
 
 def _refuse_flips(logits: Array, texts: Texts, activation: str, name: str) -> None:
     expected = np.concatenate([case.expected for case in texts.cases])
-    if activation == "identity":
-        return
-    if activation == "softmax":
-        flipped = logits.argmax(-1) != expected.argmax(-1)
-    else:
-        flipped = ((logits > 0) != (expected > 0)).any(axis=-1)
+    flipped = find_flips(logits, expected, activation)
     if flipped.any():
         row = int(flipped.argmax())
         raise ParityError(

@@ -3,14 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from assay.ort.batching import group
 from assay_export.bundle.writing import graph_entry
 from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ParityError
 from assay_export.gates import parity
-from assay_export.gates.parity import Case, Logits
+from assay_export.gates.answers import run_pytorch
+from assay_export.gates.parity import Case
 from assay_export.graphs.net import Dialect
 from assay_export.texts import real_text
 from assay_export.variants.fp16 import audit, gate
@@ -23,7 +21,6 @@ FILE = "onnx/model_fp16.onnx"
 AUDIT_ROWS, GATE_ROWS = 64, 128
 # Both also read texts of the model's full length, as many as make up these tokens, and one at least.
 FULL_LENGTH_TOKENS = 2048
-TOKENS_PER_CALL = 512
 # Characters per token beyond which a longer text would not be found: calibration text may be nothing but spaces.
 SEARCHED = 100
 
@@ -45,7 +42,9 @@ def write(material: Material) -> dict[str, Any]:
         layers = _author(material, [*audited, *long_feeds], advance)
     shapes = ["calibration text, batch 1"] * len(gated) + [f"text of {f['input_ids'].size} tokens" for f in long_feeds]
     with progress.bar("Asking PyTorch about texts for fp16", len(shapes)) as advance:
-        asked = _cases(material, shapes, [*gated, *long_feeds], advance)
+        feeds = [*gated, *long_feeds]
+        expected = run_pytorch(material.loaded.reference, feeds, advance)
+        asked = [Case(shape, feed, row[None]) for shape, feed, row in zip(shapes, feeds, expected, strict=True)]
     real_rows = real_text.rows(material.head.row)  # the last of the fp32 gate's cases
     grid, real = material.cases[: -len(real_rows)], material.cases[-len(real_rows) :]
     texts = Texts([*real, *asked], [*real_rows, *rows, *long_rows])
@@ -125,14 +124,3 @@ def _full_length(material: Material) -> tuple[list[tuple[str, ...]], list[Feed]]
         rows.append(row)
         feeds.append(feed)
     return rows, feeds
-
-
-def _cases(material: Material, shapes: Sequence[str], feeds: Sequence[Feed], advance: Callable[[], None]) -> list[Case]:
-    """PyTorch's answers, row by row; rows of one length share a call to it."""
-    expected: dict[int, Logits] = {}
-    for indices in group([feed["input_ids"].size for feed in feeds], TOKENS_PER_CALL):
-        together = {name: np.concatenate([feeds[index][name] for index in indices]) for name in feeds[0]}
-        for index, logits in zip(indices, material.loaded.reference.logits(together), strict=True):
-            expected[index] = logits[None]
-            advance()
-    return [Case(shape, feed, expected[index]) for index, (shape, feed) in enumerate(zip(shapes, feeds, strict=True))]

@@ -12,6 +12,7 @@ from scipy.special import expit, softmax
 from scipy.stats import spearmanr
 
 from assay_export.errors import ExportError
+from assay_export.gates.answers import find_flips
 from assay_export.graphs.net import Array
 
 # A scorer's 0..1 output: how far its ranking and its worst row may move.
@@ -61,13 +62,9 @@ def measure(logits: Array, expected: Array, activation: str) -> dict[str, float 
         }
     probabilities = _softmax if activation == "softmax" else _sigmoid
     delta = np.abs(probabilities(logits) - probabilities(expected))
-    if activation == "softmax":
-        flipped = logits.argmax(-1) != expected.argmax(-1)
-    else:
-        flipped = ((logits > 0) != (expected > 0)).any(axis=-1)
     return {
         "rows": len(logits),
-        "flips": float(flipped.mean()),
+        "flips": float(find_flips(logits, expected, activation).mean()),
         "mean_abs_delta": float(delta.mean()),
         "p99_abs_delta": float(np.quantile(delta.max(axis=-1), 0.99)),
         "max_abs_delta": float(delta.max()),
