@@ -11,7 +11,6 @@ from assay.bundle.manifest import MANIFEST_NAME, Manifest, read, seal
 from assay_export.bundle import writing
 from assay_export.bundle.golden_rows import write_golden_rows
 from assay_export.bundle.staging import check_target, staged
-from assay_export.bundle.writing import graph_entry
 from assay_export.checkpoint import loading as checkpoints
 from assay_export.checkpoint import tokenizer
 from assay_export.checkpoint.config_dialects import to_transformers_4
@@ -24,6 +23,7 @@ from assay_export.errors import ExportError
 from assay_export.gates import parity
 from assay_export.graphs import cpu_session, traced
 from assay_export.graphs.architectures import AUTHORED
+from assay_export.graphs.entry import make_entry
 from assay_export.graphs.net import Dialect, Net
 from assay_export.graphs.weights import WeightFile
 from assay_export.progress import Progress, Silent
@@ -32,7 +32,7 @@ from assay_export.texts import real_text
 from assay_export.texts.calibration import calibration_rows
 from assay_export.variants.int8.gate import Limits
 from assay_export.variants.material import Material
-from assay_export.variants.table import BESIDE_FP32
+from assay_export.variants.table import WRITERS
 
 GRAPH_FILES = {Dialect.PORTABLE: "onnx/model.onnx", Dialect.CPU: "onnx/model_cpu.onnx"}
 WEIGHTS_FILE = "onnx/model.onnx_data"
@@ -61,7 +61,7 @@ def export(
         base: overrides the base model that an adapter names.
         row: "pair" or "text", what the model judges; by default a pair for a DeBERTa classifier, else a text.
         labels: names in logit order, for a checkpoint whose config.json has none.
-        variants: "fp32", which every bundle has, and names of `variants.BESIDE_FP32`.
+        variants: "fp32", which every bundle has, and names of `variants.table.WRITERS`.
         calibration: a file of rows that the other variants are fitted to and gated on (assay.inputs.files has the
             formats); by default the general English text that lies beside the int8 code.
         limits: what the int8 gate allows.
@@ -102,7 +102,7 @@ def export(
         else:
             with progress.step("Tracing with optimum"):
                 inputs = traced.export(loaded.reference, config["model_type"], folder / GRAPH_FILES[Dialect.PORTABLE])
-                graphs = {"portable": graph_entry(Dialect.PORTABLE, GRAPH_FILES[Dialect.PORTABLE], [], inputs)}
+                graphs = {"portable": make_entry(Dialect.PORTABLE, GRAPH_FILES[Dialect.PORTABLE], [], inputs)}
             uses_token_types = "token_type_ids" in inputs
             tokens = tokenizer.read(location.folders, config, max_length, uses_token_types)
         _lint(graphs, folder, max_length, progress, refuse=architecture is not None)
@@ -122,7 +122,7 @@ def export(
             progress=progress,
         )
         for name in beside_fp32:
-            written[name] = BESIDE_FP32[name](material)
+            written[name] = WRITERS[name](material)
             _lint(written[name], folder, max_length, progress)
         with progress.step("Writing the golden rows"):
             write_golden_rows(folder, loaded, tokens, head, written, max_length)
@@ -138,13 +138,13 @@ def export(
 def _beside_fp32(variants: Iterable[str]) -> list[str]:
     """The variants asked for but for fp32, which has to be one of them."""
     chosen = set(variants)
-    if "fp32" not in chosen or not chosen <= {"fp32", *BESIDE_FP32}:
+    if "fp32" not in chosen or not chosen <= {"fp32", *WRITERS}:
         found = ", ".join(sorted(chosen)) or "none"
         raise ExportError(
             f"the variants asked for are {found}, expected fp32 (every bundle has it), alone or with any of "
-            f"{', '.join(BESIDE_FP32)}"
+            f"{', '.join(WRITERS)}"
         )
-    return [name for name in BESIDE_FP32 if name in chosen]
+    return [name for name in WRITERS if name in chosen]
 
 
 def _author(architecture: Any, settings: Any, loaded: Checkpoint, folder: Path) -> dict[str, dict[str, Any]]:
@@ -154,7 +154,7 @@ def _author(architecture: Any, settings: Any, loaded: Checkpoint, folder: Path) 
         for dialect, file in GRAPH_FILES.items():
             net = Net(architecture.ARCHITECTURE, dialect, weight_file)
             ir.save(architecture.author(net, settings, weights), folder / file)
-    return {dialect.value: graph_entry(dialect, file, [WEIGHTS_FILE]) for dialect, file in GRAPH_FILES.items()}
+    return {dialect.value: make_entry(dialect, file, [WEIGHTS_FILE]) for dialect, file in GRAPH_FILES.items()}
 
 
 def _lint(

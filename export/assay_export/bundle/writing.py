@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,6 @@ from assay_export.checkpoint.loading import Checkpoint, Location
 from assay_export.checkpoint.source import Source
 from assay_export.checkpoint.tokenizer import TokenizerFiles, dump
 from assay_export.graphs.architectures import AUTHORED
-from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
-from assay_export.graphs.net import Dialect
 
 TOOLS = (
     "assay",
@@ -26,20 +24,6 @@ TOOLS = (
     "tokenizers",
     "numpy",
 )
-
-GRAPH_INPUTS = {Dialect.PORTABLE: ("input_ids", "attention_mask"), Dialect.CPU: ("input_ids",)}
-
-
-def graph_entry(
-    dialect: Dialect, file: str, data: Iterable[str], inputs: Iterable[str] | None = None
-) -> dict[str, Any]:
-    """A graph in the manifest, but for its report; `inputs` are those of an authored graph, where not given."""
-    return {
-        "file": file,
-        "data": list(data),
-        "inputs": list(GRAPH_INPUTS[dialect] if inputs is None else inputs),
-        "graph_optimization": GRAPH_OPTIMIZATION[dialect],
-    }
 
 
 def write_metadata(folder: Path, loaded: Checkpoint, tokens: TokenizerFiles, head: Head) -> None:

@@ -12,11 +12,11 @@ the next group. A group in `float32` is left in float32, its weights as well.
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.net import MASKED, Array, Dialect, Net, Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
 
@@ -27,7 +27,9 @@ LARGEST = HALF_MAX / 4
 HEAD = "head."
 
 
-def author(architecture: Any, settings: Any, weights: dict[str, Array], float32: Collection[str], path: Path) -> "Fp16":
+def author(
+    architecture: Architecture, settings: Settings, weights: dict[str, Array], float32: Collection[str], path: Path
+) -> "Fp16":
     """Writes `path` and its external weights, the groups of `float32` in float32; returns what it was written with."""
     precision = Fp16(float32)
     with WeightFile(path.with_name(f"{path.name}_data")) as weight_file:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from assay_export.bundle.writing import graph_entry
 from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ParityError
 from assay_export.gates import parity
 from assay_export.gates.answers import run_pytorch
 from assay_export.gates.parity import Case
+from assay_export.graphs.entry import make_entry
 from assay_export.graphs.net import Dialect
 from assay_export.texts import real_text
 from assay_export.variants.fp16 import audit, gate
@@ -50,7 +50,7 @@ def write(material: Material) -> dict[str, Any]:
     texts = Texts([*real, *asked], [*real_rows, *rows, *long_rows])
     with progress.bar(f"Comparing {FILE}", 2 * (len(material.cases) + len(shapes))) as advance:
         report = gate.hold(path, FILE, grid, texts, len(material.head.labels), material.head.activation, advance)
-    entry = graph_entry(Dialect.PORTABLE, FILE, [f"{FILE}_data"])
+    entry = make_entry(Dialect.PORTABLE, FILE, [f"{FILE}_data"])
     return {"portable": entry | {"parity": report, "layers": layers}}
 
 

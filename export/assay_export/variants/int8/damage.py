@@ -7,12 +7,12 @@ session answers for every layer, and nothing is written anew.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from assay_export.graphs import cpu_session
+from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
 from assay_export.variants.int8 import linear
@@ -24,8 +24,8 @@ Write = Callable[[Net, ir.Value, str, Array, Array | None, Recipe], ir.Value]
 
 
 def rank(
-    architecture: Any,
-    settings: Any,
+    architecture: Architecture,
+    settings: Settings,
     weights: Mapping[str, Array],
     recipes: Mapping[str, Recipe],
     input_ids: Array,

@@ -5,10 +5,10 @@ Int8 is the precision of the variant int8, in the cpu dialect; qdq.py has that o
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 
+from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
 from assay_export.variants.int8 import linear
@@ -17,8 +17,8 @@ from assay_export.variants.int8.positions import Int8TableProducts
 
 
 def save(
-    architecture: Any,
-    settings: Any,
+    architecture: Architecture,
+    settings: Settings,
     weights: Mapping[str, Array],
     recipes: Mapping[str, Recipe],
     path: Path,

@@ -6,13 +6,13 @@ The float32 graph is written once more with the input of each as an extra output
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from assay_export.checkpoint.reference import Feed
 from assay_export.graphs import cpu_session
+from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
 
@@ -48,8 +48,8 @@ Statistics = LayerStatistics | TableStatistics
 
 
 def collect(
-    architecture: Any,
-    settings: Any,
+    architecture: Architecture,
+    settings: Settings,
     weights: dict[str, Array],
     feeds: Sequence[Feed],
     folder: Path,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from assay_export.variants.int8.variant import FEWEST_ROWS
+from assay_export.texts.calibration import FEWEST_ROWS
 from tests.conftest import CHECKPOINTS
 
 

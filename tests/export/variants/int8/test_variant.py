@@ -15,6 +15,7 @@ from assay_export import export
 from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ExportError, ParityError
 from assay_export.variants import table
+from assay_export.variants.int8 import variant
 from assay_export.variants.int8.gate import Limits, excess, measure
 from assay_export.variants.int8.schemes import SCHEMES, _run_sharing
 from assay_export.variants.int8.search import Ladder
@@ -51,7 +52,7 @@ def test_rows_do_not_share_calls_where_that_does_not_pass_the_gate(
         return _run_sharing(path, feeds) + 0.2
 
     scheme = replace(SCHEMES[0], run_sharing=wrong)
-    monkeypatch.setitem(table.BESIDE_FP32, "int8", functools.partial(table._int8, scheme))
+    monkeypatch.setitem(table.WRITERS, "int8", functools.partial(variant.write, scheme))
     rows = calibration("instructions", tmp_path)
     manifest = export(
         str(CHECKPOINTS / "complexity-adapter"), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows
