@@ -85,7 +85,7 @@ def export(
                 f"{config['model_type']!r} (there is for {', '.join(AUTHORED)}); export --variants fp32"
             )
         settings = architecture.read_config(config) if architecture else None
-        max_length = settings.max_length if settings else traced.max_length(config)
+        max_length = settings.max_length if settings else traced.read_max_length(config)
         tokens = tokenizer.read(location.folders, config, max_length, uses_token_types=False)
     with progress.step("Loading the PyTorch model"):
         probes = parity.encode(tokens.tokenizer, real_text.rows("text"), max_length)

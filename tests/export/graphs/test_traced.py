@@ -106,10 +106,10 @@ def test_a_tracer_that_fails_is_an_error_of_one_line_and_nothing_is_written(
     ],
 )
 def test_the_longest_text_is_what_the_table_of_positions_leaves(config: dict[str, Any], expected: int) -> None:
-    assert traced.max_length(config) == expected
+    assert traced.read_max_length(config) == expected
 
 
 @pytest.mark.parametrize("positions", [None, "512", 0, -1, True, 1.5])
 def test_a_config_that_does_not_say_how_much_it_reads_is_refused(positions: object) -> None:
     with pytest.raises(ExportError, match="max_position_embeddings"):
-        traced.max_length({"model_type": "bert", "max_position_embeddings": positions})
+        traced.read_max_length({"model_type": "bert", "max_position_embeddings": positions})
