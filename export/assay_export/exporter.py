@@ -182,8 +182,8 @@ def _gate(
     """
     rows = real_text.rows(head.row)
     names = sorted({"attention_mask"}.union(*(graph["inputs"] for graph in graphs.values())))
-    with progress.bar("Asking PyTorch", parity.count(rows, max_length)) as advance:
-        expected = parity.cases(
+    with progress.bar("Asking PyTorch", parity.count_cases(rows, max_length)) as advance:
+        expected = parity.make_cases(
             loaded.reference, tokens.tokenizer, rows, max_length, config.get("pad_token_id") or 0, names, advance
         )
     for graph in graphs.values():

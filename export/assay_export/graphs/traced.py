@@ -80,7 +80,7 @@ def read_max_length(config: dict[str, object]) -> int:
         offset = pad_token_id + 1 if isinstance(pad_token_id, int) else 2
     if isinstance(positions, bool) or not isinstance(positions, int) or positions <= offset:
         raise ExportError(
-            f"config.json: max_position_embeddings = {positions!r}, expected an integer above {offset}: without it, the "
-            "longest input of the model is unknown. Set it in config.json"
+            f"config.json: max_position_embeddings = {positions!r}, expected an integer above {offset}: without "
+            "it, the longest input of the model is unknown. Set it in config.json"
         )
     return positions - offset

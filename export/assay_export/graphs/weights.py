@@ -31,7 +31,7 @@ class WeightFile:
         self._extents: dict[tuple[str, tuple[int, ...], str], tuple[int, int]] = {}
 
     def tensor(self, name: str, array: npt.NDArray[np.generic]) -> ir.TensorProtocol:
-        """Store `array` and return the ONNX tensor for it: inline if it is small, otherwise a reference to this file."""
+        """Store `array` and return its ONNX tensor: inline if it is small, otherwise a reference to this file."""
         array = np.asarray(array, order="C")  # not ascontiguousarray, which turns a scalar into a vector
         if array.nbytes <= INLINE_BYTES:
             return ir.tensor(array.copy(), name=name)

@@ -26,7 +26,7 @@ def reference() -> ReferenceModel:
 
 @pytest.fixture(scope="module")
 def cases(reference: ReferenceModel, tokenizer: Tokenizer) -> list[Case]:
-    return parity.cases(reference, tokenizer, ROWS, 70, 0, INPUTS)
+    return parity.make_cases(reference, tokenizer, ROWS, 70, 0, INPUTS)
 
 
 def case(shape: str, expected: list[list[float]]) -> Case:
@@ -54,28 +54,28 @@ class TestCases:
             def logits(self, feed: Feed) -> np.ndarray:
                 return np.zeros((len(feed["input_ids"]), 1), np.float32)
 
-        long = parity.cases(Silent(None), tokenizer, [], 8192, 0, INPUTS)  # type: ignore[arg-type]
+        long = parity.make_cases(Silent(None), tokenizer, [], 8192, 0, INPUTS)  # type: ignore[arg-type]
         assert max(case.feed["input_ids"].shape[1] for case in long) > 1024
 
     def test_the_bar_counts_as_many_as_there_are(
         self, cases: list[Case], reference: ReferenceModel, tokenizer: Tokenizer
     ) -> None:
         calls: list[None] = []
-        parity.cases(reference, tokenizer, ROWS, 70, 0, INPUTS, lambda: calls.append(None))
-        assert len(calls) == len(cases) == parity.count(ROWS, 70)
+        parity.make_cases(reference, tokenizer, ROWS, 70, 0, INPUTS, lambda: calls.append(None))
+        assert len(calls) == len(cases) == parity.count_cases(ROWS, 70)
 
     def test_padded_cases_are_marked_and_only_these(self, cases: list[Case]) -> None:
         assert [case.is_padded for case in cases] == ["padded" in case.shape for case in cases]
         assert any(case.is_padded for case in cases)
 
     def test_padding_is_the_pad_token(self, reference: ReferenceModel, tokenizer: Tokenizer) -> None:
-        for case in parity.cases(reference, tokenizer, [], 70, 7, INPUTS):
+        for case in parity.make_cases(reference, tokenizer, [], 70, 7, INPUTS):
             assert (case.feed["input_ids"][case.feed["attention_mask"] == 0] == 7).all()
 
     def test_they_are_the_same_each_time(
         self, cases: list[Case], reference: ReferenceModel, tokenizer: Tokenizer
     ) -> None:
-        again = parity.cases(reference, tokenizer, ROWS, 70, 0, INPUTS)
+        again = parity.make_cases(reference, tokenizer, ROWS, 70, 0, INPUTS)
         for one, other in zip(cases, again, strict=True):
             np.testing.assert_array_equal(one.feed["input_ids"], other.feed["input_ids"])
 
@@ -92,9 +92,9 @@ class TestCases:
         assert tokenizer.truncation is None
 
     def test_feeds_hold_only_what_the_graphs_take(self, reference: ReferenceModel, tokenizer: Tokenizer) -> None:
-        assert {name for case in parity.cases(reference, tokenizer, ROWS, 70, 0, INPUTS) for name in case.feed} == set(
-            INPUTS
-        )
+        assert {
+            name for case in parity.make_cases(reference, tokenizer, ROWS, 70, 0, INPUTS) for name in case.feed
+        } == set(INPUTS)
 
 
 class TestCompare:
