@@ -29,7 +29,7 @@ LENGTH = "n = Shape <start = 1, end = 2> (ids) one = Constant <value_ints = [1]>
 
 
 def make_model(body: str, *initializers: onnx.TensorProto) -> onnx.ModelProto:
-    """Parse a graph of token ids and activations [batch, sequence, 8] in onnx's text format; nodes are named by output."""
+    """Parse a graph of token ids and activations [batch, sequence, 8]; its nodes are named by their outputs."""
     result = onnx.parser.parse_model(f"{HEAD} {{ {body} }}")
     for node in result.graph.node:
         node.name = f"node {node.output[0]}"
@@ -217,7 +217,11 @@ def test_integer_arithmetic_is_followed_through_operators_that_move_it(
             "Cast": f"{name}i = Cast <to = 6> ({last}) {name} = Cast <to = 7> ({name}i) ",
         }.get(step, f"{name} = {step} ({last}, one) ")
         last = name
-    extra = (*CONSTANTS[:-1], constant("zero", [0], np.int64), constant("table", np.zeros((2000, 8))))
+    extra: tuple[onnx.TensorProto, ...] = (
+        *CONSTANTS[:-1],
+        constant("zero", [0], np.int64),
+        constant("table", np.zeros((2000, 8))),
+    )
     extra = tuple(tensor for tensor in extra if tensor.data_type != TensorProto.INT8)
     folder = tmp_path_factory.mktemp("graph")
     as_bound = lint_model(make_model(f"{body} y = Slice (x, zero, {last}, zero)", *extra), folder)

@@ -34,7 +34,7 @@ def make_feed(input_ids: Array, attention_mask: Array | None = None) -> dict[str
 def run_reference(path: Path, inputs: dict[str, Array]) -> Array:
     """Run onnx's reference evaluator: numpy, with every float16 tensor in float16 and only the graph's own casts."""
     with np.errstate(all="ignore"):
-        return np.asarray(ReferenceEvaluator(str(path)).run(["logits"], inputs)[0])
+        return np.asarray(next(iter(ReferenceEvaluator(str(path)).run(["logits"], inputs))))
 
 
 def read_types(path: Path) -> dict[str, int]:

@@ -20,7 +20,9 @@ ROWS = [("a", "b"), ("c", "d")]
 
 def make_cases(module: Any, shift: float = 0.0) -> list[Case]:
     feeds = [half.make_feed(tiny.token_ids(1, length)) for length in (7, 21)]
-    return [Case(f"length {f['input_ids'].size}", f, tiny.logits(module, f["input_ids"]) + shift) for f in feeds]
+    return [
+        Case(f"length {f['input_ids'].size}", f, tiny.logits(module, f["input_ids"]) + np.float32(shift)) for f in feeds
+    ]
 
 
 def check(path: Path, shapes: list[Case], texts: list[Case], activation: str = "softmax") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from assay_export.variants.fp16 import overflow
 from assay_export.variants.fp16.gate import MAX_DELTA
 from tests.conftest import CHECKPOINTS, held_out
 from tests.export.variants.int8.outliers import inject_into_deberta_values, inject_into_modernbert
-from tests.export.variants.int8.stand_ins import changed, merged_scorer
+from tests.export.variants.int8.stand_ins import change_weights, merge_scorer
 
 VARIANTS = ["fp32", "fp16"]
 
@@ -25,7 +25,7 @@ VARIANTS = ["fp32", "fp16"]
 def enlarge_classifier_values(folder: Path) -> Path:
     """Scale two value channels of every layer beyond 65504, and the projection that reads them down by as much."""
     shutil.copytree(CHECKPOINTS / "pair-classifier", folder)
-    return changed(
+    return change_weights(
         folder, CHECKPOINTS / "pair-classifier", lambda state: inject_into_deberta_values(state, (2, 40), 1e6)
     )
 
@@ -39,7 +39,7 @@ def enlarge_scorer_values(folder: Path) -> Path:
         }
         inject_into_modernbert(two, (3, 17), 1e6)  # in place
 
-    return merged_scorer(folder, change)
+    return merge_scorer(folder, change)
 
 
 def enlarge_attention_scores(folder: Path) -> Path:
@@ -49,7 +49,7 @@ def enlarge_attention_scores(folder: Path) -> Path:
         weight = state["model.layers.0.attn.Wqkv.weight"]
         weight[: 2 * weight.shape[1]] *= 100
 
-    return merged_scorer(folder, change)
+    return merge_scorer(folder, change)
 
 
 @pytest.mark.parametrize("name", ["pair-classifier", "complexity-adapter"])
@@ -121,7 +121,7 @@ def test_a_checkpoint_with_logits_too_large_for_float16_is_refused_and_nothing_i
         # The logits become tens of thousands, which float16 hidden states cannot represent to 2e-2.
         state["classifier.weight"] *= 1e4
 
-    checkpoint = merged_scorer(tmp_path / "checkpoint", change)
+    checkpoint = merge_scorer(tmp_path / "checkpoint", change)
     with pytest.raises(ExportError, match=r"PyTorch by .*nothing was written"):
         export(str(checkpoint), tmp_path / "bundle", variants=VARIANTS)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
