@@ -11,7 +11,7 @@ import onnx_ir as ir
 from assay.bundle.manifest import MANIFEST_NAME, Manifest, read, seal
 from assay_export.bundle.golden_rows import write_golden_rows
 from assay_export.bundle.staging import check_target, stage
-from assay_export.bundle.writing import build_manifest, graph_entry, write_metadata
+from assay_export.bundle.writing import build_manifest, write_metadata
 from assay_export.checkpoint import tokenizer
 from assay_export.checkpoint.files import CheckpointFiles, open_files
 from assay_export.checkpoint.head import Head, read_head
@@ -24,6 +24,7 @@ from assay_export.gates import parity
 from assay_export.graphs import cpu_session, traced
 from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.architectures import AUTHORED
+from assay_export.graphs.entry import make_entry
 from assay_export.graphs.net import Dialect, Net
 from assay_export.graphs.weights import WeightFile
 from assay_export.options import check_options
@@ -32,7 +33,7 @@ from assay_export.tensorrt import lint
 from assay_export.texts import real_text
 from assay_export.texts.calibration import read_calibration
 from assay_export.variants.material import Material
-from assay_export.variants.table import BESIDE_FP32
+from assay_export.variants.table import WRITERS
 
 __all__ = ["export"]
 
@@ -107,7 +108,7 @@ def export(
         files = open_files(options.source, options.revision, options.base)
         architecture = _choose_architecture(files, options.variants)
         settings = architecture.read_config(files.config_4) if architecture else None
-        max_length = settings.max_length if settings else traced.max_length(files.config_4)
+        max_length = settings.max_length if settings else traced.read_max_length(files.config_4)
         tokens = tokenizer.read(files.folders, files.config_4, max_length)
     with progress.step("Loading the PyTorch model"):
         loaded = load(files, _make_probes(tokens, max_length))
@@ -141,7 +142,7 @@ def export(
                 progress=progress,
             )
             for name in options.variants:
-                written[name] = BESIDE_FP32[name](material)
+                written[name] = WRITERS[name](material)
                 _lint(written[name], folder, max_length, progress)
         with progress.step("Writing the golden rows"):
             write_golden_rows(folder, loaded, tokens, head, written, max_length)
@@ -178,7 +179,7 @@ def _author(architecture: Architecture, settings: Settings, loaded: Checkpoint, 
         for dialect, file in _GRAPH_FILES.items():
             net = Net(architecture.ARCHITECTURE, dialect, weight_file)
             ir.save(architecture.author(net, settings, weights), folder / file)
-    return {dialect.value: graph_entry(dialect, file, [_WEIGHTS_FILE]) for dialect, file in _GRAPH_FILES.items()}
+    return {dialect.value: make_entry(dialect, file, [_WEIGHTS_FILE]) for dialect, file in _GRAPH_FILES.items()}
 
 
 def _trace(loaded: Checkpoint, folder: Path) -> _Graphs:
@@ -186,7 +187,7 @@ def _trace(loaded: Checkpoint, folder: Path) -> _Graphs:
     file = _GRAPH_FILES[Dialect.PORTABLE]
     inputs = traced.export(loaded.reference, loaded.files.model_type, folder / file)
     data = sorted(f"onnx/{path.name}" for path in (folder / "onnx").glob(f"{Path(file).name}[._]?*"))
-    return {Dialect.PORTABLE.value: graph_entry(Dialect.PORTABLE, file, data, inputs)}
+    return {Dialect.PORTABLE.value: make_entry(Dialect.PORTABLE, file, data, inputs)}
 
 
 def _lint(graphs: _Graphs, folder: Path, max_length: int, progress: Progress, *, refuse: bool = True) -> None:
@@ -213,8 +214,8 @@ def _gate(
     rows = real_text.rows(head.row)
     names = sorted({"attention_mask"}.union(*(graph["inputs"] for graph in graphs.values())))
     pad_token_id = loaded.config_4.get("pad_token_id") or 0
-    with progress.bar("Asking PyTorch", parity.count(rows, max_length)) as advance:
-        expected = parity.cases(loaded.reference, tokens.tokenizer, rows, max_length, pad_token_id, names, advance)
+    with progress.bar("Asking PyTorch", parity.count_cases(rows, max_length)) as advance:
+        expected = parity.make_cases(loaded.reference, tokens.tokenizer, rows, max_length, pad_token_id, names, advance)
     for graph in graphs.values():
         takes_padding = "attention_mask" in graph["inputs"]
         cases = [case for case in expected if takes_padding or not case.is_padded]

@@ -11,7 +11,7 @@ from assay.inputs.validation import describe, first_twice
 from assay_export.checkpoint.presets import Input
 from assay_export.errors import ExportError
 from assay_export.variants.int8.gate import Limits
-from assay_export.variants.table import BESIDE_FP32
+from assay_export.variants.table import WRITERS
 
 __all__ = ["Options", "check_options"]
 
@@ -120,12 +120,12 @@ def _check_labels(value: Any) -> tuple[str, ...] | None:
 def _check_variants(value: Any) -> tuple[str, ...]:
     """Return the variants in addition to fp32."""
     chosen = set(_check_names(value, "variants", "['fp32', 'int8']"))
-    if "fp32" not in chosen or not chosen <= {"fp32", *BESIDE_FP32}:
+    if "fp32" not in chosen or not chosen <= {"fp32", *WRITERS}:
         raise ExportError(
             f"the variants are {', '.join(sorted(chosen)) or 'none'}, expected fp32, which every bundle has, and any "
-            f"of {', '.join(BESIDE_FP32)}"
+            f"of {', '.join(WRITERS)}"
         )
-    return tuple(name for name in BESIDE_FP32 if name in chosen)
+    return tuple(name for name in WRITERS if name in chosen)
 
 
 def _check_calibration(value: Any) -> Path | None:

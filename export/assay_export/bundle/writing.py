@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,8 @@ from assay_export.checkpoint.head import Head
 from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.tokenizer import TokenizerFiles, dump
 from assay_export.graphs.architectures import AUTHORED
-from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
-from assay_export.graphs.net import Dialect
 
-__all__ = ["build_manifest", "graph_entry", "write_metadata"]
+__all__ = ["build_manifest", "write_metadata"]
 
 _TOOLS = (
     "assay",
@@ -28,20 +26,6 @@ _TOOLS = (
     "tokenizers",
     "numpy",
 )
-
-_GRAPH_INPUTS = {Dialect.PORTABLE: ("input_ids", "attention_mask"), Dialect.CPU: ("input_ids",)}
-
-
-def graph_entry(
-    dialect: Dialect, file: str, data: Iterable[str], inputs: Iterable[str] | None = None
-) -> dict[str, Any]:
-    """Return the manifest's entry for a graph, without its report. `inputs` defaults to those of an authored graph."""
-    return {
-        "file": file,
-        "data": list(data),
-        "inputs": list(_GRAPH_INPUTS[dialect] if inputs is None else inputs),
-        "graph_optimization": GRAPH_OPTIMIZATION[dialect],
-    }
 
 
 def write_metadata(folder: Path, loaded: Checkpoint, tokens: TokenizerFiles, head: Head) -> None:
