@@ -22,6 +22,7 @@ LAYERS = (
     "tensorrt",
     "variants",
     "bundle",
+    "options",
     "exporter",
     "command",
 )
