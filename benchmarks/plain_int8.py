@@ -15,6 +15,7 @@ from typing import Any
 
 from assay.errors import AssayError
 from assay_export.checkpoint import loading
+from assay_export.checkpoint.files import open_files
 from assay_export.graphs.architectures import AUTHORED
 from assay_export.graphs.net import Array
 from assay_export.variants.int8 import graph
@@ -51,7 +52,7 @@ def load(source: Path) -> Model:
     Raises:
         AssayError: it cannot be read, or no graph is authored for it.
     """
-    loaded = loading.load(loading.locate(source), [])
+    loaded = loading.load(open_files(source), [])
     kind = loaded.config_4["model_type"]
     if kind not in AUTHORED:
         raise PeerError(f"{source}: no graph is authored for {kind}, expected one of {', '.join(AUTHORED)}")

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: the demo checkpoints (trained stand-ins), their bundles, and the optional materials."""
+"""Fixtures for all tests: bundles of the demo checkpoints (trained stand-ins), and the optional materials."""
 
 import json
 import os
@@ -13,7 +13,7 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 @pytest.fixture(scope="session")
 def materials() -> Path:
-    """Real tokenizers, configs and text that lie beside the repository where it is developed."""
+    """Real tokenizers, configs and text, in a folder next to the repository that is not part of it."""
     folder = Path(os.environ.get("ASSAY_MATERIALS", ROOT.parent / "shared"))
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: real tokenizers and text are not part of the repository")
@@ -28,19 +28,19 @@ def pair_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def scorer_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo complexity scorer, exported from base and adapter."""
-    return _export("complexity-adapter", tmp_path_factory)
+    """The demo complexity scorer, exported from base and adapter. Its output is 0..1, like Maxwell's."""
+    return _export("complexity-adapter", tmp_path_factory, score_range=(0, 1))
 
 
-def _export(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _export(name: str, tmp_path_factory: pytest.TempPathFactory, **options: Any) -> Path:
     from assay_export import export
 
     bundle = tmp_path_factory.mktemp("bundles") / name
-    export(str(CHECKPOINTS / name), bundle)
+    export(CHECKPOINTS / name, bundle, **options)
     return bundle
 
 
 def held_out(name: str) -> list[dict[str, Any]]:
-    """Rows that the demo checkpoints were not trained on: "pairs" or "instructions"."""
+    """Read rows that the demo checkpoints were not trained on: "pairs" or "instructions"."""
     lines = (CHECKPOINTS / f"held_out_{name}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]

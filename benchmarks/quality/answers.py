@@ -19,6 +19,7 @@ from assay.inputs.validation import Row
 from assay.models.base import Float32
 from assay.ort.batching import TOKENS_PER_CALL, group
 from assay_export.checkpoint import loading
+from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.source import Source
 from assay_export.texts import real_text
@@ -63,7 +64,7 @@ def torch_logits(
     if bundle.manifest.input == "pair":
         texts = [(text, text) for text in real_text.TEXTS]
     probes = [_feed([row], names) for row in tokenizer.encode(texts, True, 0)]
-    loaded = loading.load(loading.locate(source.folder, base), probes)
+    loaded = loading.load(open_files(source.folder, base=base), probes)
     recorded = bundle.manifest.source.get("weights_sha256")
     if loaded.weights_sha256 != recorded:
         raise InputError(

@@ -18,6 +18,7 @@ import numpy as np
 from assay.errors import AssayError
 from assay_export import exporter
 from assay_export.checkpoint import loading
+from assay_export.checkpoint.files import CheckpointFiles, open_files
 from assay_export.checkpoint.source import resolve
 from assay_export.progress import Terminal
 from benchmarks import standins
@@ -49,25 +50,24 @@ def prepare(model: str, work: Path) -> Prepared:
     else:
         found = resolve(model)
         folder, name, source = found.folder, found.name, model
-    location = loading.locate(folder)
-    folders = [folder, *([location.base.folder] if location.base else [])]
-    weights = sha256(path for part in folders for path in sorted(part.glob("*.safetensors")))
+    files = open_files(folder)
+    weights = sha256(path for part in files.folders for path in sorted(part.glob("*.safetensors")))
     place = work / f"{name}-{weights[:12]}-{sha256(sorted(Path(exporter.__file__).parent.rglob('*.py')))[:8]}"
     bundle = place / "bundle"
     if not bundle.exists():
         exporter.export(source, bundle, progress=Terminal())
-    if location.base:
+    if files.base:
         folder = place / "merged"
         if not folder.exists():
             progress(f"merging the adapter into {folder}")
-            _merge(location, bundle, folder)
+            _merge(files, bundle, folder)
     return Prepared(name, str(folder), str(bundle), str(place), weights, random_weights)
 
 
-def _merge(location: loading.Location, bundle: Path, folder: Path) -> None:
+def _merge(files: CheckpointFiles, bundle: Path, folder: Path) -> None:
     """Writes the whole model that an adapter and its base make, with the bundle's tokenizer, to the new `folder`."""
     with standins.new_folder(folder) as partial:
-        loading.load(location, [PROBE]).reference.module.save_pretrained(partial)
+        loading.load(files, [PROBE]).reference.module.save_pretrained(partial)
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(bundle / file, partial / file)
 

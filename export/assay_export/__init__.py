@@ -1,15 +1,20 @@
-"""Exports fine-tuned encoder checkpoints to gated ONNX bundles that the `assay` runtime answers from.
+"""Exports fine-tuned encoder checkpoints to gated ONNX bundles, from which the `assay` runtime answers.
 
-`assay_export.export(source, target)` does it all. It is imported when first asked for: it brings torch along, which
-the command line's --help need not wait for.
+    import assay_export
+
+    assay_export.export("path/to/checkpoint", "path/to/bundle", variants=["fp32", "int8"])
+
+`export` is imported on first use, because it needs torch; the command line's --help must not wait for that.
 """
 
 from typing import TYPE_CHECKING, Any
 
+from assay_export.errors import ExportError
+
 if TYPE_CHECKING:
     from assay_export.exporter import export
 
-__all__ = ["export"]
+__all__ = ["ExportError", "export"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,19 +1,21 @@
-"""Export's branch of the error hierarchy; its root is `assay.AssayError`, so one `except` catches both."""
+"""The exceptions of the export. Their root is `assay.AssayError`, so one `except` catches the runtime's as well."""
 
 from assay.errors import AssayError
 
+__all__ = ["CheckpointError", "ExportError", "ParityError", "UnsupportedConfigError"]
+
 
 class ExportError(AssayError):
-    """An export that cannot go on. Nothing has been left at the target."""
+    """The export cannot go on. Nothing was left at the target."""
 
 
 class CheckpointError(ExportError):
-    """A checkpoint that is missing, incomplete, pickled or inconsistent with itself."""
+    """The checkpoint is missing, incomplete, pickled or inconsistent."""
 
 
 class UnsupportedConfigError(ExportError):
-    """A config value that no authored graph supports; the message names the key and the value."""
+    """No authored graph supports a value of config.json. The message names the key and the value."""
 
 
 class ParityError(ExportError):
-    """A graph whose logits differ from PyTorch's by more than the gate allows."""
+    """The logits of a graph differ from PyTorch's by more than the gate allows."""

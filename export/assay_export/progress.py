@@ -1,4 +1,4 @@
-"""Progress of the long steps, on standard error, so that answers on standard output stay clean."""
+"""Progress of the long steps, on standard error, so that standard output has the summary alone."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,19 +8,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+__all__ = ["Progress", "Silent", "Terminal"]
+
 
 class Progress(Protocol):
-    """What the exporter reports to."""
+    """The interface that the exporter reports to."""
 
     def step(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """A step of unknown length."""
+        """Report a step of unknown length."""
 
     def bar(self, name: str, total: int) -> contextlib.AbstractContextManager[Callable[[], None]]:
-        """A step of `total` parts; the value is called after each."""
+        """Report a step of `total` parts. The function that it returns is called after each part."""
 
 
 class Silent:
-    """For callers from Python."""
+    """Reports nothing: the default for callers from Python."""
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:  # noqa: ARG002
@@ -32,7 +34,7 @@ class Silent:
 
 
 class Terminal:
-    """Bars on a terminal; one line a step where standard error is a file or a pipe."""
+    """Bars on a terminal, or a line for each step if standard error is a file or a pipe."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)

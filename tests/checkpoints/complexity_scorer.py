@@ -1,4 +1,4 @@
-"""Trains the complexity stand-in: a ModernBERT-shaped base, and a PiSSA LoRA adapter over it that scores instructions.
+"""Train the complexity stand-in: a ModernBERT-shaped base, and a PiSSA LoRA adapter that scores instructions.
 
 The base is pretrained by masked-language modelling and saved as the published one is: encoder, prediction head
 (head.dense, head.norm) and decoder bias, but no classifier. The adapter is trained by peft with the base frozen and
@@ -26,9 +26,9 @@ IGNORED = -100  # the target that cross_entropy leaves out
 
 
 def base_config(tokenizer: Tokenizer) -> ModernBertConfig:
-    """ModernBERT-large's configuration, made small; what is not a size is as published, except local attention.
+    """Return the configuration of ModernBERT-large with smaller sizes and a smaller local window.
 
-    A window of 16 tokens (8 to either side) is short enough for ordinary instructions to reach past it.
+    A window of 16 tokens (8 to either side) is short enough that ordinary instructions reach past it.
     """
     ids = {name: tokenizer.token_to_id(f"[{name.upper()}]") for name in ("cls", "sep", "pad")}
     return ModernBertConfig(
@@ -55,7 +55,7 @@ def base_config(tokenizer: Tokenizer) -> ModernBertConfig:
 
 
 def train_base(rows: list[list[int]], tokenizer: Tokenizer, *, steps: int, seed: int) -> ModernBertForMaskedLM:
-    """A base pretrained on `rows` (token ids) for `steps` steps: 20 % of the tokens masked, all of them by [MASK]."""
+    """Pretrain a base on `rows` (token ids), with 20 % of the tokens replaced by [MASK]."""
     torch.manual_seed(seed)
     config = base_config(tokenizer)
     model = ModernBertForMaskedLM(config)
@@ -77,7 +77,7 @@ def train_base(rows: list[list[int]], tokenizer: Tokenizer, *, steps: int, seed:
 
 
 def train_adapter(base: Path, rows: list[list[int]], scores: list[float], *, steps: int, seed: int) -> PeftModel:
-    """A PiSSA adapter over the base in folder `base`, trained to predict `scores`."""
+    """Train a PiSSA adapter over the base in folder `base` to predict `scores`."""
     torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, problem_type="regression")
     lora = LoraConfig(
@@ -104,7 +104,7 @@ def train_adapter(base: Path, rows: list[list[int]], scores: list[float], *, ste
 
 
 def save_adapter(model: PeftModel, base: Path, folder: Path) -> None:
-    """Write the adapter with `base` named relative to `folder`, so that the two can be moved together."""
+    """Save the adapter with a path to `base` relative to `folder`, so that the two can be moved together."""
     model.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # peft's model card template, which is empty
     path = folder / "adapter_config.json"
@@ -115,7 +115,7 @@ def save_adapter(model: PeftModel, base: Path, folder: Path) -> None:
 
 
 def build(base: Path, adapter: Path, *, base_steps: int = 300, adapter_steps: int = 700, seed: int = 11) -> None:
-    """Train and save both folders, and check that what was saved gives the trained model's scores."""
+    """Train and save both folders, and check that the saved model reproduces the scores of the trained one."""
     instructions = generate_instructions(8000, seed=seed, held_out=False)
     texts = [instruction.text for instruction in instructions]
     pairs = [text for pair in generate_pairs(2000, seed=seed, held_out=False) for text in pair[:2]]
@@ -134,4 +134,4 @@ def build(base: Path, adapter: Path, *, base_steps: int = 300, adapter_steps: in
         delta = abs(reloaded - trained).max()
         print(f"  saved adapter, merged={merge}: max |score - score of the trained model| {delta:.1e}")
         if not delta < 1e-4:
-            raise SystemExit("the saved adapter does not give the trained model's scores within 1e-4")
+            raise SystemExit("the saved adapter does not reproduce the scores of the trained model within 1e-4")

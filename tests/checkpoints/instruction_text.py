@@ -1,8 +1,8 @@
 """Generated instructions with a complexity between 0 and 1.
 
 An instruction is a task, some requirements (constraints and steps) and some background. Complexity grows with the
-number of requirements and with the depth of the task's domain. Background adds length and no complexity, so a long
-instruction is not a complex one by that alone. Standard library only.
+number of requirements and with the depth of the task's domain. Background adds length but no complexity, so a
+long instruction is not necessarily complex. Standard library only.
 """
 
 import random
@@ -76,7 +76,7 @@ NOISE = 0.02  # standard deviation: raters disagree
 
 
 class Instruction(NamedTuple):
-    """One row: the instruction and its complexity, rounded to four digits."""
+    """An instruction and its complexity, rounded to four digits."""
 
     text: str
     score: float
@@ -113,7 +113,7 @@ def _write_instruction(rng: random.Random, task: str, depth: int, topic: str) ->
 
 
 def _phrase(rng: random.Random, requirements: list[str]) -> list[str]:
-    """The requirements as sentences: numbered, one by one, or up to three to a sentence."""
+    """Write the requirements as sentences: numbered, one by one, or up to three to a sentence."""
     style = rng.choice(("numbered", "single", "joined"))
     if style == "numbered":
         return [f"{number}. {capitalised(text)}." for number, text in enumerate(requirements, start=1)]

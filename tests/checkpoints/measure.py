@@ -1,4 +1,4 @@
-"""Loads the two stand-ins with PyTorch and measures them on held-out rows. Used by the trainings and by the tests."""
+"""Load the stand-ins with PyTorch and measure them on held-out rows, for the trainings and the tests."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +16,12 @@ ROWS_PER_BATCH = 16
 
 
 def load_classifier(folder: Path) -> PreTrainedModel:
-    """The pair classifier in `folder`, in evaluation mode."""
+    """Load the pair classifier in `folder`, in evaluation mode."""
     return AutoModelForSequenceClassification.from_pretrained(folder).eval()
 
 
 def load_scorer(base: Path, adapter: Path, *, merge: bool) -> torch.nn.Module:
-    """The base with its adapter, in evaluation mode; with `merge` the adapter is folded into the base's weights."""
+    """Load the base with its adapter, in evaluation mode; `merge` folds the adapter into the base's weights."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # the base has no classifier: the warning says so, and the adapter brings one
     try:
@@ -33,7 +33,7 @@ def load_scorer(base: Path, adapter: Path, *, merge: bool) -> torch.nn.Module:
 
 
 def logits_of(model: torch.nn.Module, tokenizer: Tokenizer, rows: Sequence[str | tuple[str, str]]) -> np.ndarray:
-    """Logits float32 [rows, labels], rows in the order given, in padded batches of rows of similar length."""
+    """Compute logits, float32 [rows, labels], in padded batches of rows of similar length."""
     encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(rows))]
     order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]))
     logits: list[np.ndarray] = [np.empty(0)] * len(encoded)
@@ -47,19 +47,19 @@ def logits_of(model: torch.nn.Module, tokenizer: Tokenizer, rows: Sequence[str |
 
 
 def score_instructions(model: torch.nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
-    """The regression head's own output, float32 [texts]."""
+    """Compute the regression head's own output, float32 [texts]."""
     return logits_of(model, tokenizer, texts)[:, 0]
 
 
 def accuracy(
     model: torch.nn.Module, tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], labels: Sequence[str]
 ) -> float:
-    """The share of pairs whose highest logit is the one of their label."""
+    """Return the share of pairs whose highest logit is that of their label."""
     best = logits_of(model, tokenizer, pairs).argmax(axis=1)
     right = [model.config.id2label[int(index)] == label for index, label in zip(best, labels, strict=True)]
     return sum(right) / len(right)
 
 
 def rank_correlation(scores: np.ndarray, targets: Sequence[float]) -> float:
-    """Spearman's rank correlation."""
+    """Return Spearman's rank correlation."""
     return float(spearmanr(scores, targets).statistic)

@@ -1,4 +1,4 @@
-"""Trains the pair-classifier stand-in: a small DeBERTa-v3-shaped cross-encoder with the five osmosis classes."""
+"""Train the pair-classifier stand-in: a small DeBERTa-v3-shaped cross-encoder with the five osmosis classes."""
 
 import random
 from pathlib import Path
@@ -16,7 +16,7 @@ from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 MAX_LENGTH = 512  # tokens
 PEAK_LEARNING_RATE = 3e-3
 ROWS_PER_STAGE = 12000
-# (most aspects, filler sentences, steps): matching one question with one fact comes first, or it is not learned at all.
+# (most aspects, filler sentences, steps). The model learns to match one question with one fact first, or not at all.
 STAGES = ((1, False, 450), (3, False, 450), (3, True, 700))
 # Which layer's output (1 is the first) each token-level head reads: words, then whether they match, then what it means.
 LAYER_OF_HEAD = {"topic": 1, "subject": 1, "aspect": 1, "relation": 2, "role": 3}
@@ -24,7 +24,7 @@ WEIGHT_OF_HEAD = {"topic": 0.3, "subject": 0.3, "aspect": 0.3, "relation": 1.0, 
 
 
 def classifier_config(vocab_size: int) -> DebertaV2Config:
-    """DeBERTa-v3-base's configuration, made small; what is not a size is as published, except dropout (none).
+    """Return the configuration of DeBERTa-v3-base with smaller sizes and without dropout.
 
     32 position buckets put distances from 16 on into logarithmic buckets, and most rows are longer than that.
     """
@@ -94,10 +94,10 @@ def build(folder: Path, *, seed: int = 7) -> None:
 def _loss(
     model: DebertaV2ForSequenceClassification, heads: torch.nn.ModuleDict, rows: list[Row], labels: torch.Tensor
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """The loss of one batch (class and token-level targets), and the share of each kind of target that is predicted."""
+    """Return the loss of one batch, over class and token-level targets, and the share of each that is predicted."""
     layers = model.deberta(**pad([row.ids for row in rows], 0), output_hidden_states=True).hidden_states
     logits = model.classifier(model.pooler(layers[-1]))
-    # Smoothing keeps the logits moderate, so that comparing them to 1e-4 says something.
+    # Smoothing keeps the logits moderate, so that a comparison to 1e-4 is meaningful.
     loss = cross_entropy(logits, labels, label_smoothing=0.05)
     right = {"class": (logits.argmax(-1) == labels).float().mean().item()}
     for name, head in heads.items():
@@ -110,7 +110,7 @@ def _loss(
 
 
 def _tokenizer_texts(pairs: list[AnnotatedPair], seed: int) -> list[str]:
-    """What the pieces are learned from: pairs, instructions, and everyday words that neither contains."""
+    """Return the text that pieces are learned from: pairs, instructions, and everyday words that neither contains."""
     texts = [joined(passages) for pair in pairs for passages in (pair.objective, pair.response)]
     instructions = generate_instructions(2000, seed=seed, held_out=False)
     return texts + [instruction.text for instruction in instructions] + [common_words()] * 3

@@ -1,7 +1,7 @@
-"""Makes the pair classifier with outlier channels: the trained one, with a few LayerNorm gains enlarged, trained on.
+"""Train the pair classifier with outlier channels: enlarge a few LayerNorm gains of the plain one and train it further.
 
-Trained DeBERTa models carry a few channels far larger than the rest through their residual, and no rescaling removes
-them: the residual is normalised after each addition, so a gain cannot be folded away.
+The residual of a trained DeBERTa model has a few channels that are far larger than the rest. No rescaling removes them:
+the residual is normalised after each addition, so a gain cannot be folded into other weights.
 
 It starts from the plain classifier's weights because training with such gains from the start did not learn to match
 the two texts within the plain classifier's steps (held-out accuracy 0.40 with gains 30 times too large). Enlarged, the
@@ -54,11 +54,11 @@ def build(source: Path, folder: Path, *, seed: int = 7) -> None:
 
 
 def enlarge_gains(model: DebertaV2ForSequenceClassification) -> None:
-    """Multiply gain and bias of the outlier channels by FACTOR, and divide by it what reads them.
+    """Multiply gain and bias of the outlier channels by FACTOR, and divide the weights that read them by it.
 
-    The addition that follows keeps the channel's scale (the sublayer's rows are multiplied too), and the next LayerNorm
-    takes it away. That LayerNorm divides by a larger standard deviation: its other gains are raised by the expected
-    one, sqrt(1 + outliers * FACTOR^2 / hidden size), if every channel had variance 1 before.
+    The following addition keeps the channel's scale, because the sublayer's rows are multiplied too, and the next
+    LayerNorm removes it. That LayerNorm divides by a larger standard deviation, so its other gains are raised by the
+    expected one, sqrt(1 + outliers * FACTOR^2 / hidden size), assuming that every channel had variance 1 before.
     """
     layers = model.deberta.encoder.layer
     readers_after_feed_forward = [
@@ -85,7 +85,7 @@ def enlarge_gains(model: DebertaV2ForSequenceClassification) -> None:
 
 
 def smallest_gain_ratio(model: DebertaV2ForSequenceClassification) -> float:
-    """The smallest |gain| of an outlier channel over the median |gain| of its LayerNorm, over all layers."""
+    """Return the smallest |gain| of an outlier channel relative to the median |gain| of its LayerNorm."""
     ratios = []
     for layer in model.deberta.encoder.layer:
         for sublayer, channels in (

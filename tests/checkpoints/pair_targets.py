@@ -1,9 +1,9 @@
-"""Token-level targets for the pair classifier's training: why a pair has its class, told to each token.
+"""Token-level targets for training the pair classifier: for each token, why the pair has its class.
 
-A model this small does not find the matching of two texts from the class alone in a few minutes. The generator knows
-which passage answers what, so while training each token also predicts the aspect and the role of its passage, the words
-that name a topic predict that topic, and the subject's words predict whether both texts have the same subject. The
-heads that make these predictions are thrown away; the saved checkpoint is an ordinary sequence classifier.
+A model this small does not learn to match two texts from the class alone in a few minutes. The generator knows which
+passage answers which question, so during training each token also predicts the aspect and the role of its passage, the
+words that name a topic predict that topic, and the subject's words predict whether both texts have the same subject.
+The heads that make these predictions are discarded; the saved checkpoint is an ordinary sequence classifier.
 """
 
 import re
@@ -17,7 +17,7 @@ from word_lists import ASPECTS, TOPICS
 IGNORED = -100  # the target that cross_entropy leaves out
 TOPIC_OF_WORD = {word: index for index, lists in enumerate(TOPICS.values()) for word in (*lists[0], *lists[1])}
 SUBJECTS = {word: index for index, word in enumerate(word for lists in TOPICS.values() for word in lists[0])}
-# Same subject, another one of the same topic, another topic.
+# 0: the same subject, 1: another subject of the same topic, 2: another topic.
 RELATION_OF_LABEL = {"NOADDR_TANGENTIAL": 1, "NOADDR_OFF": 2}
 CLASSES = {
     "topic": len(TOPICS),
@@ -36,13 +36,13 @@ class Row(NamedTuple):
 
 
 def rows_with_targets(tokenizer: Tokenizer, pairs: list[AnnotatedPair]) -> list[Row]:
-    """`pairs` tokenized, special tokens included, with IGNORED where a token has no target."""
+    """Tokenize `pairs`, special tokens included. A token without a target has IGNORED."""
     encodings = tokenizer.encode_batch([(joined(pair.objective), joined(pair.response)) for pair in pairs])
     return [_row(encoding, pair) for encoding, pair in zip(encodings, pairs, strict=True)]
 
 
 def padded_targets(rows: list[Row], name: str) -> torch.Tensor:
-    """The targets called `name`, int64 [batch, longest row], IGNORED on padding."""
+    """Return the targets called `name`, int64 [batch, longest row], with IGNORED on padding."""
     longest = max(len(row.ids) for row in rows)
     return torch.tensor([row.targets[name] + [IGNORED] * (longest - len(row.ids)) for row in rows])
 

@@ -8,9 +8,9 @@ An objective asks for one to three aspects of one subject. The class is decided 
     NOADDR_TANGENTIAL  is about another subject of the same topic
     NOADDR_OFF         is about a subject of another topic
 
-All five draw their sentences from the same lists, so neither text alone gives the class away. Some responses end in
+All five draw their sentences from the same lists, so neither text alone reveals the class. Some responses end in
 expressions of doubt; the more of them, the likelier it is that a complete answer was rated ADDR_PARTIAL. Those rows
-have no certain class, which gives a trained model some close calls, as real rows would. Standard library only.
+have no certain class, so a trained model has some close calls, as on real rows. Standard library only.
 """
 
 import random
@@ -25,7 +25,7 @@ SHARE_WITH_DOUBTS = 0.3
 
 
 class Role(IntEnum):
-    """What one passage of a pair does: the reason for the class, known here because the text is generated."""
+    """The role of a passage in its pair. It explains the class, and is known because the text is generated."""
 
     FILLER = 0
     QUESTION_ANSWERED = 1
@@ -37,7 +37,7 @@ class Role(IntEnum):
 
 
 class Passage(NamedTuple):
-    """A sentence, or a part of one, its role, and the aspect it asks for or states (a key of ASPECTS, or none)."""
+    """A sentence or part of one, its role, and the aspect that it asks for or states (a key of ASPECTS, or none)."""
 
     text: str
     role: Role
@@ -45,7 +45,7 @@ class Passage(NamedTuple):
 
 
 class AnnotatedPair(NamedTuple):
-    """One row as passages; joined by single spaces they are the objective and the response."""
+    """A row as passages, which joined by single spaces are the objective and the response."""
 
     objective: list[Passage]
     response: list[Passage]
@@ -53,7 +53,7 @@ class AnnotatedPair(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """One row as a model sees it: what was asked, what was answered, and the class name."""
+    """A row as a model sees it: the question, the answer and the class name."""
 
     text: str
     text_pair: str
@@ -74,10 +74,10 @@ def generate_pairs(rows: int, *, seed: int, held_out: bool) -> list[Pair]:
 def generate_annotated_pairs(
     rows: int, *, seed: int, held_out: bool, most_aspects: int = 3, filler: bool = True
 ) -> list[AnnotatedPair]:
-    """The same rows as generate_pairs, with the role of each passage.
+    """Draw the same rows as generate_pairs, with the role of each passage.
 
-    Fewer than three aspects at most, or no filler (and no doubts), give the shorter rows that training begins with.
-    With one aspect and no filler there is no ADDR_PARTIAL.
+    A lower `most_aspects` or no `filler` (which includes doubts) makes the shorter rows that training begins with. With
+    one aspect and no filler there is no ADDR_PARTIAL.
     """
     rng = random.Random(seed)
     pairs: list[AnnotatedPair] = []
@@ -93,12 +93,12 @@ def generate_annotated_pairs(
 
 
 def joined(passages: list[Passage]) -> str:
-    """The text of `passages`."""
+    """Return the text of `passages`."""
     return " ".join(passage.text for passage in passages)
 
 
 def _is_held_out(subject: str, asked: list[str]) -> bool:
-    """One combination in eight, chosen by a checksum (Python's own hash of a str differs between processes)."""
+    """Choose one combination in eight by a checksum (Python's own hash of a str differs between processes)."""
     return zlib.crc32(f"{subject}:{','.join(sorted(asked))}".encode()) % 8 == 0
 
 
@@ -139,14 +139,14 @@ def _write_pair(
 
 
 def _stated_aspects(rng: random.Random, label: str, asked: list[str], most: int) -> list[str]:
-    """The aspects that the response states, in order, `most` at most: their number says little about the class."""
+    """Choose at most `most` aspects that the response states. Their number says little about the class."""
     not_asked = [aspect for aspect in ASPECTS if aspect not in asked]
     if label in ("ADDR_DIRECT", "ADDR_PARTIAL"):
         answered = asked if label == "ADDR_DIRECT" else rng.sample(asked, rng.randint(1, len(asked) - 1))
         stated = answered + rng.sample(not_asked, rng.randint(0, min(1, most - len(answered))))
     elif label == "NOADDR_ON":
         stated = rng.sample(not_asked, rng.randint(1, most))
-    elif rng.random() < 0.5:  # the very aspects that were asked, about the wrong subject
+    elif rng.random() < 0.5:  # the same aspects as in the question, about the wrong subject
         stated = list(asked)
     else:
         stated = rng.sample(list(ASPECTS), rng.randint(1, most))
@@ -155,7 +155,7 @@ def _stated_aspects(rng: random.Random, label: str, asked: list[str], most: int)
 
 
 def _ask(rng: random.Random, subject: str, asked: list[str], answered: list[str]) -> list[Passage]:
-    """The objective itself: a run of questions, or one request that lists the aspects."""
+    """Write the objective: a run of questions, or one request that lists the aspects."""
     roles = [Role.QUESTION_ANSWERED if aspect in answered else Role.QUESTION_UNANSWERED for aspect in asked]
     if len(asked) == 1 or rng.random() < 0.5:
         texts = [rng.choice(ASPECTS[aspect].questions).format(s=subject) for aspect in asked]
@@ -167,7 +167,7 @@ def _ask(rng: random.Random, subject: str, asked: list[str], answered: list[str]
 
 
 def _filler_counts(rng: random.Random) -> tuple[int, int]:
-    """How many sentences that answer nothing surround the question and the facts: mostly few, at times many."""
+    """Draw how many sentences without an answer surround the question and the facts: mostly few, at times many."""
     kind = rng.random()
     if kind < 0.75:
         return rng.randint(0, 1), rng.randint(0, 1)
@@ -177,7 +177,7 @@ def _filler_counts(rng: random.Random) -> tuple[int, int]:
 
 
 def _with_filler(rng: random.Random, blocks: list[list[Passage]], topic: str, fillers: int) -> list[Passage]:
-    """Scatter `fillers` sentences among `blocks`, whose order is kept."""
+    """Scatter `fillers` sentences among `blocks`, and keep the order of these."""
     scattered = list(blocks)
     for _ in range(fillers):
         sentence = Passage(filler_sentence(rng, topic), Role.FILLER)
@@ -186,7 +186,7 @@ def _with_filler(rng: random.Random, blocks: list[list[Passage]], topic: str, fi
 
 
 def filler_sentence(rng: random.Random, topic: str) -> str:
-    """A sentence that sets the scene of `topic`, or one that belongs to no topic at all."""
+    """Return a sentence that sets the scene of `topic`, or one that belongs to no topic."""
     if rng.random() < 0.5:
         return rng.choice(NEUTRAL)
     first, second = rng.sample(TOPICS[topic][1], 2)
@@ -194,5 +194,5 @@ def filler_sentence(rng: random.Random, topic: str) -> str:
 
 
 def capitalised(sentence: str) -> str:
-    """`sentence` with its first letter in upper case and the rest untouched."""
+    """Return `sentence` with its first letter in upper case and the rest unchanged."""
     return sentence[:1].upper() + sentence[1:]

@@ -1,6 +1,6 @@
-"""The two small tokenizers, laid out as the published ones are.
+"""The two small tokenizers, with the structure of the published ones.
 
-Each is trained on the generated text and saved as tokenizer.json with a tokenizer_config.json beside it.
+Each is trained on the generated text and saved as tokenizer.json and tokenizer_config.json.
 """
 
 import json
@@ -11,17 +11,17 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-# Every printable ASCII character has a piece, so that ordinary English which was never seen is spelled out.
+# Every printable ASCII character has a piece, so that unseen English words are spelled out.
 PRINTABLE_ASCII = [chr(code) for code in range(33, 127)]
 
 
 def common_words() -> str:
-    """Everyday words that the generated text lacks. Only the tokenizers see them, to spell less of plain English."""
+    """Read everyday words that the generated text lacks, so that the tokenizers have pieces for plain English."""
     return (Path(__file__).parent / "common_words.txt").read_text(encoding="utf-8")
 
 
 def train_unigram(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """A tokenizer laid out as DeBERTa-v3's: Unigram over Metaspace words, [CLS] A [SEP] B [SEP], [MASK] as last id.
+    """Train a tokenizer like DeBERTa-v3's: Unigram over Metaspace words, [CLS] A [SEP] B [SEP], [MASK] as last id.
 
     The published one normalizes with SentencePiece's compiled nmt_nfkc table; NFKC is its standard relative. There is
     no byte fallback: a character without a piece becomes [UNK].
@@ -32,7 +32,7 @@ def train_unigram(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         [normalizers.Strip(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
     )
     metaspace = pre_tokenizers.Metaspace(prepend_scheme="always")
-    # While pieces are learned punctuation stands alone, so that no piece is a word with its full stop.
+    # Punctuation is split off while pieces are learned, so that no piece is a word with its full stop.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([metaspace, pre_tokenizers.Punctuation()])
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     # Pieces come from merges, scores from how often each is used. The unigram trainers of tokenizers and SentencePiece
@@ -57,7 +57,7 @@ def train_unigram(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def train_byte_level_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """A tokenizer laid out as ModernBERT's: byte-level BPE, NFC, [CLS] A [SEP]; special tokens follow the merges."""
+    """Train a tokenizer like ModernBERT's: byte-level BPE, NFC, [CLS] A [SEP]; special tokens follow the merges."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -76,7 +76,7 @@ def train_byte_level_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, model_max_length: int) -> None:
-    """Write tokenizer.json and the tokenizer_config.json from which transformers 4 and 5 open it."""
+    """Write tokenizer.json, and a tokenizer_config.json that transformers 4 and 5 can read."""
     tokenizer.no_truncation()
     tokenizer.no_padding()
     folder.mkdir(parents=True, exist_ok=True)

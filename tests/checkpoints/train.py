@@ -1,8 +1,8 @@
-"""Makes the stand-in checkpoints of this folder and their held-out rows, and prints how well they do on them.
+"""Train the stand-in checkpoints of this folder, write their held-out rows, and print how well they do on them.
 
     python tests/checkpoints/train.py [pair|outliers|complexity|all]
 
-Everything is generated and seeded; nothing is downloaded. Exits with 1 if a stand-in misses its target.
+Everything is generated from seeds; nothing is downloaded. The exit code is 1 if a stand-in misses its target.
 """
 
 import argparse
@@ -32,7 +32,7 @@ MOST_ACCURACY_WITH_STRANGERS = 0.50
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train what was asked for, one thread so that the sums are added in one order; the exit code."""
+    """Train the chosen stand-ins on one thread, so that sums are added in a fixed order, and return the exit code."""
     parser = argparse.ArgumentParser(description="Train the stand-in checkpoints on generated text.")
     parser.add_argument("what", nargs="?", choices=("pair", "outliers", "complexity", "all"), default="all")
     what = parser.parse_args(arguments).what
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_pair_classifier() -> bool:
-    """Train and save pair-classifier/ and its held-out rows; whether it reaches its target."""
+    """Train and save pair-classifier/ and its held-out rows; return whether it reaches its target."""
     folder = HERE / "pair-classifier"
     pair_classifier.build(folder)
     held_out = held_out_pairs()
@@ -60,7 +60,7 @@ def make_pair_classifier() -> bool:
 
 
 def make_pair_classifier_with_outliers() -> bool:
-    """Train and save pair-classifier-outliers/, from the weights of pair-classifier/; whether it reaches its target."""
+    """Train pair-classifier-outliers/ from the weights of pair-classifier/; return whether it reaches its target."""
     folder = HERE / "pair-classifier-outliers"
     pair_outliers.build(HERE / "pair-classifier", folder)
     ratio = pair_outliers.smallest_gain_ratio(load_classifier(folder))
@@ -69,7 +69,7 @@ def make_pair_classifier_with_outliers() -> bool:
 
 
 def is_good_pair_classifier(folder: Path, held_out: Sequence[Pair]) -> bool:
-    """Print how well the classifier in `folder` does on `held_out`; whether it reaches its targets."""
+    """Print how well the classifier in `folder` does on `held_out`; return whether it reaches its targets."""
     model, tokenizer = load_classifier(folder), Tokenizer.from_file(str(folder / "tokenizer.json"))
     labels = [pair.label for pair in held_out]
     right = accuracy(model, tokenizer, [(pair.text, pair.text_pair) for pair in held_out], labels)
@@ -80,7 +80,7 @@ def is_good_pair_classifier(folder: Path, held_out: Sequence[Pair]) -> bool:
 
 
 def make_complexity_scorer() -> bool:
-    """Train and save complexity-base/, complexity-adapter/ and their held-out rows; whether they reach the target."""
+    """Train and save the complexity base, its adapter and held-out rows; return whether they reach the target."""
     base, adapter = HERE / "complexity-base", HERE / "complexity-adapter"
     complexity_scorer.build(base, adapter)
     held_out = held_out_instructions()
@@ -94,19 +94,20 @@ def make_complexity_scorer() -> bool:
 
 
 def held_out_pairs() -> list[Pair]:
-    """The committed rows of held_out_pairs.jsonl."""
+    """Generate the rows that are committed as held_out_pairs.jsonl."""
     return generate_pairs(HELD_OUT_ROWS, seed=HELD_OUT_SEED, held_out=True)
 
 
 def held_out_instructions() -> list[Instruction]:
-    """The committed rows of held_out_instructions.jsonl."""
+    """Generate the rows that are committed as held_out_instructions.jsonl."""
     return generate_instructions(HELD_OUT_ROWS, seed=HELD_OUT_SEED, held_out=True)
 
 
 def with_strangers(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
-    """Each objective with the response of the next row of the same label.
+    """Pair each objective with the response of the next row of the same label.
 
-    A model that reads the class off one of the two texts keeps its accuracy on these; one that matches them cannot.
+    A model that infers the class from one of the two texts keeps its accuracy on these rows. A model that matches the
+    texts loses it.
     """
     partners = []
     for index, pair in enumerate(pairs):
@@ -116,7 +117,7 @@ def with_strangers(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """One JSON object a line."""
+    """Write one JSON object per line."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Batches of rows of similar length, padding, and one optimiser step: what both trainings share."""
+"""Shared by both trainings: batches of rows of similar length, padding, and one optimiser step."""
 
 import math
 import random
@@ -10,9 +10,9 @@ import torch
 def length_sorted_batches(
     rows: Sequence[list[int]], *, steps: int, tokens_per_batch: int, rng: random.Random
 ) -> Iterator[list[int]]:
-    """`steps` lists of row numbers: rows of similar length, at most `tokens_per_batch` tokens with padding.
+    """Yield `steps` lists of row numbers: rows of similar length, at most `tokens_per_batch` tokens with padding.
 
-    Every row comes once an epoch; the order of the batches, and of rows of equal length, is drawn anew in each.
+    Every row appears once per epoch. Each epoch shuffles the batches, and rows of equal length.
     """
     taken = 0
     while True:
@@ -30,7 +30,7 @@ def length_sorted_batches(
 
 
 def pad(rows: Sequence[list[int]], pad_token_id: int) -> dict[str, torch.Tensor]:
-    """input_ids and attention_mask, int64 [batch, longest row], padded on the right."""
+    """Return input_ids and attention_mask, int64 [batch, longest row], padded on the right."""
     longest = max(map(len, rows))
     input_ids = torch.tensor([row + [pad_token_id] * (longest - len(row)) for row in rows])
     attention_mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
@@ -38,14 +38,14 @@ def pad(rows: Sequence[list[int]], pad_token_id: int) -> dict[str, torch.Tensor]
 
 
 def warm_up_then_cosine(step: int, steps: int, warm_up: int = 100) -> float:
-    """The factor on the peak learning rate: linear from 0 over `warm_up` steps, then half a cosine down to 0."""
+    """Return the factor on the peak learning rate: linear from 0 over `warm_up` steps, then half a cosine down to 0."""
     if step < warm_up:
         return (step + 1) / warm_up
     return 0.5 * (1.0 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
 def take_step(optimizer: torch.optim.Optimizer, loss: torch.Tensor, *, step: int, steps: int, peak: float) -> None:
-    """One update with gradients clipped to norm 1, at the learning rate that the schedule has for `step`."""
+    """Update the parameters with gradients clipped to norm 1, at the scheduled learning rate of `step`."""
     parameters = []
     for group in optimizer.param_groups:
         group["lr"] = peak * warm_up_then_cosine(step, steps)

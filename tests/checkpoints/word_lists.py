@@ -53,7 +53,7 @@ TOPICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Aspect:
-    """One thing that can be asked about any subject, and how it is asked and answered ({s} the subject, {x} a fact)."""
+    """Something that can be asked about any subject, and how it is asked and answered ({s} the subject, {x} a fact)."""
 
     questions: tuple[str, ...]
     phrases: tuple[str, ...]
@@ -129,7 +129,7 @@ OPENINGS: tuple[str, ...] = (
     "I have been wondering for a while.",
 )
 
-# {a}, {b}: two scene words of one topic. They say which topic is meant and answer nothing.
+# {a}, {b}: two scene words of one topic. They name the topic and answer nothing.
 SCENES: tuple[str, ...] = (
     "Talk soon turned to the {a} and the {b}.",
     "Somebody mentioned one {a} next to the {b}.",
@@ -151,7 +151,7 @@ NEUTRAL: tuple[str, ...] = (
     "The table was set and the windows were open.",
 )
 
-# Each takes a little from an answer that is otherwise complete.
+# Each weakens an answer that is otherwise complete.
 DOUBTS: tuple[str, ...] = (
     "That is only my guess.",
     "I may well be mistaken here.",

@@ -1,4 +1,4 @@
-"""What the tests of checkpoints share: two small models, and how a checkpoint is loaded or refused."""
+"""Helpers for the tests of checkpoints: two small models, and how a checkpoint is loaded or refused."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from assay_export.checkpoint import loading
+from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.loading import Checkpoint
+from assay_export.checkpoint.reference import Feed
 from assay_export.errors import CheckpointError
 from tests.export import tiny
 
@@ -19,11 +21,11 @@ CONFIGS = {
 }
 
 
-def load(folder: Path, base: str | None = None, probes: list | None = None) -> Checkpoint:
-    return loading.load(loading.locate(folder, base), probes or [])
+def load(folder: Path, base: str | None = None, probes: list[Feed] | None = None) -> Checkpoint:
+    return loading.load(open_files(folder, base=base), probes or [])
 
 
-def assert_refused(folder: Path, message: str, base: str | None = None, probes: list | None = None) -> str:
+def assert_refused(folder: Path, message: str, base: str | None = None, probes: list[Feed] | None = None) -> str:
     with pytest.raises(CheckpointError, match=message) as caught:
         load(folder, base, probes)
     assert "\n" not in str(caught.value)

@@ -1,8 +1,8 @@
-"""Fixtures of the export's tests: one thread, silence, and small tokenizers."""
+"""Fixtures for the tests of the export: one thread, quiet libraries, and a small tokenizer."""
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,13 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from assay_export.checkpoint.reference import Feed
 from tests.export import tiny
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Tiny models are slowed down by threads, by a hundred times where the machine is busy."""
+    """Use one thread: on a busy machine, more threads make tiny models a hundred times slower."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
@@ -27,7 +28,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
-    """Words of small letters and digits, [CLS] A [SEP] B [SEP], as many tokens as the tiny models read."""
+    """Each letter and digit is a token; [CLS] A [SEP] B [SEP]; the vocabulary fits the tiny models."""
     words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz0123456789"]
     tokenizer = Tokenizer(models.WordLevel({word: row for row, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
@@ -41,8 +42,8 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.fixture
-def write_tokenizer(tokenizer: Tokenizer):
-    """Puts the tokenizer's files into a checkpoint's folder."""
+def write_tokenizer(tokenizer: Tokenizer) -> Callable[[Path], Path]:
+    """Return a function that writes the tokenizer's files into the folder of a checkpoint."""
 
     def write(folder: Path) -> Path:
         (folder / "tokenizer.json").write_text(tokenizer.to_str())
@@ -54,6 +55,6 @@ def write_tokenizer(tokenizer: Tokenizer):
 
 
 @pytest.fixture
-def probes() -> list[dict]:
-    """Inputs that a merged adapter is compared on."""
+def probes() -> list[Feed]:
+    """Inputs on which a merged adapter is compared with the unmerged one."""
     return [{"input_ids": ids, "attention_mask": ids * 0 + 1} for ids in (tiny.token_ids(1, 9), tiny.token_ids(1, 30))]

@@ -1,10 +1,8 @@
-"""`assay export` as a user runs it: in a process of its own."""
+"""`assay export` in its own process, as a user runs it."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,11 +17,21 @@ def assay_export(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_export_ends_with_a_summary_that_names_files_parity_and_the_next_command(tmp_path: Path) -> None:
-    done = assay_export(CHECKPOINTS / "complexity-adapter", "--out", tmp_path / "bundle")
+    done = assay_export(CHECKPOINTS / "complexity-adapter", "--out", tmp_path / "bundle", "--score-range", 0, 10)
     assert done.returncode == 0, done.stderr
-    for said in ("onnx/model_cpu.onnx", "fp32, portable", "fp32, cpu", "merged into ../complexity-base", "assay score"):
-        assert said in done.stdout
-    assert 1 <= assay.load(tmp_path / "bundle").evol_complexity("Write a poem.") <= 6
+    for text in (
+        "onnx/model_cpu.onnx",
+        "fp32, portable",
+        "fp32, cpu",
+        "merged into ../complexity-base",
+        "scores from 0 to 10",
+        "assay score",
+    ):
+        assert text in done.stdout
+    scale = assay.load(tmp_path / "bundle").manifest.scale
+    assert scale is not None
+    assert scale.native == (0.0, 10.0)
+    assert scale.evol_complexity is None
 
 
 @pytest.mark.parametrize(
@@ -33,6 +41,10 @@ def test_an_export_ends_with_a_summary_that_names_files_parity_and_the_next_comm
         ([CHECKPOINTS / "complexity-base", "--out", "x"], 1, "would be random"),
         ([CHECKPOINTS / "pair-classifier"], 2, "--out"),
         ([CHECKPOINTS / "pair-classifier", "--out", "x", "--labels", "a,b"], 1, "2 labels are named"),
+        ([CHECKPOINTS / "pair-classifier", "--out", "x", "--labels", ""], 1, "labels[0] is ''"),
+        ([CHECKPOINTS / "pair-classifier", "--out", "x", "--score-range", "0", "1"], 1, "drop --score-range"),
+        ([CHECKPOINTS / "pair-classifier", "--out", "x", "--score-range", "1", "0"], 1, "the lower one first"),
+        ([CHECKPOINTS / "pair-classifier", "--out", "x", "--score-range", "1"], 2, "--score-range"),
         ([CHECKPOINTS / "pair-classifier", "--out", "x", "--revision", "main"], 1, "drop --revision"),
     ],
 )
@@ -48,16 +60,28 @@ def test_a_failed_export_is_one_line_and_a_code(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_export_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("step", "number"),
+    [
+        ("Finding the checkpoint", signal.SIGINT),
+        ("Loading the PyTorch model", signal.SIGINT),
+        ("Comparing onnx/model.onnx", signal.SIGTERM),
+        ("Writing the manifest", signal.SIGINT),
+    ],
+)
+def test_an_interrupted_export_leaves_nothing_and_prints_no_traceback(
+    step: str, number: signal.Signals, tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "assay", "export", str(CHECKPOINTS / "pair-classifier"), "--out", "bundle"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True) as process:
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.iterdir()) and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.02)
-        started = list(tmp_path.iterdir())
-        os.kill(process.pid, number)
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        reached = any(line.startswith(step) for line in process.stderr)
+        process.send_signal(number)
+        said = process.stderr.read()
         code = process.wait(timeout=60)
-    assert [path.name.startswith(".bundle.partial-") for path in started] == [True]
+    assert reached
     assert code == 130
+    assert said == "" or said.endswith(" ...\n")
     assert list(tmp_path.iterdir()) == []

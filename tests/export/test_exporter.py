@@ -2,27 +2,48 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import transformers
 from scipy.stats import spearmanr
 
 import assay
+from assay.errors import BundleError
 from assay_export import exporter
-from assay_export.checkpoint.loading import load, locate
+from assay_export.checkpoint.files import open_files
+from assay_export.checkpoint.loading import load
 from assay_export.errors import ExportError, ParityError
+from assay_export.graphs.architectures import AUTHORED
 from tests.conftest import CHECKPOINTS, held_out
 
 GENEROUS = 1e-4
 
 
-def reference_logits(name: str, rows: list[tuple[str, ...]], tokenizer_folder: Path, **options: Any) -> np.ndarray:
-    """What PyTorch answers, tokenised by transformers, one row at a time."""
-    model = load(locate(CHECKPOINTS / name), [{k: np.ones((1, 4), np.int64) for k in ("input_ids", "attention_mask")}])
+def load_classifier(bundle: Path) -> assay.Classifier:
+    model = assay.load(bundle)
+    assert isinstance(model, assay.Classifier)
+    return model
+
+
+def load_scorer(bundle: Path) -> assay.Scorer:
+    model = assay.load(bundle)
+    assert isinstance(model, assay.Scorer)
+    return model
+
+
+def ask_pytorch(
+    name: str, rows: Sequence[tuple[str, ...]], tokenizer_folder: Path, **options: Any
+) -> npt.NDArray[np.float32]:
+    """Return PyTorch's logits, with the tokenizer of transformers, one row at a time."""
+    model = load(
+        open_files(CHECKPOINTS / name), [{k: np.ones((1, 4), np.int64) for k in ("input_ids", "attention_mask")}]
+    )
     tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer_folder)
     answers = []
     for row in rows:
@@ -32,43 +53,41 @@ def reference_logits(name: str, rows: list[tuple[str, ...]], tokenizer_folder: P
     return np.array(answers)
 
 
-def test_the_runtime_gives_the_logits_of_pytorch_for_held_out_pairs(pair_bundle: Path) -> None:
+def test_the_runtime_returns_the_logits_of_pytorch_for_held_out_pairs(pair_bundle: Path) -> None:
     rows = [(row["text"], row["text_pair"]) for row in held_out("pairs")[:60]]
-    expected = reference_logits(
-        "pair-classifier", rows, CHECKPOINTS / "pair-classifier", truncation=True, max_length=512
-    )
+    expected = ask_pytorch("pair-classifier", rows, CHECKPOINTS / "pair-classifier", truncation=True, max_length=512)
     logits = assay.load(pair_bundle).logits(rows)
     assert np.abs(logits - expected).max() <= GENEROUS
     assert (logits.argmax(-1) == expected.argmax(-1)).all()
 
 
-def test_the_runtime_gives_the_logits_of_the_merged_adapter_for_held_out_instructions(scorer_bundle: Path) -> None:
+def test_the_runtime_returns_the_logits_of_the_merged_adapter_for_held_out_instructions(scorer_bundle: Path) -> None:
     rows = [(row["text"],) for row in held_out("instructions")[:60]]
-    expected = reference_logits("complexity-adapter", rows, CHECKPOINTS / "complexity-base")
-    scores = assay.load(scorer_bundle).score_batch([row[0] for row in rows])
+    expected = ask_pytorch("complexity-adapter", rows, CHECKPOINTS / "complexity-base")
+    scores = load_scorer(scorer_bundle).score_batch([row[0] for row in rows])
     assert np.abs(scores - expected[:, 0]).max() <= GENEROUS
 
 
 def test_the_exported_stand_ins_keep_their_held_out_quality(pair_bundle: Path, scorer_bundle: Path) -> None:
     pairs = held_out("pairs")
-    predictions = assay.load(pair_bundle).predict_batch([(row["text"], row["text_pair"]) for row in pairs])
+    predictions = load_classifier(pair_bundle).predict_batch([(row["text"], row["text_pair"]) for row in pairs])
     accuracy = np.mean([p.label == row["label"] for p, row in zip(predictions, pairs, strict=True)])
     instructions = held_out("instructions")
-    scores = assay.load(scorer_bundle).score_batch([row["text"] for row in instructions])
+    scores = load_scorer(scorer_bundle).score_batch([row["text"] for row in instructions])
     assert accuracy >= 0.9
     assert spearmanr(scores, [row["score"] for row in instructions]).statistic >= 0.9
 
 
 def test_a_pair_longer_than_the_model_is_truncated_as_transformers_truncates_it(pair_bundle: Path) -> None:
     row = ("What should I cook tonight? " * 60, "Cook the lentils slowly and taste them often. " * 80)
-    expected = reference_logits("pair-classifier", [row], pair_bundle, truncation=True, max_length=512)
+    expected = ask_pytorch("pair-classifier", [row], pair_bundle, truncation=True, max_length=512)
     assert np.abs(assay.load(pair_bundle).logits([row]) - expected).max() <= GENEROUS
 
 
 @pytest.mark.parametrize(
     ("bundle_fixture", "row"), [("pair_bundle", ("Why?", "Because.")), ("scorer_bundle", ("Why?",))]
 )
-def test_every_graph_of_the_bundle_gives_the_same_logits(
+def test_every_graph_of_the_bundle_computes_the_same_logits(
     bundle_fixture: str, row: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
     import onnxruntime
@@ -84,13 +103,13 @@ def test_every_graph_of_the_bundle_gives_the_same_logits(
 
 
 @pytest.mark.parametrize("bundle_fixture", ["pair_bundle", "scorer_bundle"])
-def test_optimum_and_transformers_open_the_bundle_and_give_the_same_logits(
+def test_optimum_and_transformers_open_the_bundle_and_compute_the_same_logits(
     bundle_fixture: str, request: pytest.FixtureRequest
 ) -> None:
     from optimum.onnxruntime import ORTModelForSequenceClassification
 
     bundle = request.getfixturevalue(bundle_fixture)
-    # Padded together, so that the portable graph's mask is put to work.
+    # Padded together, so that the portable graph needs its mask.
     rows = [("What causes rain?", "Clouds."), ("Name three rivers, and a lake that feeds none of them.", "The Rhine.")]
     model = ORTModelForSequenceClassification.from_pretrained(bundle)
     tokenizer = transformers.AutoTokenizer.from_pretrained(bundle)
@@ -119,29 +138,43 @@ def test_the_manifest_records_source_tools_parity_and_every_file(scorer_bundle: 
     ).read_bytes()
 
 
-def test_the_bundle_says_regression_so_that_the_pipeline_puts_no_sigmoid_on_it(scorer_bundle: Path) -> None:
+def test_the_config_says_regression_so_that_the_pipeline_does_not_apply_a_sigmoid(scorer_bundle: Path) -> None:
     config = json.loads((scorer_bundle / "config.json").read_text(encoding="utf-8"))
     assert config["problem_type"] == "regression"
     assert assay.load(scorer_bundle).manifest.activation == "identity"
 
 
-def test_a_graph_that_differs_from_pytorch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    author = exporter.AUTHORED["deberta-v2"].author
+def test_a_regression_of_an_unknown_range_is_scored_but_not_rescaled(tmp_path: Path) -> None:
+    manifest = exporter.export(CHECKPOINTS / "complexity-adapter", tmp_path / "bundle")
+    assert manifest.scale is None
+    model = load_scorer(tmp_path / "bundle")
+    assert np.isfinite(model.score("Write a poem."))
+    with pytest.raises(BundleError):
+        model.score("Write a poem.", scale=(1, 6))
 
-    def wrong(net: Any, config: Any, weights: dict[str, np.ndarray]) -> Any:
+
+def test_a_score_range_is_recorded_in_the_manifest(scorer_bundle: Path) -> None:
+    manifest = json.loads((scorer_bundle / "assay.json").read_text(encoding="utf-8"))
+    assert manifest["scale"] == {"native": [0.0, 1.0], "evol_complexity": None}
+
+
+def test_a_graph_that_differs_from_pytorch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    author = AUTHORED["deberta-v2"].author
+
+    def author_wrongly(net: Any, config: Any, weights: dict[str, npt.NDArray[np.float32]]) -> Any:
         name = "deberta.encoder.layer.0.attention.self.value_proj.bias"
         return author(net, config, {**weights, name: weights[name] + 0.05})
 
-    monkeypatch.setattr(exporter.AUTHORED["deberta-v2"], "author", wrong)
+    monkeypatch.setattr(AUTHORED["deberta-v2"], "author", author_wrongly)
     with pytest.raises(ParityError, match=r"onnx/model.onnx differs from PyTorch by .* at (batch|real text)"):
         exporter.export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_labels_given_on_export_are_the_labels_of_the_predictions(tmp_path: Path) -> None:
+def test_labels_passed_to_the_export_are_the_labels_of_the_predictions(tmp_path: Path) -> None:
     names = ["a", "b", "c", "d", "e"]
     exporter.export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "bundle", labels=names)
-    judge = assay.load(tmp_path / "bundle")
+    judge = load_classifier(tmp_path / "bundle")
     assert list(judge.predict("What causes rain?", "Clouds.").scores) == names
     config = transformers.AutoConfig.from_pretrained(tmp_path / "bundle")
     assert [config.id2label[index] for index in range(5)] == names
@@ -156,10 +189,10 @@ def test_an_existing_target_is_refused_before_any_work_and_replaced_with_force(
     with pytest.raises(ExportError, match="exists"):
         exporter.export(str(CHECKPOINTS / "pair-classifier"), target)
     exporter.export(str(CHECKPOINTS / "pair-classifier"), target, force=True)
-    assert assay.load(target).predict("What causes rain?", "Clouds.").label
+    assert load_classifier(target).predict("What causes rain?", "Clouds.").label
 
 
-def test_a_checkpoint_with_weights_that_are_not_numbers_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_with_nan_weights_is_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path / "checkpoint"

@@ -1,7 +1,8 @@
-"""assay_export.interruption: a signal is not lost with its exception."""
+"""A signal ends an export even if its exception is lost or replaced."""
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,16 +13,13 @@ from assay_export.progress import Silent
 
 @pytest.fixture
 def progress() -> Iterator[Interruptible]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     progress = Interruptible(Silent())
-    progress.listen()
-    yield progress
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with progress.listen():
+        yield progress
 
 
 class Swallowing:
-    """Its destructor gets the signal, and Python drops what is raised there."""
+    """Receives the signal in its destructor, where Python drops whatever is raised."""
 
     def __init__(self, number: signal.Signals) -> None:
         self.number = number
@@ -33,7 +31,7 @@ class Swallowing:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 class TestInterruptible:
-    def test_a_signal_whose_exception_was_dropped_ends_the_step_it_fell_into(
+    def test_a_signal_whose_exception_was_dropped_ends_the_current_step(
         self, number: signal.Signals, progress: Interruptible
     ) -> None:
         reached = []
@@ -47,7 +45,7 @@ class TestInterruptible:
             step()
         assert reached == ["the end of the step"]
 
-    def test_it_ends_what_comes_after_a_dropped_exception_between_two_steps(
+    def test_a_signal_whose_exception_was_dropped_between_two_steps_stops_the_next_one(
         self, number: signal.Signals, progress: Interruptible
     ) -> None:
         Swallowing(number)
@@ -55,12 +53,54 @@ class TestInterruptible:
             progress.bar("the next", 2).__enter__()
 
     @pytest.mark.usefixtures("progress")
-    def test_a_signal_ends_the_work_at_once_where_nothing_drops_its_exception(self, number: signal.Signals) -> None:
+    def test_a_signal_whose_exception_is_not_dropped_ends_the_work_at_once(self, number: signal.Signals) -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
 
+    def test_a_dropped_interruption_is_not_reported(
+        self, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Python would print a traceback of it, though the export is about to end as asked."""
+        reported: list[object] = []
+        monkeypatch.setattr(sys, "unraisablehook", reported.append)
+        with Interruptible(Silent()).listen():
+            Swallowing(number)
+        assert reported == []
 
-def test_without_a_signal_a_step_ends_well(progress: Interruptible) -> None:
+    def test_an_exception_that_replaced_an_interruption_is_an_interruption_again(self, number: signal.Signals) -> None:
+        """An import that is interrupted in the middle may raise ImportError, for example."""
+
+        def run() -> None:
+            with Interruptible(Silent()).listen():
+                try:
+                    os.kill(os.getpid(), number)
+                except KeyboardInterrupt:
+                    raise ImportError("numpy is broken: install it again") from None
+
+        with pytest.raises(KeyboardInterrupt):
+            run()
+
+
+def test_an_exception_without_a_signal_passes_unchanged() -> None:
+    def run() -> None:
+        with Interruptible(Silent()).listen():
+            raise ImportError("no torch")
+
+    with pytest.raises(ImportError, match="no torch"):
+        run()
+
+
+def test_the_previous_handlers_are_restored_after_the_export() -> None:
+    def handlers() -> list[object]:
+        return [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook]
+
+    before = handlers()
+    with Interruptible(Silent()).listen():
+        assert all(now != then for now, then in zip(handlers(), before, strict=True))
+    assert handlers() == before
+
+
+def test_a_step_without_a_signal_succeeds(progress: Interruptible) -> None:
     done = []
     with progress.step("one"), progress.bar("two", 1) as advance:
         advance()

@@ -1,7 +1,7 @@
-"""Tiny random sequence classifiers, and the graphs written from them: what the tests of the export compare.
+"""Tiny random sequence classifiers and their graphs, which the tests of the export compare.
 
-Their weights are drawn so that a comparison means something: matrices keep activations near unit scale and attention
-far from uniform, and LayerNorm gains and all biases are random, so that one that is dropped or swapped shows.
+Their weights make comparisons sensitive: matrices keep activations near unit scale and attention far from uniform, and
+LayerNorm gains and all biases are random, so that a dropped or swapped one changes the logits.
 """
 
 import json
@@ -27,7 +27,7 @@ ROUNDING = 2e-5
 
 
 def deberta_config(**changes: Any) -> dict[str, Any]:
-    """config.json of a small DeBERTa-v3, with `changes`; a change to None is written as null."""
+    """Return config.json of a small DeBERTa-v3, with `changes`; None is written as null."""
     return {
         "architectures": ["DebertaV2ForSequenceClassification"],
         "model_type": "deberta-v2",
@@ -58,7 +58,7 @@ def deberta_config(**changes: Any) -> dict[str, Any]:
 
 
 def modernbert_config(**changes: Any) -> dict[str, Any]:
-    """config.json of a small ModernBERT regressor in transformers 4's words, with `changes`."""
+    """Return config.json of a small ModernBERT regressor in the keys of transformers 4, with `changes`."""
     return {
         "architectures": ["ModernBertForSequenceClassification"],
         "model_type": "modernbert",
@@ -93,7 +93,7 @@ def modernbert_config(**changes: Any) -> dict[str, Any]:
 
 
 def model(config: dict[str, Any], seed: int = 0, head: str = "SequenceClassification") -> Any:
-    """transformers' own model of `config`, with random weights, in eval mode."""
+    """Build the model of `config` in transformers, with random weights, in eval mode."""
     settings = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
     if config["model_type"] == "modernbert":
         settings.reference_compile = False
@@ -114,7 +114,7 @@ def randomise(module: Any, seed: int = 0) -> Any:
 
 
 def save(module: Any, folder: Path, config: dict[str, Any] | None = None, **options: Any) -> Path:
-    """A checkpoint's folder as on the Hub; `config` is written in place of what transformers would write."""
+    """Save a checkpoint as on the Hub; `config` replaces the config.json that transformers would write."""
     module.save_pretrained(folder, safe_serialization=True, **options)
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config))
@@ -122,7 +122,7 @@ def save(module: Any, folder: Path, config: dict[str, Any] | None = None, **opti
 
 
 def author(module: Any, config: dict[str, Any], folder: Path) -> dict[Dialect, Path]:
-    """Both dialects of the authored graph of `module`, written into `folder`."""
+    """Write both dialects of the authored graph of `module` into `folder` and return their paths."""
     architecture = AUTHORED[config["model_type"]]
     weights = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
     paths = {dialect: folder / f"{dialect.value}.onnx" for dialect in Dialect}
@@ -134,19 +134,19 @@ def author(module: Any, config: dict[str, Any], folder: Path) -> dict[Dialect, P
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
-    """The graph as a bundle's user runs it, on one thread."""
+    """Open the graph as the user of a bundle does, on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def token_ids(batch: int, length: int, seed: int = 0) -> np.ndarray:
-    """Random ids, int64 [batch, length]."""
+    """Draw random ids, int64 [batch, length]."""
     return np.random.default_rng([seed, batch, length]).integers(0, VOCABULARY, (batch, length))
 
 
 def logits(module: Any, input_ids: np.ndarray, attention_mask: np.ndarray | None = None) -> np.ndarray:
-    """PyTorch's answer, float32 [batch, labels]."""
+    """Compute PyTorch's logits, float32 [batch, labels]."""
     mask = np.ones_like(input_ids) if attention_mask is None else attention_mask
     with torch.inference_mode():
         answer = module(input_ids=torch.from_numpy(input_ids), attention_mask=torch.from_numpy(mask))
@@ -163,7 +163,7 @@ class Graphs:
         self.sessions = {dialect: session(path) for dialect, path in self.paths.items()}
 
     def delta(self, dialect: Dialect, input_ids: np.ndarray, attention_mask: np.ndarray | None = None) -> float:
-        """max |graph's logit - PyTorch's|, not a number where either is not."""
+        """Return max |graph's logit - PyTorch's|, NaN if either is NaN."""
         feed = {"input_ids": input_ids}
         if dialect is Dialect.PORTABLE:
             feed["attention_mask"] = np.ones_like(input_ids) if attention_mask is None else attention_mask
@@ -178,7 +178,7 @@ class Graphs:
 
 
 def right_padding(length: int) -> np.ndarray:
-    """A mask int64 [3, length]: a full row, one about half full, one of its first token only."""
+    """Return a mask, int64 [3, length]: a full row, one about half full, and one with only its first token."""
     mask = np.zeros((3, length), np.int64)
     for row, real in enumerate((length, length // 2 + 1, 1)):
         mask[row, :real] = 1
@@ -186,14 +186,14 @@ def right_padding(length: int) -> np.ndarray:
 
 
 def holes(length: int) -> np.ndarray:
-    """A mask int64 [3, length] with padding in the midst of rows; the first token is always real."""
+    """Return a mask, int64 [3, length], with padding inside the rows; the first token is always real."""
     mask = np.random.default_rng(length).integers(0, 2, (3, length))
     mask[:, 0] = 1
     return mask
 
 
 def feed_forward_shapes(path: Path, length: int) -> list[tuple[int, ...]]:
-    """The shape of each encoder layer's activation, [batch, query rows, intermediate], measured on `length` tokens."""
+    """Measure the shape of each encoder layer's activation, [batch, query rows, intermediate], on `length` tokens."""
     graph = onnx.load(path)
     names = [node.output[0] for node in graph.graph.node if node.op_type == "Gelu"]
     graph.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)

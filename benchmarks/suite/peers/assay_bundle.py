@@ -28,7 +28,7 @@ def prepare(name: str, setup: Setup) -> None:
     from assay_export.exporter import export
     from assay_export.progress import Terminal
 
-    export(setup.checkpoint, folder, row=setup.input, variants=["fp32", variant], progress=Terminal())
+    export(setup.checkpoint, folder, input=setup.input, variants=["fp32", variant], progress=Terminal())
 
 
 def bundle(name: str, setup: Setup) -> Path:

@@ -1,1 +1,1 @@
-"""Writing the bundle: files, golden rows, manifest, and the move into place."""
+"""The bundle as files: metadata, golden rows, the manifest, and the move into place."""

@@ -11,17 +11,21 @@ from assay.bundle.golden import Golden
 from assay.inputs.tokenization import Tokens
 from assay_export.checkpoint.head import Head
 from assay_export.checkpoint.loading import Checkpoint
+from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ParityError
 from assay_export.gates import parity
 from assay_export.graphs import cpu_session
 from assay_export.texts import real_text
-from assay_export.texts.calibration import calibration_rows
+from assay_export.texts.calibration import read_calibration
 
-# Beside whole rows, text cut to lengths in every bucket that a GPU pads to, and to the longest that parity goes to.
-LENGTHS = (33, 64, 127, 256, 384, 512, 1031)
-CALIBRATION_ROWS = 16
+__all__ = ["write_golden_rows"]
+
+# In addition to whole rows: text cut to a length in every bucket that a GPU pads to, and to the longest of the parity
+# gate.
+_LENGTHS = (33, 64, 127, 256, 384, 512, 1031)
+_CALIBRATION_ROWS = 16
 
 
 def write_golden_rows(
@@ -32,16 +36,23 @@ def write_golden_rows(
     variants: Mapping[str, Mapping[str, Mapping[str, Any]]],
     max_length: int,
 ) -> None:
-    """Asks PyTorch, then every graph of `variants` (as the manifest lists them), and writes golden.json.
+    """Ask PyTorch and every graph, compare the logits, and write golden.json.
+
+    Args:
+        folder: The bundle, with its graphs.
+        loaded: The checkpoint.
+        tokens: Its tokenizer.
+        head: What its logits mean.
+        variants: The entries of all graphs, by variant and dialect, as the manifest lists them.
+        max_length: The longest input in tokens.
 
     Raises:
-        ParityError: a graph is further from PyTorch than its own gate allows.
+        ParityError: A graph differs from PyTorch by more than its own gate allows.
     """
     graphs = [graph for dialects in variants.values() for graph in dialects.values()]
     names = {"input_ids", "attention_mask"}.union(*(graph["inputs"] for graph in graphs))
-    feeds = [
-        {name: array for name, array in feed.items() if name in names} for feed in _feeds(tokens, head.row, max_length)
-    ]
+    encoded = _encode_rows(tokens, head.row, max_length)
+    feeds = [{name: array for name, array in feed.items() if name in names} for feed in encoded]
     expected = np.concatenate([loaded.reference.logits(feed) for feed in feeds])
     exported = {}
     for graph in graphs:
@@ -63,12 +74,12 @@ def write_golden_rows(
     (folder / golden.GOLDEN_NAME).write_bytes(golden.dump(Golden(rows, expected, exported)))
 
 
-def _feeds(tokens: TokenizerFiles, row: str, max_length: int) -> list[Feed]:
-    built_in = calibration_rows("pair" if row == "pair" else "text", None)[:CALIBRATION_ROWS]
+def _encode_rows(tokens: TokenizerFiles, row: Input, max_length: int) -> list[Feed]:
+    built_in = read_calibration(row)[:_CALIBRATION_ROWS]
     feeds = parity.encode(tokens.tokenizer, [*real_text.rows(row), *built_in], max_length)
     text = "\n".join(real_text.TEXTS * (2 if row == "pair" else 4))
     long = (text, text) if row == "pair" else (text,)
-    for length in LENGTHS:
+    for length in _LENGTHS:
         if length <= max_length:
             feeds += parity.encode(tokens.tokenizer, [long], length)
     return feeds

@@ -1,115 +1,132 @@
-"""A bundle appears at its target whole or not at all.
+"""A bundle appears at its target complete or not at all.
 
-It is written into a hidden folder beside the target, which is renamed at the end; a bundle that it replaces is set
-aside under another hidden name for that moment. What a killed process left is recognised by its lock, which the kernel
-released: the next export to the same place removes a half-written folder, and puts back a bundle that was set aside.
+It is written into a hidden folder next to the target, which is renamed at the end. A bundle that it replaces is set
+aside under another hidden name for that moment. A lock keeps two exports from writing to one target. It also tells
+which hidden folders a killed process left behind: the next export to the same target removes a half-written folder, and
+puts back a bundle that was set aside.
 """
 
 import contextlib
-import fcntl
-import glob
-import os
+import errno
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from assay.bundle.manifest import MANIFEST_NAME
+from assay.errors import AssayError, one_line
+from assay.file_lock import exclusive_at_once
 from assay_export.errors import ExportError
+
+__all__ = ["check_target", "stage"]
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+# Raised by a write without naming the file. Everything that an export writes is below its target.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def check_target(target: Path, force: bool) -> None:
-    """Refuses a target that exists, or, with `force`, one that is not a bundle and so not ours to replace."""
+    """Refuse a target that exists or, with `force`, one that is not a bundle and so must not be replaced.
+
+    Raises:
+        ExportError: The target is refused, or cannot be looked at.
+    """
     try:
         if not target.exists() and not target.is_symlink():
             return
-    except OSError as error:  # a name that is too long, a loop of links
+        is_empty_folder = target.is_dir() and not any(target.iterdir())
+        is_bundle = (target / MANIFEST_NAME).is_file()
+    except OSError as error:  # a name that is too long, a loop of links, a folder without permissions
         raise ExportError(f"{target} cannot be written to: {error.strerror}; choose another --out") from error
     if not force:
         raise ExportError(f"{target} exists: choose another --out, or pass --force to replace it")
-    is_empty_folder = target.is_dir() and not any(target.iterdir())
-    if target.is_symlink() or not (is_empty_folder or (target / MANIFEST_NAME).is_file()):
+    if target.is_symlink() or not (is_empty_folder or is_bundle):
         raise ExportError(f"{target} exists and is not a bundle, so --force does not replace it: choose another --out")
 
 
 @contextlib.contextmanager
-def staged(target: Path, force: bool) -> Iterator[Path]:
-    """A folder to write into; it becomes `target` when the block ends well and is removed when it does not."""
+def stage(target: Path, force: bool) -> Iterator[Path]:
+    """Provide a folder to write into, which becomes `target` if the block succeeds and is removed if it fails.
+
+    Args:
+        target: The bundle's folder. Folders above it are created.
+        force: Whether a bundle at `target` is replaced.
+
+    Raises:
+        ExportError: `target` is refused or unwritable, another export is writing to it, or the block raised an OSError.
+    """
     target = target.absolute()
     check_target(target, force)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _clean_up_after_the_killed(target)
-        check_target(target, force)
-        folder = Path(tempfile.mkdtemp(prefix=_prefix(target, "partial"), dir=target.parent))
-    except OSError as error:
-        raise ExportError(f"{target.parent} cannot be written to: {error.strerror}; choose another --out") from error
-    lock = _lock(folder)
-    try:
-        folder.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would hide the bundle from a service's user
-        yield folder
-        check_target(target, force)
-        _replace(folder, target)
-    except OSError as error:
-        raise ExportError(f"{target} could not be written: {error}; nothing was left there") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
-
-
-def _replace(folder: Path, target: Path) -> None:
-    if not target.exists():
-        folder.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=_prefix(target, "replaced"), dir=target.parent))
-    lock = _lock(target)  # on the folder itself, whatever it is called: see _clean_up_after_the_killed
-    try:
-        target.rename(old)
+    partial = _hide(target, "partial")
+    with contextlib.ExitStack() as stack:
         try:
-            folder.rename(target)
-        except BaseException:
-            old.rename(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _lock(target, stack)
+            _clean_up(target)
+            check_target(target, force)
+            partial.mkdir()
+        except OSError as error:
+            raise ExportError(
+                f"{target.parent} cannot be written to: {error.strerror}; choose another --out"
+            ) from error
+        try:
+            yield partial
+            check_target(target, force)
+            _move_into_place(partial, target)
+        except AssayError:
             raise
+        except OSError as error:
+            raise _explain(error, target) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _lock(target: Path, stack: contextlib.ExitStack) -> None:
+    """Lock the target until `stack` is closed. On a file system without locks, go on without one."""
+    try:
+        stack.enter_context(exclusive_at_once(_hide(target, "lock")))
+    except BlockingIOError as error:
+        raise ExportError(
+            f"another export is writing to {target}: wait until it has ended, or choose another --out"
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+def _move_into_place(partial: Path, target: Path) -> None:
+    if not target.exists():
+        partial.rename(target)
+        return
+    replaced = _hide(target, "replaced")
+    try:
+        target.rename(replaced)
+        partial.rename(target)
     finally:
-        if lock is not None:
-            os.close(lock)
         if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(replaced, ignore_errors=True)
+        else:
+            replaced.rename(target)
 
 
-def _clean_up_after_the_killed(target: Path) -> None:
-    for kind in ("replaced", "partial"):
-        for folder in target.parent.glob(glob.escape(_prefix(target, kind)) + "*"):
-            lock = _lock(folder)
-            if lock is None:
-                continue
-            if kind == "replaced" and not target.exists() and (folder / MANIFEST_NAME).is_file():
-                folder.rename(target)
-            else:
-                shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+def _clean_up(target: Path) -> None:
+    """Remove what a killed export left behind. Its lock went with its process."""
+    replaced = _hide(target, "replaced")
+    if not target.exists() and (replaced / MANIFEST_NAME).is_file():
+        replaced.rename(target)
+    for folder in (replaced, _hide(target, "partial")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lock(folder: Path) -> int | None:
-    """A lock on the folder itself, None where another process holds it. It goes with the process."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+def _explain(error: OSError, target: Path) -> ExportError:
+    """Blame the target only for errors of writing below it; any other error says itself what failed."""
+    named = [Path(str(name)) for name in (error.filename, error.filename2) if name is not None]
+    folders = (target, _hide(target, "partial"), _hide(target, "replaced"))
+    is_ours = any(path.is_relative_to(folder) for path in named for folder in folders)
+    if is_ours or (not named and error.errno in _DISK_ERRORS):
+        return ExportError(f"{target} could not be written: {one_line(error)}; nothing was left there")
+    return ExportError(f"the export failed: {one_line(error)}; nothing was written to {target}")
 
 
-def _prefix(target: Path, kind: str) -> str:
-    return f".{target.name}.{kind}-"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _hide(target: Path, kind: str) -> Path:
+    """Return the hidden name next to `target` for one purpose."""
+    return target.parent / f".{target.name}.{kind}"

@@ -1,4 +1,4 @@
-"""What an export says when it is done, on one screen."""
+"""The summary that `assay export` prints at the end, on one screen."""
 
 from pathlib import Path
 
@@ -8,16 +8,18 @@ from rich.table import Table
 
 from assay.bundle.manifest import Manifest
 
+__all__ = ["show"]
+
 
 def show(manifest: Manifest, target: Path) -> None:
-    """Prints files, sizes, parity and the next command."""
+    """Print the bundle's files, their sizes, its parity with PyTorch and the next command."""
     console = Console(soft_wrap=True, highlight=False)
     base = manifest.source.get("base")
     console.print(
         f"[bold]{target}[/bold]: {manifest.architecture} {manifest.task} of one {manifest.input}, "
         f"{manifest.graph_origin} graph, from {manifest.source['id']}" + (f" merged into {base}" if base else "")
     )
-    console.print(f"labels {', '.join(manifest.labels)}; up to {manifest.max_length:,} tokens ({_longer(manifest)})")
+    console.print(f"{_describe_answers(manifest)}; up to {manifest.max_length:,} tokens ({_describe_limit(manifest)})")
 
     files = Table(box=box.SIMPLE, pad_edge=False)
     files.add_column("file")
@@ -52,7 +54,16 @@ def show(manifest: Manifest, target: Path) -> None:
     console.print(f"Use it: [bold]{example}[/bold]")
 
 
-def _longer(manifest: Manifest) -> str:
-    return (
-        "longer pairs are truncated longest-first" if manifest.truncation == "longest_first" else "longer is an error"
-    )
+def _describe_answers(manifest: Manifest) -> str:
+    if manifest.task == "classification":
+        return f"labels {', '.join(manifest.labels)}"
+    if manifest.scale is None:
+        return "scores of an unknown range (--score-range LOW HIGH states it, so that they can be rescaled)"
+    low, high = manifest.scale.native
+    return f"scores from {low:g} to {high:g}"
+
+
+def _describe_limit(manifest: Manifest) -> str:
+    if manifest.truncation == "longest_first":
+        return "longer pairs are truncated longest-first"
+    return "a longer input is an error"

@@ -1,21 +1,20 @@
-"""The files of a bundle beside its graphs: config.json, the tokenizer's and the manifest."""
+"""The files of a bundle other than its graphs: config.json, the tokenizer's files and the manifest."""
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from assay.bundle.manifest import SCHEMA_VERSION
 from assay_export.checkpoint.head import Head
-from assay_export.checkpoint.loading import Checkpoint, Location
-from assay_export.checkpoint.source import Source
+from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.tokenizer import TokenizerFiles, dump
 from assay_export.graphs.architectures import AUTHORED
-from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
-from assay_export.graphs.net import Dialect
 
-TOOLS = (
+__all__ = ["build_manifest", "write_metadata"]
+
+_TOOLS = (
     "assay",
     "torch",
     "transformers",
@@ -28,38 +27,22 @@ TOOLS = (
     "numpy",
 )
 
-GRAPH_INPUTS = {Dialect.PORTABLE: ("input_ids", "attention_mask"), Dialect.CPU: ("input_ids",)}
-
-
-def graph_entry(
-    dialect: Dialect, file: str, data: Iterable[str], inputs: Iterable[str] | None = None
-) -> dict[str, Any]:
-    """A graph in the manifest, but for its report; `inputs` are those of an authored graph, where not given."""
-    return {
-        "file": file,
-        "data": list(data),
-        "inputs": list(GRAPH_INPUTS[dialect] if inputs is None else inputs),
-        "graph_optimization": GRAPH_OPTIMIZATION[dialect],
-    }
-
 
 def write_metadata(folder: Path, loaded: Checkpoint, tokens: TokenizerFiles, head: Head) -> None:
-    """config.json and the tokenizer's files, for the runtime and for other people's tools."""
+    """Write config.json and the tokenizer's files, for the runtime and for other tools."""
     config = dict(loaded.config)
     config["id2label"] = {str(index): label for index, label in enumerate(head.labels)}
     config["label2id"] = {label: index for index, label in enumerate(head.labels)}
     if head.task == "regression":
-        # Without it, the transformers pipeline puts a sigmoid on a single logit.
+        # Without it, the pipeline of transformers applies a sigmoid to a single logit.
         config["problem_type"] = "regression"
     (folder / "config.json").write_text(dump(config), encoding="utf-8")
     (folder / "tokenizer.json").write_bytes(tokens.json_bytes)
     (folder / "tokenizer_config.json").write_text(dump(tokens.config), encoding="utf-8")
 
 
-def manifest(
+def build_manifest(
     folder: Path,
-    source: Source,
-    location: Location,
     loaded: Checkpoint,
     tokens: TokenizerFiles,
     head: Head,
@@ -67,44 +50,55 @@ def manifest(
     variants: Mapping[str, Mapping[str, Mapping[str, Any]]],
     max_length: int,
 ) -> dict[str, Any]:
-    """assay.json, before it is sealed; see assay.bundle.manifest for what each value means."""
-    config = loaded.config
-    is_unit_scorer = head.task == "regression" and config["model_type"] == "modernbert"
+    """Return the document of assay.json, before it is sealed; assay.bundle.manifest says what each value means.
+
+    Args:
+        folder: The bundle, with every other file in it.
+        loaded: The checkpoint.
+        tokens: Its tokenizer.
+        head: What its logits mean.
+        pooling: How an authored graph reduces the sequence, "cls" or "mean"; None for a traced graph.
+        variants: The entries of all graphs, by variant and dialect.
+        max_length: The longest input in tokens.
+    """
+    files, config = loaded.files, loaded.config
+    scale = None
+    if head.score_range is not None:
+        evol_complexity = None if head.evol_complexity is None else list(head.evol_complexity)
+        scale = {"native": list(head.score_range), "evol_complexity": evol_complexity}
     return {
         "schema_version": SCHEMA_VERSION,
-        "name": source.name,
-        "architecture": config["model_type"],
-        "graph_origin": "authored" if config["model_type"] in AUTHORED else "traced",
+        "name": files.source.name,
+        "architecture": files.model_type,
+        "graph_origin": "authored" if files.model_type in AUTHORED else "traced",
         "task": head.task,
         "input": head.row,
         "labels": list(head.labels),
         "activation": head.activation,
-        # Maxwell's card: 0..1, rescaled to Evol-Complexity's 1..6.
-        "scale": {"native": [0.0, 1.0], "evol_complexity": [1, 6]} if is_unit_scorer else None,
+        "scale": scale,
         "pooling": pooling,
         "max_length": max_length,
-        # The cards: osmosis truncates its pairs, maxwell reads its text whole.
-        "truncation": "longest_first" if head.row == "pair" else "refuse",
-        "special_tokens": {"pad_token_id": config.get("pad_token_id"), "template": tokens.template()},
+        "truncation": head.truncation,
+        "special_tokens": {"pad_token_id": config.get("pad_token_id"), "template": tokens.describe_template()},
         "source": {
-            "id": source.id,
-            "revision": source.revision,
-            "base": location.base.id if location.base else None,
-            "base_revision": location.base.revision if location.base else None,
+            "id": files.source.id,
+            "revision": files.source.revision,
+            "base": files.base.id if files.base else None,
+            "base_revision": files.base.revision if files.base else None,
             "weights_sha256": loaded.weights_sha256,
             "merge_max_abs_delta": loaded.merge_delta,
             "tokenizer": tokens.origin,
         },
-        "tools": {name: importlib.metadata.version(name) for name in TOOLS},
+        "tools": {name: importlib.metadata.version(name) for name in _TOOLS},
         "variants": variants,
         "files": {
-            path.relative_to(folder).as_posix(): {"sha256": _sha256(path), "size": path.stat().st_size}
+            path.relative_to(folder).as_posix(): {"sha256": _hash(path), "size": path.stat().st_size}
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         },
     }
 
 
-def _sha256(path: Path) -> str:
+def _hash(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,1 +1,1 @@
-"""Reading a checkpoint: where it comes from, its config, tokenizer and head, and the PyTorch model."""
+"""Reading a checkpoint: where it comes from, its config, its tokenizer, its head, and the PyTorch model."""

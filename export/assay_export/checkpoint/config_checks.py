@@ -1,4 +1,4 @@
-"""What an authored graph supports of config.json: a value is one of those, or is refused by name."""
+"""Checks of config.json for authored graphs: a value that no graph supports is refused by name."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,12 +6,14 @@ from typing import Any
 
 from assay_export.errors import UnsupportedConfigError
 
+__all__ = ["expect", "positive_number", "whole_number"]
+
 
 def expect(config: Mapping[str, Any], architecture: str, key: str, supported: Sequence[object], default: object) -> Any:
-    """config[key] if it is one of `supported`.
+    """Return config[key], which must be one of `supported`.
 
     Raises:
-        UnsupportedConfigError: naming the key, the value found and what is supported.
+        UnsupportedConfigError: The value is not supported; the message names the key, the value and what is.
     """
     value = config.get(key, default)
     if value not in supported:
@@ -23,10 +25,10 @@ def expect(config: Mapping[str, Any], architecture: str, key: str, supported: Se
 def whole_number(
     config: Mapping[str, Any], architecture: str, key: str, *, least: int, default: int | None = None
 ) -> int:
-    """config[key] if it is a whole number from `least` on; without a default the key is required.
+    """Return config[key], which must be a whole number from `least` on. Without a default the key is required.
 
     Raises:
-        UnsupportedConfigError: naming the key and the value found.
+        UnsupportedConfigError: The value is not supported; the message names the key and the value.
     """
     value = config.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -35,10 +37,10 @@ def whole_number(
 
 
 def positive_number(config: Mapping[str, Any], architecture: str, key: str, default: float) -> float:
-    """config[key] if it is a number above zero.
+    """Return config[key], which must be a number above zero.
 
     Raises:
-        UnsupportedConfigError: naming the key and the value found.
+        UnsupportedConfigError: The value is not supported; the message names the key and the value.
     """
     value = config.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:

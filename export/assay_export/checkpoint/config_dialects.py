@@ -1,8 +1,8 @@
-"""config.json in the two dialects that checkpoints are written in, translated to one.
+"""Translation of config.json from the keys of transformers 5 to those of transformers 4.
 
 transformers 5 writes `rope_parameters`, `layer_types` and `dtype` where transformers 4 wrote `global_rope_theta`,
 `local_rope_theta`, `global_attn_every_n_layers` and `torch_dtype`. transformers 4.57, which the reference model is
-built with, takes its defaults for keys it does not know, without a word: so they are translated before it sees them.
+built with, silently takes its defaults where it does not know a key, so the keys are translated before it sees them.
 """
 
 from collections.abc import Mapping
@@ -11,17 +11,19 @@ from typing import Any
 from assay_export.checkpoint.config_checks import whole_number
 from assay_export.errors import UnsupportedConfigError
 
-ATTENTION_TYPES = ("full_attention", "sliding_attention")
+__all__ = ["to_transformers_4"]
+
+_ATTENTION_TYPES = ("full_attention", "sliding_attention")
 
 
 def to_transformers_4(config: Mapping[str, Any]) -> dict[str, Any]:
-    """config.json with every key of transformers 5 that matters put in transformers 4's words.
+    """Translate config.json to the keys of transformers 4.
 
-    For ModernBERT the result always has `layer_types` (one of ATTENTION_TYPES per layer) beside the older keys, and
-    `layer_types` is what counts: a pattern that is not periodic cannot be said in them.
+    For ModernBERT the result always has `layer_types`, "full_attention" or "sliding_attention" per layer, in addition
+    to the older keys. `layer_types` decides: the older keys cannot express a pattern that is not periodic.
 
     Raises:
-        UnsupportedConfigError: naming a value that transformers 4 cannot express, or two keys that contradict.
+        UnsupportedConfigError: A value cannot be expressed in transformers 4, or two keys contradict each other.
     """
     translated = dict(config)
     if "dtype" in translated:
@@ -40,14 +42,14 @@ def _translate_rope(config: dict[str, Any]) -> None:
         if scaling.get("rope_type", scaling.get("type")) != "default":
             raise UnsupportedConfigError(f"config.json: rope_scaling = {scaling!r} is not supported (supported: none)")
     parameters = _object(config.pop("rope_parameters", None), "rope_parameters")
-    unknown = sorted(set(parameters) - set(ATTENTION_TYPES))
+    unknown = sorted(set(parameters) - set(_ATTENTION_TYPES))
     if unknown:
-        # transformers 5 reads the entries of the two kinds of layer only, and takes its defaults for a missing one.
+        # transformers 5 reads the entries of the two kinds of layer only, and takes its default if one is missing.
         raise UnsupportedConfigError(
             f"config.json: rope_parameters has {unknown[0]!r}, which ModernBERT does not read "
-            f"(supported: {', '.join(ATTENTION_TYPES)})"
+            f"(supported: {', '.join(_ATTENTION_TYPES)})"
         )
-    for kind, key in zip(ATTENTION_TYPES, ("global_rope_theta", "local_rope_theta"), strict=True):
+    for kind, key in zip(_ATTENTION_TYPES, ("global_rope_theta", "local_rope_theta"), strict=True):
         rope = _object(parameters.get(kind), f"rope_parameters[{kind!r}]")
         rope_type = rope.get("rope_type", "default")
         if rope_type != "default":
@@ -60,7 +62,7 @@ def _translate_rope(config: dict[str, Any]) -> None:
 
 
 def _translate_window(config: dict[str, Any]) -> None:
-    # transformers 5 names the half window: tokens on each side.
+    # transformers 5 stores half of the window: the tokens on each side.
     if config.get("sliding_window") is not None:
         half = whole_number(config, "modernbert", "sliding_window", least=0)
         given = config.get("local_attention")
@@ -78,14 +80,14 @@ def _translate_layer_types(config: dict[str, Any]) -> None:
     if given is None:
         config["layer_types"] = _periodic(layers, period or 3)
         return
-    if not isinstance(given, list) or len(given) != layers or any(kind not in ATTENTION_TYPES for kind in given):
+    if not isinstance(given, list) or len(given) != layers or any(kind not in _ATTENTION_TYPES for kind in given):
         raise UnsupportedConfigError(
             f"config.json: layer_types = {given!r} is not supported "
-            f"(supported: {layers} values, one per layer, each of {', '.join(ATTENTION_TYPES)})"
+            f"(supported: {layers} values, one per layer, each of {', '.join(_ATTENTION_TYPES)})"
         )
     if period is not None and _periodic(layers, period) == given:
         return
-    # transformers 5 reads layer_types alone, and writes its default of 3 for the older key beside any pattern.
+    # transformers 5 reads layer_types alone, and writes its default of 3 for the older key next to any pattern.
     if period is not None and not str(config.get("transformers_version", "")).startswith("5."):
         raise UnsupportedConfigError(
             f"config.json: global_attn_every_n_layers = {period!r} contradicts layer_types = {given!r}; remove one"
@@ -95,7 +97,7 @@ def _translate_layer_types(config: dict[str, Any]) -> None:
 
 
 def _periodic(layers: int, period: int) -> list[str]:
-    return [ATTENTION_TYPES[1] if index % period else ATTENTION_TYPES[0] for index in range(layers)]
+    return [_ATTENTION_TYPES[1] if index % period else _ATTENTION_TYPES[0] for index in range(layers)]
 
 
 def _object(value: Any, key: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The PyTorch model that every graph is held against."""
+"""The PyTorch model that every graph is compared with."""
 
 from typing import Any
 
@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-# input_ids, attention_mask and perhaps token_type_ids, int64 [batch, sequence]
+__all__ = ["Feed", "ReferenceModel"]
+
+# input_ids, attention_mask and, for some models, token_type_ids: int64 [batch, sequence].
 Feed = dict[str, npt.NDArray[np.int64]]
 
 
@@ -17,12 +19,12 @@ class ReferenceModel:
         self.module: Any = module
 
     def logits(self, feed: Feed) -> npt.NDArray[np.float32]:
-        """Logits float32 [batch, labels]."""
+        """Return the logits of `feed`, float32 [batch, labels]."""
         with torch.inference_mode():
             output = self.module(**{name: torch.from_numpy(array) for name, array in feed.items()}).logits
         result: npt.NDArray[np.float32] = output.float().numpy()
         return result
 
     def weights(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Every parameter by its name in the checkpoint, sharing the model's memory."""
+        """Return every parameter by its name in the checkpoint. The arrays share the model's memory."""
         return {name: tensor.detach().numpy() for name, tensor in self.module.state_dict().items()}

@@ -1,20 +1,23 @@
-"""From what a user names (a preset, a Hub id, a folder) to a local folder with the checkpoint's files."""
+"""Where a checkpoint is: a preset's name, a Hub id or a folder becomes a local folder with the checkpoint's files."""
 
 import contextlib
 import logging
+import os
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay.bundle import hub_errors
+from assay.bundle.hub_retries import retry
 from assay.errors import one_line
-from assay_export.checkpoint.presets import PRESETS, Preset
+from assay_export.checkpoint.presets import PRESETS, Preset, find_preset
 from assay_export.errors import CheckpointError
+
+__all__ = ["CHECKPOINT_FILES", "Source", "resolve"]
 
 _LOG = logging.getLogger("assay")
 
-# What a checkpoint needs; pickled weights are never downloaded.
+# The files of a checkpoint that are downloaded. Pickled weights never are.
 CHECKPOINT_FILES = [
     "config.json",
     "adapter_config.json",
@@ -31,97 +34,107 @@ CHECKPOINT_FILES = [
     "vocab.json",
     "merges.txt",
 ]
-DOWNLOAD_TRIES = 5  # each goes on with what the one before left in the cache
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint on this machine and where it came from."""
+    """A checkpoint on this machine and where it came from.
+
+    `id` is what the user named, `name` a short name for the bundle. `revision` is the Hub's commit, None for a local
+    folder.
+    """
 
     folder: Path
     id: str
     name: str
-    revision: str | None  # the Hub's commit, None for a local folder
+    revision: str | None
     preset: Preset | None
 
 
-def resolve(source: str, revision: str | None = None, *, beside: Path | None = None) -> Source:
-    """Finds or downloads the checkpoint that `source` names.
+def resolve(source: str | os.PathLike[str], revision: str | None = None, *, relative_to: Path | None = None) -> Source:
+    """Find or download the checkpoint that `source` names.
 
     Args:
-        source: a name in PRESETS, an existing folder, or a Hub id.
-        revision: a branch, tag or commit on the Hub; refused for a local folder, but where an adapter names both.
-        beside: a folder that relative paths may also be relative to (an adapter names its base this way).
+        source: A name in PRESETS, an existing folder, or a Hub id. A path object is always a folder.
+        revision: A branch, tag or commit on the Hub. It is refused for a local folder, unless `relative_to` is set: an
+            adapter may pin a revision and be used with a local base.
+        relative_to: A folder that relative paths may also be relative to (an adapter names its base this way).
 
     Raises:
-        CheckpointError: there is no such folder, or the Hub does not give the checkpoint.
+        CheckpointError: There is no such folder, or the checkpoint cannot be downloaded.
     """
-    preset = PRESETS.get(source)
+    name = os.fspath(source)
+    preset = PRESETS.get(name) if isinstance(source, str) else None
     if preset is None:
-        for folder in _folders(source, beside):
+        for folder in _list_folders(name, relative_to):
             if folder.is_dir():
-                if revision is not None and beside is None:
+                if revision is not None and relative_to is None:
                     raise CheckpointError(
-                        f"revision {revision!r} was asked of the local folder {folder}: drop --revision"
+                        f"revision {revision!r} was given for the local folder {folder}: drop --revision"
                     )
-                return Source(folder.resolve(), source, folder.resolve().name, None, None)
-    hub_id = preset.hub_id if preset else source
-    if not HUB_ID.fullmatch(hub_id) or hub_id.count("/") > 1 or ".." in hub_id:
+                return Source(folder.resolve(), name, folder.resolve().name, None, None)
+    if not isinstance(source, str):
+        raise CheckpointError(f"{name}: no such folder; check the path, or pass a Hub id as a string")
+    hub_id = preset.hub_id if preset else name
+    if not _HUB_ID.fullmatch(hub_id) or hub_id.count("/") > 1 or ".." in hub_id:
         names = ", ".join(PRESETS)
-        raise CheckpointError(f"{source!r} is not a folder here, nor one of {names}, nor a Hub id (organisation/name)")
+        raise CheckpointError(f"{name!r} is not a folder here, nor one of {names}, nor a Hub id (organisation/name)")
     folder = _download(hub_id, revision)
-    known = preset or next((p for p in PRESETS.values() if p.hub_id == hub_id), None)
-    name = next((n for n, p in PRESETS.items() if p is known), hub_id.rsplit("/", 1)[-1])
+    short_name, known = find_preset(hub_id) or (hub_id.rsplit("/", 1)[-1], None)
     # The Hub's cache names a snapshot's folder by its commit.
-    return Source(folder, hub_id, name, folder.name, known)
+    return Source(folder, hub_id, short_name, folder.name, known)
 
 
-def _folders(source: str, beside: Path | None) -> list[Path]:
-    """Where a local folder of that name could be."""
+def _list_folders(source: str, relative_to: Path | None) -> list[Path]:
+    """Return the places where a local folder of that name could be."""
     if not source.strip():
         return []
-    with contextlib.suppress(RuntimeError):  # a tilde before no user's name
-        return [Path(source).expanduser(), *([beside / source] if beside else [])]
+    with contextlib.suppress(RuntimeError):  # a tilde before a name that is not a user's
+        return [Path(source).expanduser(), *([relative_to / source] if relative_to else [])]
     return []
 
 
 def _download(hub_id: str, revision: str | None) -> Path:
-    """The snapshot of one commit in the Hub's cache; without a network, what the cache has of the revision."""
-    from huggingface_hub import constants, snapshot_download
+    """Download one commit into the Hub's cache and return its folder; without a network, take it from the cache."""
+    from huggingface_hub import constants
 
-    unreachable = _unreachable(hub_id, revision)
-    for tried in range(1, DOWNLOAD_TRIES + 1):
+    outage = _find_outage(hub_id, revision)
+    if outage is None:
         try:
-            folder = Path(
-                snapshot_download(
-                    hub_id,
-                    revision=revision,
-                    allow_patterns=CHECKPOINT_FILES,
-                    local_files_only=unreachable is not None,
-                )
-            )
-            break
-        except Exception as error:
-            if unreachable is not None or tried == DOWNLOAD_TRIES or not hub_errors.is_broken_off(error):
-                raise _refused(hub_id, revision, unreachable or error) from error
-            _LOG.warning("%s: the download broke off (%s); resuming it", hub_id, one_line(error, 200))
-            time.sleep(tried - 1)
-    if unreachable is not None:
-        if not any(folder.glob("*.safetensors")):  # a download that broke off
-            raise _refused(hub_id, revision, unreachable)
-        if not constants.HF_HUB_OFFLINE:
-            reason = one_line(unreachable, 200)
-            _LOG.warning(
-                "%s: the Hub cannot be reached (%s); using commit %s from the cache", hub_id, reason, folder.name
-            )
+            return retry(lambda force: _fetch(hub_id, revision, force=force), f"{hub_id}: the download")
+        except Exception as error:  # see assay.bundle.hub_errors: what transports raise has no common base
+            raise _explain(hub_id, revision, error) from error
+    try:
+        folder = _fetch(hub_id, revision, local_files_only=True)
+    except Exception as error:
+        raise _explain(hub_id, revision, outage) from error
+    if not any(folder.glob("*.safetensors")):  # a download that broke off
+        raise _explain(hub_id, revision, outage)
+    if not constants.HF_HUB_OFFLINE:
+        reason = one_line(outage, 200)
+        _LOG.warning("%s: the Hub cannot be reached (%s); using commit %s from the cache", hub_id, reason, folder.name)
     return folder
 
 
-def _unreachable(hub_id: str, revision: str | None) -> Exception | None:
-    """Why the Hub cannot be asked, or None. Raises CheckpointError where it refuses.
+def _fetch(hub_id: str, revision: str | None, *, force: bool = False, local_files_only: bool = False) -> Path:
+    from huggingface_hub import snapshot_download
 
-    Asked beforehand, since snapshot_download hides any refusal behind what the cache has.
+    return Path(
+        snapshot_download(
+            hub_id,
+            revision=revision,
+            allow_patterns=CHECKPOINT_FILES,
+            force_download=force,
+            local_files_only=local_files_only,
+        )
+    )
+
+
+def _find_outage(hub_id: str, revision: str | None) -> Exception | None:
+    """Return why the Hub cannot be asked, or None if it can. Raise CheckpointError if it refuses the checkpoint.
+
+    The Hub is asked first, because snapshot_download hides a refusal if the cache has any version.
     """
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import OfflineModeIsEnabled
@@ -132,11 +145,12 @@ def _unreachable(hub_id: str, revision: str | None) -> Exception | None:
         HfApi().model_info(hub_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except Exception as error:  # see assay.bundle.hub_errors: what transports raise has no common base
         if not hub_errors.is_unreachable(error):
-            raise _refused(hub_id, revision, error) from error
+            raise _explain(hub_id, revision, error) from error
         return error
     return None
 
 
-def _refused(hub_id: str, revision: str | None, error: Exception) -> CheckpointError:
+def _explain(hub_id: str, revision: str | None, error: Exception) -> CheckpointError:
+    """Word a failed download, with the way out."""
     reason = hub_errors.explain(error, hub_id, revision or "main", "the checkpoint")
     return CheckpointError(f"{reason}, or pass the folder of a downloaded checkpoint")

@@ -1,1 +1,1 @@
-"""Comparing a graph with PyTorch; an artefact that differs is not written."""
+"""Comparing graphs with PyTorch. A graph that differs by more than its gate allows does not enter a bundle."""

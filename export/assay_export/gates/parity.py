@@ -1,6 +1,6 @@
-"""The gate: a graph's logits against PyTorch's, on a grid of shapes and on real text.
+"""The parity gate: compare a graph's logits with PyTorch's, on a grid of shapes and on real text.
 
-No graph enters a bundle that was not compared here. The report goes into the manifest.
+Every graph is compared before it enters a bundle, and its report goes into the manifest.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,36 +14,49 @@ from tokenizers import Tokenizer
 from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.errors import CheckpointError, ParityError
 
-# Float32 rounding over a few dozen layers is of the order of 1e-6 on logits of order one.
+__all__ = ["FP32_MAX_DELTA", "Case", "Logits", "compare", "count_cases", "encode", "make_cases"]
+
 FP32_MAX_DELTA = 1e-4
-# Around the powers of two where buckets, windows and kernels change; the last is past 1,024 for models that go there.
+"""The largest |delta logit| of a float32 graph. Float32 rounding over a few dozen layers is of the order of 1e-6 on
+logits of order one."""
+
+# Lengths next to the powers of two, where buckets, windows and kernels change. The last is for models that read more
+# than 1,024 tokens.
 LENGTHS = (1, 2, 3, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 1031)
 PADDED_LENGTHS = (3, 65, 130, 512)
 BATCHED_LENGTHS = (2, 64, 129)
 BATCH = 3
 
 Logits = npt.NDArray[np.float32]
+"""Logits float32 [batch, labels]."""
 
 REPORT_IT = (
-    "nothing was written. Please report this with the checkpoint's config.json, and with how far PyTorch's own float32 "
-    "logits are from its float64 ones: nothing comes closer than that"
+    "nothing was written. Please report this with the checkpoint's config.json, and with the difference between "
+    "PyTorch's own float32 and float64 logits: no graph can come closer than that"
 )
 
 
 @dataclass(frozen=True)
 class Case:
-    """One call, with PyTorch's answer to it."""
+    """One input with PyTorch's logits for it.
 
-    shape: str  # for people: "batch 3, length 65, padded"
+    Attributes:
+        shape: A description for reports, such as "batch 3, length 65, padded".
+        feed: The input.
+        expected: PyTorch's logits, float32 [batch, labels].
+    """
+
+    shape: str
     feed: Feed
     expected: Logits
 
     @property
     def is_padded(self) -> bool:
+        """Whether any row has padding."""
         return not self.feed["attention_mask"].all()
 
 
-def cases(
+def make_cases(
     reference: ReferenceModel,
     tokenizer: Tokenizer,
     rows: Sequence[tuple[str, ...]],
@@ -52,10 +65,22 @@ def cases(
     input_names: Sequence[str],
     advance: Callable[[], None] = lambda: None,
 ) -> list[Case]:
-    """The grid and the real rows with PyTorch's logits; `advance` is called after each.
+    """Run PyTorch on a grid of shapes and on real text.
+
+    Args:
+        reference: The PyTorch model.
+        tokenizer: The checkpoint's tokenizer.
+        rows: Real text, one or two texts per row.
+        max_length: The longest input in tokens; longer text is truncated.
+        pad_token_id: The token that fills padded rows of the grid.
+        input_names: The inputs to keep in the feeds.
+        advance: Called after each case.
+
+    Returns:
+        The cases, the grid first and then one case per row of `rows`.
 
     Raises:
-        CheckpointError: PyTorch's own answer is not a number.
+        CheckpointError: PyTorch itself answers NaN or infinity.
     """
     feeds = [*_grid(tokenizer.get_vocab_size(), max_length, pad_token_id), *_real(tokenizer, rows, max_length)]
     result = []
@@ -64,15 +89,16 @@ def cases(
         case = Case(shape, feed, reference.logits(feed))
         if not np.isfinite(case.expected).all():
             raise CheckpointError(
-                f"PyTorch itself answers {case.expected.tolist()} at {shape}: the checkpoint's weights are damaged"
+                f"PyTorch itself answers {case.expected.tolist()} at {shape}, expected finite logits: the checkpoint's "
+                "weights are damaged. Download or save the checkpoint again"
             )
         result.append(case)
         advance()
     return result
 
 
-def count(rows: Sequence[object], max_length: int) -> int:
-    """How many cases there will be, for a progress bar."""
+def count_cases(rows: Sequence[object], max_length: int) -> int:
+    """Count the cases that `make_cases` will return, for a progress bar."""
     return len(list(_grid(2, max_length, 0))) + len(rows)
 
 
@@ -82,21 +108,24 @@ def compare(
     labels: int,
     threshold: float,
     graph: str,
-    cure: str = REPORT_IT,
+    advice: str = REPORT_IT,
 ) -> dict[str, Any]:
-    """Runs every case through a graph and holds it to the gate.
+    """Run every case through a graph and compare its logits with PyTorch's.
 
     Args:
-        run: the graph, from a feed to logits float32 [batch, labels].
-        threshold: the largest |delta logit| allowed.
-        graph: its file name, for messages.
-        cure: what to do about a graph that differs, for messages.
+        run: The graph as a function, from a feed to logits float32 [batch, labels].
+        cases: The inputs, with PyTorch's logits.
+        labels: The number of logits per row.
+        threshold: The largest |delta logit| allowed.
+        graph: The graph's file name, for messages.
+        advice: What to do if the graph differs, for messages.
 
     Returns:
         The report as the manifest stores it.
 
     Raises:
-        ParityError: some |delta logit| is above `threshold` or not a number; names the worst shape.
+        ParityError: Some |delta logit| is above `threshold` or is NaN, or the logits have another shape. The message
+            names the worst shape of the grid.
     """
     deltas: dict[str, list[npt.NDArray[np.float64]]] = {}
     agreeing = rows = 0
@@ -104,7 +133,7 @@ def compare(
         logits = run(case.feed)
         if logits.shape != case.expected.shape:
             raise ParityError(
-                f"{graph} gives logits of shape {list(logits.shape)} at {case.shape}, expected "
+                f"{graph} returns logits of shape {list(logits.shape)} at {case.shape}, expected "
                 f"{list(case.expected.shape)}; nothing was written. Please report this with config.json"
             )
         delta = np.abs(logits.astype(np.float64) - case.expected)
@@ -116,7 +145,7 @@ def compare(
     if not worst_by_shape[worst] <= threshold:
         raise ParityError(
             f"{graph} differs from PyTorch by {worst_by_shape[worst]:.2e} at {worst} (the gate allows "
-            f"{threshold:.0e}); {cure}"
+            f"{threshold:.0e}); {advice}"
         )
     every_delta = np.concatenate([part.ravel() for parts in deltas.values() for part in parts])
     return {
@@ -134,7 +163,7 @@ def compare(
 
 
 def _grid(vocabulary: int, max_length: int, pad_token_id: int) -> Iterator[tuple[str, Feed]]:
-    """Pseudo-random token ids in every shape that has gone wrong for somebody."""
+    """Yield pseudo-random token ids, in shapes that are known to break graphs."""
     generator = np.random.default_rng(0)
 
     def feed(batch: int, length: int) -> Feed:
@@ -166,7 +195,16 @@ def _real(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], max_length: int
 
 
 def encode(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], max_length: int) -> list[Feed]:
-    """Each row of one or two texts as a batch of one, truncated longest-first."""
+    """Encode rows of one or two texts.
+
+    Args:
+        tokenizer: The tokenizer; its truncation is off again afterwards.
+        rows: The texts.
+        max_length: The longest input in tokens. Longer rows are truncated, the longer text of a pair first.
+
+    Returns:
+        Each row as a batch of one: input_ids, attention_mask and token_type_ids, int64 [1, sequence].
+    """
     tokenizer.enable_truncation(max_length, strategy="longest_first")
     try:
         encodings = [tokenizer.encode(*row) for row in rows]

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions of the export stage: on the CPU, with the optimisations that the manifest will ask for."""
+"""ONNX Runtime sessions for the export: on the CPU, with the graph optimisation level that the manifest will name."""
 
 from pathlib import Path
 
@@ -6,9 +6,12 @@ import onnxruntime
 
 from assay_export.graphs.net import Dialect
 
-# The authored cpu graph is the final word: beyond constants, ONNX Runtime's rewriting makes it slower (it fuses Add and
-# LayerNormalization to SkipLayerNormalization, docs/performance.md). Portable graphs are for whatever fuses on a GPU.
+__all__ = ["GRAPH_OPTIMIZATION", "load"]
+
 GRAPH_OPTIMIZATION = {Dialect.CPU: "basic", Dialect.PORTABLE: "all"}
+"""The optimisation level of an authored float32 graph, by dialect. The cpu graph is already in its fastest form: beyond
+constant folding, ONNX Runtime makes it slower (it fuses Add and LayerNormalization to SkipLayerNormalization,
+docs/performance.md). Portable graphs rely on the fusions of the execution provider that runs them."""
 
 _LEVELS = {
     "disabled": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -24,10 +27,15 @@ def load(
     keep_memory: bool = True,
     in_order: bool = False,
 ) -> onnxruntime.InferenceSession:
-    """The graph at `path`, loaded; without `keep_memory` each tensor is freed when it has been read for the last time.
+    """Load the graph at `path` into a session.
 
-    ONNX Runtime's arena keeps what it has allocated, for the next run: at 8,192 tokens that is gigabytes. Its order is
-    depth first from the outputs, and leaves what is only looked at for the end; `in_order` takes the file's order.
+    Args:
+        path: The .onnx file.
+        graph_optimization: The optimisation level: "disabled", "basic" or "all".
+        keep_memory: Whether ONNX Runtime's arena keeps its memory for the next run, which at 8,192 tokens is gigabytes.
+            Otherwise each tensor is freed after its last use.
+        in_order: Whether to run the nodes in the order of the file. By default ONNX Runtime goes depth first from the
+            outputs, and runs nodes that only feed an extra output last.
     """
     options = onnxruntime.SessionOptions()
     options.enable_cpu_mem_arena = options.enable_mem_pattern = keep_memory

@@ -1,4 +1,4 @@
-"""The road for architectures without an authored graph: optimum-onnx traces the PyTorch model."""
+"""Graphs of architectures that are not authored here: optimum-onnx traces the PyTorch model."""
 
 import contextlib
 import io
@@ -9,15 +9,25 @@ from assay_export.checkpoint.reference import ReferenceModel
 from assay_export.errors import ExportError
 from assay_export.graphs.net import OPSET
 
-# RoBERTa's relatives: their first token stands at position pad_token_id + 1.
+__all__ = ["export", "read_max_length"]
+
+# Models related to RoBERTa: their first token has position pad_token_id + 1.
 POSITIONS_AFTER_PADDING = ("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "xmod")
 
 
 def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str, ...]:
-    """Writes `path` by tracing and returns the names of the graph's inputs, in order.
+    """Trace the model and write the graph.
+
+    Args:
+        reference: The PyTorch model.
+        model_type: The architecture's name in config.json.
+        path: The .onnx file to write. Its folder must contain nothing else.
+
+    Returns:
+        The names of the graph's inputs, in order.
 
     Raises:
-        ExportError: optimum does not know the architecture, or could not trace it.
+        ExportError: optimum-onnx does not know the architecture, or could not trace it.
     """
     import onnxruntime
     from optimum.exporters.onnx import onnx_export_from_model
@@ -30,11 +40,11 @@ def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str,
         supported = {}
     if task not in supported:
         raise ExportError(
-            f"config.json: model_type = {model_type!r} has neither an authored graph here nor a {task} exporter in "
+            f"config.json: model_type = {model_type!r} has neither an authored graph in assay nor a {task} exporter in "
             "optimum-onnx; open an issue with the checkpoint's config.json"
         )
     try:
-        # The tracer talks on both streams about itself; what it finds wrong is an exception.
+        # The tracer prints its progress on both streams. Failures are exceptions, so nothing is lost.
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             onnx_export_from_model(
@@ -42,14 +52,14 @@ def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str,
                 path.parent,
                 opset=OPSET,
                 task=task,
-                do_validation=False,  # the parity gate does it, on more shapes
+                do_validation=False,  # the parity gate compares on more shapes
                 no_post_process=True,
                 preprocessors=[],
             )
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ExportError(f"optimum-onnx could not export {model_type!r}: {type(error).__name__}: {reason}") from error
-    # It saves a config of its own beside the graph.
+    # optimum-onnx also writes its own copy of the config.
     for extra in path.parent.iterdir():
         if not extra.name.startswith(path.name):
             extra.unlink()
@@ -57,15 +67,20 @@ def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str,
     return tuple(node.name for node in session.get_inputs())
 
 
-def max_length(config: dict[str, object]) -> int:
-    """The most tokens that a traced model reads: its table of positions, less RoBERTa's offset of pad_token_id + 1."""
+def read_max_length(config: dict[str, object]) -> int:
+    """Read the longest input in tokens: the size of the position table, less RoBERTa's offset of pad_token_id + 1.
+
+    Raises:
+        ExportError: config.json does not say how many positions the model has.
+    """
     positions = config.get("max_position_embeddings", config.get("n_positions"))
     offset = 0
     if "roberta" in str(config["model_type"]) or config["model_type"] in POSITIONS_AFTER_PADDING:
-        pad_token_id = config.get("pad_token_id", 1)  # their default in transformers
+        pad_token_id = config.get("pad_token_id", 1)  # the default in transformers
         offset = pad_token_id + 1 if isinstance(pad_token_id, int) else 2
     if isinstance(positions, bool) or not isinstance(positions, int) or positions <= offset:
         raise ExportError(
-            f"config.json: max_position_embeddings = {positions!r}, so the longest text that the model reads is unknown"
+            f"config.json: max_position_embeddings = {positions!r}, expected an integer above {offset}: without "
+            "it, the longest input of the model is unknown. Set it in config.json"
         )
     return positions - offset

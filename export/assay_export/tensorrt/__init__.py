@@ -1,1 +1,1 @@
-"""What TensorRT would not accept in a portable graph."""
+"""Checking without a GPU whether TensorRT would accept a portable graph."""

@@ -1,19 +1,20 @@
-"""Whether TensorRT 10 can take a graph, as far as that shows without a GPU.
+"""Check whether TensorRT 10 can build a graph, as far as that can be checked without a GPU.
 
-Five rules, on the .onnx file alone (weights in external data are not read):
+Five rules are checked on the .onnx file alone, without reading weights in external data:
 
-1. standard operators of the opsets that every TensorRT 10 reads; no local functions;
-2. operators and types of tensors that its ONNX parser lists (tensorrt_operators), with the list's restrictions on
-   constants, outputs and zero points (those on attributes of operators that these graphs do not use are not looked at);
-3. no control flow, and no shape that depends on a value: only on the shapes of the inputs, and on constants;
-4. no integer arithmetic beyond shapes: what Add, Sub, Mul, ... compute on int64 or int32 may end in an argument that
-   decides a shape (of Reshape, Slice, Expand, Range, ...), and nowhere else. Token ids as indices of a Gather, masks
-   that are cast, and indices that are read from a constant are no arithmetic;
-5. every tensor has a type and a rank by onnx's shape inference (ONNX Runtime's TensorRT provider refuses a graph where
-   it needs one that has none), and each of its dimensions follows from the sizes of the inputs (static_shapes), from a
-   single token to the longest text.
+1. The graph uses standard operators, in an opset that every TensorRT 10 reads, and no local functions.
+2. TensorRT's ONNX parser lists the operators and the types of their tensors (operators.py). The list's restrictions on
+   constants, outputs and zero points apply. Its restrictions on attributes that these graphs do not use are not
+   checked.
+3. There is no control flow. Shapes depend on constants and on the shapes of the inputs, never on values.
+4. Integer arithmetic is used for shapes only: a result of Add, Sub, Mul, ... on int64 or int32 may end in an argument
+   that determines a shape (of Reshape, Slice, Expand, Range, ...), and nowhere else. Not counted as arithmetic are
+   token ids as indices of a Gather, masks that are cast, and indices that are read from a constant.
+5. onnx's shape inference finds a type and a rank for every tensor (ONNX Runtime's TensorRT provider refuses graphs that
+   lack one it needs), and every dimension follows from the sizes of the inputs (static_shapes.py), from one token to
+   the longest input.
 
-A graph that passes was not built by TensorRT: that needs a GPU.
+A graph that passes has not been built by TensorRT. That needs a GPU.
 """
 
 from collections.abc import Iterator
@@ -34,61 +35,70 @@ from assay_export.tensorrt.operators import (
     TENSOR_TYPES,
 )
 
-# The longest length at which shapes are worked out, where the model reads as much: longer than ModernBERT's window and
-# than most tables of distances, and a number that no constant of a graph is likely to equal.
+__all__ = ["Finding", "check", "lint"]
+
+# The greatest length at which shapes are inferred, if the model reads as many tokens. It is longer than ModernBERT's
+# window and most tables of distances, and unlikely to equal a constant of the graph by chance.
 LONGEST = 601
-# Weights inside the .onnx file are set aside from this size on.
+# Weights inside the .onnx file are dropped before shape inference from this size on.
 LARGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that TensorRT 10 may not take: where, what, and how to write it instead."""
+    """Something that TensorRT 10 may not accept.
 
-    node: str  # the node's name, or what is meant where it is no node
+    Attributes:
+        node: The name of the node, or of the input, output, function or graph.
+        operator: The node's operator, or what kind of thing `node` names.
+        problem: What is wrong.
+        remedy: How to write the graph instead.
+    """
+
+    node: str
     operator: str
     problem: str
-    cure: str
+    remedy: str
 
     def __str__(self) -> str:
-        return f"{self.operator} {self.node!r}: {self.problem}; {self.cure}"
+        return f"{self.operator} {self.node!r}: {self.problem}; {self.remedy}"
 
 
 def check(path: Path, graph: str, max_length: int, *, refuse: bool = True) -> list[str]:
-    """The findings in a graph, one line each, as the manifest keeps them.
+    """Check a graph and return the findings, one line each, as the manifest stores them.
 
     Args:
-        path: the .onnx file.
-        graph: its name in messages, "onnx/model.onnx" for instance.
-        max_length: the most tokens that the model reads.
-        refuse: whether a finding is an error, as for a graph written here, or a remark.
+        path: The .onnx file.
+        graph: The graph's name in messages, such as "onnx/model.onnx".
+        max_length: The longest input in tokens.
+        refuse: Whether findings are an error, as in an authored graph, or only recorded.
 
     Raises:
-        ExportError: `refuse` is set and there are findings; names the first and how many more there are.
+        ExportError: `refuse` is set and there are findings. The message names the first, and counts the others.
     """
     found = lint(path, max_length)
     if found and refuse:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise ExportError(
-            f"{graph} is not what TensorRT 10 takes, at {found[0]}{more}. Nothing was written. Please report this with "
-            "the checkpoint's config.json"
+            f"{graph} contains something that TensorRT 10 does not accept: {found[0]}{more}. Nothing was written. "
+            "Please report this with the checkpoint's config.json"
         )
     return [str(finding) for finding in found]
 
 
 def lint(path: Path, max_length: int = LONGEST) -> list[Finding]:
-    """Everything in a graph that TensorRT 10 may not take; an empty list where nothing is. The module has the rules.
+    """Find everything in a graph that TensorRT 10 may not accept, by the rules in this module's docstring.
 
     Args:
-        path: the .onnx file; its external data is not read, but for zero points.
-        max_length: the most tokens that the model reads.
+        path: The .onnx file. Of its external data, only zero points are read.
+        max_length: The longest input in tokens.
     """
     model = onnx.load(path, load_external_data=False)
     found = [*_imports(model), *_operators(model)]
     if found:
-        return found  # what is no standard operator has no types and shapes to look at
+        return found  # onnx cannot infer types and shapes of operators outside the standard
     for tensor in model.graph.initializer:
-        # Inference copies the model more than once, and a weight is no shape: large ones are treated as external.
+        # Inference copies the model more than once. Large weights are not needed for shapes, so they are dropped.
         if len(tensor.raw_data) > LARGE_BYTES:
             tensor.ClearField("raw_data")
             tensor.data_location = TensorProto.EXTERNAL
@@ -96,7 +106,9 @@ def lint(path: Path, max_length: int = LONGEST) -> list[Finding]:
         typed = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         return [
-            Finding(model.graph.name, "graph", " ".join(str(error).split()), "write nodes that agree with each other")
+            Finding(
+                model.graph.name, "graph", " ".join(str(error).split()), "correct the types and shapes of its nodes"
+            )
         ]
     graph = _Graph(typed, path.parent)
     return [
@@ -108,7 +120,7 @@ def lint(path: Path, max_length: int = LONGEST) -> list[Finding]:
 
 
 class _Graph:
-    """A model of standard operators, with the types that inference gave its tensors."""
+    """A model of standard operators, with the inferred types of its tensors."""
 
     def __init__(self, model: onnx.ModelProto, folder: Path) -> None:
         self.model, self.folder = model, folder
@@ -126,7 +138,7 @@ class _Graph:
                 self.ranked.add(item.name)
 
     def is_zero(self, name: str) -> bool:
-        """Whether a constant tensor holds nothing but zeros."""
+        """Return whether all elements of a constant tensor are zero."""
         tensor = self.constants[name]
         return tensor is not None and not numpy_helper.to_array(tensor, str(self.folder)).any()
 
@@ -141,7 +153,7 @@ def _name(node: onnx.NodeProto) -> str:
 
 
 def _type(element: int) -> str:
-    return TensorProto.DataType.Name(element) if element else "no type that inference finds"
+    return TensorProto.DataType.Name(element) if element else "of a type that inference cannot find"
 
 
 def _imports(model: onnx.ModelProto) -> Iterator[Finding]:
@@ -150,12 +162,12 @@ def _imports(model: onnx.ModelProto) -> Iterator[Finding]:
         yield Finding(
             model.graph.name,
             "graph",
-            f"is written in opset {version}, and every TensorRT 10 reads {OPSETS[0]} to {OPSETS[-1]} only",
-            f"write it in opset {OPSETS[-1]}",
+            f"uses opset {version}, expected {OPSETS[0]} to {OPSETS[-1]}, which every TensorRT 10 reads",
+            f"use opset {OPSETS[-1]}",
         )
     for function in model.functions:
         yield Finding(
-            function.name, "function", "is local to the graph, hence no standard operator", "write its nodes out"
+            function.name, "function", "is local to the graph, so it is not a standard operator", "inline its nodes"
         )
 
 
@@ -165,22 +177,22 @@ def _operators(model: onnx.ModelProto) -> Iterator[Finding]:
             yield Finding(
                 _name(node),
                 f"{node.domain}.{node.op_type}",
-                "is no standard operator",
-                "write it in operators of the domain ai.onnx",
+                "is not a standard operator",
+                "use operators of the domain ai.onnx",
             )
         elif node.op_type in DATA_DEPENDENT:
             yield Finding(
                 _name(node),
                 node.op_type,
-                "gives shapes that depend on values, or is control flow",
-                "mask with Where instead of choosing, and decide what depends on the config at export",
+                "is control flow, or its output shape depends on values",
+                "mask with Where instead of selecting, and evaluate conditions on the config at export",
             )
         elif node.op_type not in OPERATORS or not onnx.defs.has(node.op_type, _opset(model), ""):
             yield Finding(
                 _name(node),
                 node.op_type,
                 "is not among the operators that every TensorRT 10 lists",
-                "write it in operators that tensorrt_operators.py has",
+                "use operators that are listed in tensorrt/operators.py",
             )
 
 
@@ -199,8 +211,8 @@ def _types(graph: _Graph) -> Iterator[Finding]:
                 yield Finding(
                     _name(node),
                     node.op_type,
-                    f"reads {name!r}, which is {_type(found)}, and TensorRT 10 lists it for {listed}",
-                    "cast before it, or store the constant as FLOAT",
+                    f"reads {name!r}, which is {_type(found)}, but TensorRT 10 lists the operator for {listed}",
+                    "cast its input, or store the constant as FLOAT",
                 )
         for name in filter(None, node.output):
             found = graph.types.get(name, 0)
@@ -208,7 +220,7 @@ def _types(graph: _Graph) -> Iterator[Finding]:
                 yield Finding(
                     _name(node),
                     node.op_type,
-                    f"writes {name!r}, which is {_type(found)}, and TensorRT 10 does not compute in that",
+                    f"writes {name!r}, which is {_type(found)}, a type that TensorRT 10 does not compute in",
                     "use FLOAT, or INT64 for shapes and ids",
                 )
 
@@ -222,7 +234,7 @@ def _restrictions(graph: _Graph) -> Iterator[Finding]:
                     _name(node), node.op_type, f"reads {name!r}, which must be a constant", "make it an initializer"
                 )
         if node.op_type in FIRST_OUTPUT_ONLY and any(node.output[1:]):
-            yield Finding(_name(node), node.op_type, "has more than one output", "leave out all but the first")
+            yield Finding(_name(node), node.op_type, "has more than one output", "keep only the first output")
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             zero_point = node.input[2] if len(node.input) > 2 else ""
             if zero_point in graph.constants and not graph.is_zero(zero_point):
@@ -232,18 +244,18 @@ def _restrictions(graph: _Graph) -> Iterator[Finding]:
 
 
 def _values(graph: _Graph) -> Iterator[Finding]:
-    for node, name in value_flow.shapes_from_values(graph.model.graph):
+    for node, name in value_flow.find_shapes_from_values(graph.model.graph):
         yield Finding(
             _name(node),
             node.op_type,
             f"takes its output's shape from {name!r}, which depends on the values of an input",
             "compute it from the Shape of an input",
         )
-    for user, name, origin in value_flow.arithmetic_beyond_shapes(graph.model.graph, graph.types):
+    for user, name, origin in value_flow.find_arithmetic_beyond_shapes(graph.model.graph, graph.types):
         yield Finding(
             _name(user) if user is not None else name,
             user.op_type if user is not None else "output",
-            f"uses {name!r}, integers that {origin.op_type} {_name(origin)!r} computed, for more than a shape",
+            f"uses {name!r}, integers computed by {origin.op_type} {_name(origin)!r}, for something other than a shape",
             "compute in FLOAT, or read a Slice of a constant",
         )
 
@@ -252,7 +264,12 @@ def _shapes(graph: _Graph, max_length: int) -> Iterator[Finding]:
     for item in graph.model.graph.input:
         unnamed = [dim for dim in item.type.tensor_type.shape.dim if not dim.dim_value and not dim.dim_param]
         if unnamed or item.name not in graph.ranked:
-            yield Finding(item.name, "input", "has a dimension without a size and a name", "name it: batch, sequence")
+            yield Finding(
+                item.name,
+                "input",
+                "has a dimension with neither a size nor a name",
+                "name it, such as batch or sequence",
+            )
             return
     for node in graph.nodes:
         for name in filter(None, node.output):
@@ -260,17 +277,17 @@ def _shapes(graph: _Graph, max_length: int) -> Iterator[Finding]:
                 yield Finding(
                     _name(node),
                     node.op_type,
-                    f"has an output {name!r} whose rank shape inference does not find",
-                    "give Reshape and Expand a shape whose length is known",
+                    f"has an output {name!r} whose rank shape inference cannot find",
+                    "use shapes of a known length in Reshape and Expand",
                 )
     named = {
         dim.dim_param for item in graph.model.graph.input for dim in item.type.tensor_type.shape.dim if dim.dim_param
     }
     for batch, length in ((1, 1), (2, min(7, max_length)), (3, min(LONGEST, max_length))):
-        # Whatever the axis of the sequence is called, it is not the batch.
+        # Every named dimension that is not the batch is taken for the sequence.
         sizes = {name: batch if "batch" in name else length for name in named}
         try:
-            static_shapes.shapes(graph.model, sizes)
+            static_shapes.infer_shapes(graph.model, sizes)
         except static_shapes.UnknownShapeError as error:
             at = ", ".join(f"{name} {size}" for name, size in sorted(sizes.items()))
             yield Finding(

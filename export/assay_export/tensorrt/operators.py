@@ -1,18 +1,28 @@
-"""The operators and types that the ONNX parser of every TensorRT 10 takes, as far as its documentation says.
+"""The operators and types that the ONNX parser of every TensorRT 10 accepts, according to its documentation.
 
-The source is docs/operators.md of github.com/onnx/onnx-tensorrt. Read in full were the versions for TensorRT 10.6
-(commit 0137504, from which the rows below are), 10.8 (554c9f1), 10.12 (4df1996) and 10.15 (fa5aa9f): a row of 10.6 is
-in all of them with these types or more. 10.0 to 10.5 are covered by docs/Changelog.md alone: the operators that it says
-were added since 10.0 are left out (DeformConv, STFT, three windows), and `axes` of a Slice must be constant, which 10.3
-relaxed. 10.0 takes opset 9 to 20 (its operators.md, quoted in NVIDIA/TensorRT issue 4336). That bounds may be computed
-from shapes is in the importers of Pad, Slice and Range (onnxOpImporters.cpp of 10.6).
+The source is docs/operators.md of github.com/onnx/onnx-tensorrt. The table below is from the version for TensorRT 10.6
+(commit 0137504). The versions for 10.8 (554c9f1), 10.12 (4df1996) and 10.15 (fa5aa9f) list each of its rows with the
+same types or more. For 10.0 to 10.5 there is only docs/Changelog.md: the operators that were added after 10.0 are left
+out (DeformConv, STFT, three windows), and `axes` of a Slice must be constant, a restriction that 10.3 lifted. 10.0
+reads opsets 9 to 20 (its operators.md, quoted in NVIDIA/TensorRT issue 4336). Bounds may be computed from shapes
+according to the importers of Pad, Slice and Range (onnxOpImporters.cpp of 10.6).
 
-Whoever raises net.OPSET or needs another operator reads the document again and names its version here.
+To raise graphs.net.OPSET or to use another operator, read the document again and name its version here.
 """
 
 from collections.abc import Mapping
 
 from onnx import TensorProto
+
+__all__ = [
+    "CONSTANT_INPUTS",
+    "DATA_DEPENDENT",
+    "FIRST_OUTPUT_ONLY",
+    "INTEGER_ARITHMETIC",
+    "OPERATORS",
+    "OPSETS",
+    "TENSOR_TYPES",
+]
 
 OPSETS = range(9, 21)
 
@@ -20,8 +30,9 @@ _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT1
 _NUMBERS = _FLOATS | {TensorProto.INT32, TensorProto.INT64}
 _ALL = _NUMBERS | {TensorProto.BOOL}
 
-# What a tensor may hold. The document takes DOUBLE, but casts it "down to FLOAT", UINT8 as an input or output only, and
-# types of fewer bits on some GPUs. INT8 is nothing to compute in: below, only Q and DQ have it.
+# Element types of tensors. Left out are DOUBLE, which the document says is cast "down to FLOAT"; UINT8, allowed for
+# inputs and outputs only; and types of fewer bits, which only some GPUs have. No operator computes in INT8: in the
+# table below only QuantizeLinear and DequantizeLinear have it.
 TENSOR_TYPES = _ALL | {TensorProto.INT8}
 
 
@@ -30,7 +41,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 # Control flow, and operators whose output shapes depend on values. TensorRT lists If, Loop, Scan, NonMaxSuppression and
-# NonZero; a graph that does without has shapes that are known before it runs.
+# NonZero, but without them the shapes of a graph are known before it runs.
 DATA_DEPENDENT = _names("Compress If Loop NonMaxSuppression NonZero Scan SequenceMap Unique")
 
 # Operators that compute integers from integers. CumSum and Pow are listed for floats only.
@@ -70,11 +81,11 @@ _ROWS = {
     _FLOATS | {TensorProto.INT8}: _names("DequantizeLinear QuantizeLinear"),
 }
 
-# Operator to the types of the tensors that it computes with; indices, shapes and conditions have types of their own.
+# The types of the tensors that each operator computes with. Indices, shapes and conditions have other types.
 OPERATORS: Mapping[str, frozenset[int]] = {name: types for types, names in _ROWS.items() for name in names}
 
-# Inputs that must be constants of the graph, by position. Scales and zero points: TensorRT's operator reference, under
-# Quantize and Dequantize ("must be a build-time constant"); the others: restrictions in the document's table.
+# Inputs that must be constants of the graph, by position. The source for scales and zero points is TensorRT's operator
+# reference, under Quantize and Dequantize ("must be a build-time constant"); for the others, the document's table.
 CONSTANT_INPUTS: Mapping[str, tuple[int, ...]] = {
     **{name: (1,) for name in OPERATORS if name.startswith("Reduce")},
     "CumSum": (1,),
@@ -86,5 +97,5 @@ CONSTANT_INPUTS: Mapping[str, tuple[int, ...]] = {
     "Unsqueeze": (1,),
 }
 
-# Operators of which only the first output is taken.
+# Operators whose outputs after the first are not supported.
 FIRST_OUTPUT_ONLY = _names("BatchNormalization LayerNormalization MaxPool")

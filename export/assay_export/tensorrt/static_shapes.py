@@ -1,12 +1,12 @@
-"""The shape of every tensor of a graph at given sizes of its inputs, found without running it.
+"""Infer the shape of every tensor of a graph for given input sizes, without running the graph.
 
-What follows from constants and shapes alone (the arguments of Reshape and Slice, positions) is computed by onnx's
-reference implementation. Every other tensor gets its shape from onnx's inference of its operator. Values of inputs, and
-of weights outside the .onnx file, are never looked at: a shape that depends on them is not found.
+Tensors that depend on constants and shapes alone (the arguments of Reshape and Slice, positions) are computed by onnx's
+reference implementation. All other shapes come from onnx's shape inference, operator by operator. Values of inputs, and
+of weights outside the .onnx file, are never read: a shape that depends on them cannot be inferred.
 
-Neither tool for symbolic shapes tells as much. onnx's own leaves dimensions open, wherever a Slice ends at a length for
-instance: in 475 of the 742 tensors of osmosis's graph. ONNX Runtime's symbolic_shape_infer (1.31.1) gives up on both
-authored graphs; elsewhere it fills such gaps with new names and guesses, so that everything looks complete.
+The existing tools for symbolic shapes are not enough. onnx's own leaves dimensions open, for instance wherever a Slice
+ends at a computed length: in 475 of the 742 tensors of the osmosis graph. ONNX Runtime's symbolic_shape_infer (1.31.1)
+fails on both authored graphs; on others it fills such gaps with new names and guesses, so the result looks complete.
 """
 
 from collections.abc import Mapping
@@ -19,32 +19,42 @@ from onnx.external_data_helper import uses_external_data
 from onnx.reference import ReferenceEvaluator
 from onnx.shape_inference import infer_node_outputs
 
+__all__ = ["UnknownShapeError", "infer_shapes"]
+
 Value = npt.NDArray[np.generic]
 
 
 class UnknownShapeError(Exception):
-    """A tensor whose shape does not follow from the shapes of the inputs."""
+    """The shape of a tensor does not follow from the shapes of the inputs.
+
+    Attributes:
+        node: The node that computes the tensor.
+        reason: Why the shape is unknown.
+    """
 
     def __init__(self, node: onnx.NodeProto, reason: str) -> None:
         super().__init__(reason)
         self.node, self.reason = node, reason
 
 
-def shapes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor of the graph, where `sizes` gives the named dimensions of its inputs.
+def infer_shapes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Infer the shape of every tensor of the graph.
 
     Args:
-        model: without subgraphs and functions; external data need not be loaded.
-        sizes: by name, {"batch": 2, "sequence": 7} for instance.
+        model: A model without subgraphs and functions. Its external data need not be loaded.
+        sizes: The named dimensions of the inputs, such as {"batch": 2, "sequence": 7}.
+
+    Returns:
+        The shapes by the names of the tensors.
 
     Raises:
-        UnknownShapeError: for the first node that has an output without a shape, or inputs that do not fit together.
+        UnknownShapeError: A node has an output whose shape is unknown, or inputs whose shapes do not match.
     """
-    return _Resolver(model, sizes).shapes()
+    return _Resolver(model, sizes).infer_shapes()
 
 
 class _Resolver:
-    """Types and, where they follow from constants and shapes, values of the tensors seen so far."""
+    """The types of the tensors so far, and the values of those that depend on constants and shapes alone."""
 
     def __init__(self, model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
         self.model = model
@@ -60,23 +70,23 @@ class _Resolver:
             if not uses_external_data(tensor):
                 self.values[tensor.name] = numpy_helper.to_array(tensor)
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    def infer_shapes(self) -> dict[str, tuple[int, ...]]:
         for node in self.model.graph.node:
-            computed = self._computed(node)
+            computed = self._compute(node)
             if computed is not None:
                 for name, value in computed.items():
                     self.values[name] = value
                     element = helper.np_dtype_to_tensor_dtype(value.dtype)
                     self.types[name] = helper.make_tensor_type_proto(element, value.shape)
             else:
-                self.types.update(self._inferred(node))
+                self.types.update(self._infer(node))
         return {name: self._shape(name) for name in self.types}
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return tuple(dim.dim_value for dim in self.types[name].tensor_type.shape.dim)
 
-    def _computed(self, node: onnx.NodeProto) -> dict[str, Value] | None:
-        """The outputs of a node that reads constants and shapes only, else None."""
+    def _compute(self, node: onnx.NodeProto) -> dict[str, Value] | None:
+        """Compute the outputs of a node that reads only constants and shapes; return None for any other node."""
         if node.op_type in ("Shape", "Size"):
             dims = np.array(self._shape(node.input[0]), np.int64)
             bounds = {attribute.name: attribute.i for attribute in node.attribute}
@@ -94,12 +104,12 @@ class _Resolver:
         one_node = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
         try:
             results = ReferenceEvaluator(one_node).run(None, {name: self.values[name] for name in inputs})
-        except Exception as error:  # whatever numpy says about values that an operator does not take
+        except Exception as error:  # numpy raises various errors for values that an operator does not accept
             raise UnknownShapeError(node, f"{type(error).__name__}: {error}") from error
         return dict(zip((name for name in node.output if name), map(np.asarray, results), strict=True))
 
-    def _inferred(self, node: onnx.NodeProto) -> dict[str, onnx.TypeProto]:
-        """The types of a node's outputs, each with a shape of plain numbers."""
+    def _infer(self, node: onnx.NodeProto) -> dict[str, onnx.TypeProto]:
+        """Infer the types of a node's outputs, each with a shape of plain numbers."""
         inputs = [name for name in node.input if name]
         known = {name: numpy_helper.from_array(self.values[name]) for name in inputs if name in self.values}
         schema = onnx.defs.get_schema(node.op_type, self.opset)
@@ -117,7 +127,7 @@ class _Resolver:
         for name in filter(None, node.output):
             declared = types[name].tensor_type if name in types else None
             if declared is None or not declared.HasField("shape"):
-                raise UnknownShapeError(node, f"nothing gives the rank of {name!r}")
+                raise UnknownShapeError(node, f"the rank of {name!r} cannot be inferred")
             if not all(dim.HasField("dim_value") for dim in declared.shape.dim):
                 raise UnknownShapeError(node, f"a dimension of {name!r} does not follow from the shapes of the inputs")
         return dict(types)

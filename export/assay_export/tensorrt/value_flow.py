@@ -1,4 +1,4 @@
-"""What the values of a graph's inputs, and the results of integer arithmetic, are used for. Shapes are no values."""
+"""Find what input values and the results of integer arithmetic are used for. Shapes do not count as values."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,10 +7,12 @@ from onnx import TensorProto
 
 from assay_export.tensorrt.operators import INTEGER_ARITHMETIC
 
-# What integers are followed through: a comparison may choose between two shapes.
+__all__ = ["find_arithmetic_beyond_shapes", "find_shapes_from_values"]
+
+# Integers are followed through tensors of these types; bool, because a comparison may select one of two shapes.
 FOLLOWED = frozenset({TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL})
 
-# Inputs that decide the shape of the output, by position.
+# The inputs of each operator that determine the shape of its output, by position.
 SHAPE_INPUTS: Mapping[str, tuple[int, ...]] = {
     "ConstantOfShape": (0,),
     "Expand": (1,),
@@ -27,7 +29,8 @@ SHAPE_INPUTS: Mapping[str, tuple[int, ...]] = {
     "Unsqueeze": (1,),
     **{name: (1,) for name in INTEGER_ARITHMETIC if name.startswith("Reduce")},
 }
-# Operators that pass integers on, or compare them, and the inputs that they take them from; Concat takes any number.
+# Operators that move or compare integers, and the positions of the inputs that they read them from. Concat, which reads
+# them from all of its inputs, is handled in the code.
 PASSES_ON: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("Cast", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Pad"), (0,)),
     **dict.fromkeys(("Not", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"), (0,)),
@@ -36,8 +39,12 @@ PASSES_ON: Mapping[str, tuple[int, ...]] = {
 }
 
 
-def shapes_from_values(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, str]]:
-    """Nodes with an argument that decides a shape and depends on the values of an input, and the argument's name."""
+def find_shapes_from_values(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, str]]:
+    """Find the arguments that determine a shape and depend on the values of an input.
+
+    Yields:
+        The node and the name of the argument.
+    """
     from_values = {item.name for item in graph.input} - {tensor.name for tensor in graph.initializer}
     for node in graph.node:
         for position, name in enumerate(node.input):
@@ -47,18 +54,20 @@ def shapes_from_values(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto,
             from_values.update(filter(None, node.output))
 
 
-def arithmetic_beyond_shapes(
+def find_arithmetic_beyond_shapes(
     graph: onnx.GraphProto, types: Mapping[str, int]
 ) -> Iterator[tuple[onnx.NodeProto | None, str, onnx.NodeProto]]:
-    """Uses of integers that arithmetic computed for anything but a shape.
+    """Find the uses of computed integers for anything other than a shape.
 
     Args:
-        types: the element type of every tensor.
+        graph: The graph.
+        types: The element type of every tensor.
 
-    Returns:
-        The node that uses them (None: they are an output of the graph), their name, and the arithmetic's last node.
+    Yields:
+        The node that uses the integers, or None if they are an output of the graph; their name; and the arithmetic node
+        that computed them.
     """
-    origin: dict[str, onnx.NodeProto] = {}  # tensor to the arithmetic that it comes from
+    origin: dict[str, onnx.NodeProto] = {}  # the arithmetic node that each tensor comes from
     for node in graph.node:
         followed = [name for name in node.output if types.get(name) in FOLLOWED]
         for position, name in enumerate(node.input):

@@ -1,1 +1,1 @@
-"""The text that graphs are compared and calibrated on."""
+"""The texts that graphs are compared and calibrated on."""

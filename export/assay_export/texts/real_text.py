@@ -1,4 +1,6 @@
-"""Real English that gates are run on: written for this repository, so that it can travel with it."""
+"""Real text for the parity gates, written for this repository so that it can be distributed with it."""
+
+__all__ = ["TEXTS", "rows"]
 
 TEXTS = (
     "What causes rain?",
@@ -26,7 +28,7 @@ TEXTS = (
 
 
 def rows(kind: str) -> list[tuple[str, ...]]:
-    """The texts as rows of a model's input: ("pair") every text with the one after it, or ("text") alone."""
+    """Return the texts as rows of a model's input: each alone ("text"), or with the one after it ("pair")."""
     if kind == "text":
         return [(text,) for text in TEXTS]
     return list(zip(TEXTS, (*TEXTS[1:], TEXTS[0]), strict=True))

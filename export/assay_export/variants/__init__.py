@@ -1,1 +1,1 @@
-"""The variants beside fp32: which there are, and what each is made from."""
+"""The variants that a bundle may have in addition to fp32."""

@@ -1,46 +1,57 @@
-"""What a variant is written from, fitted to and held against."""
+"""The input of every variant: the checkpoint, its calibration text, and where to write."""
 
-import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from assay_export.checkpoint.head import Head
 from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.gates.parity import Case
+from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.progress import Progress
 from assay_export.variants.int8.gate import Limits
-from assay_export.variants.int8.variant import Calibration, calibrate
+
+__all__ = ["Material"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Material:
-    """One checkpoint on its way into a bundle, after its fp32 graphs have passed their gate."""
+    """A checkpoint whose fp32 graphs have passed their gate, and everything a further variant is made from.
 
-    architecture: Any  # a module of AUTHORED, and `settings` what its read_config made
-    settings: Any
+    Attributes:
+        architecture: The authored architecture of the checkpoint.
+        settings: The settings that `architecture` read from config.json.
+        loaded: The checkpoint with its PyTorch model.
+        tokens: The tokenizer and its files.
+        head: Labels, activation and kind of input.
+        cases: The cases of the fp32 gate, shapes first and real text after them, with PyTorch's logits.
+        rows: Calibration text.
+        max_length: The longest input in tokens.
+        limits: What the int8 gate allows.
+        folder: The bundle's folder while it is being staged.
+        progress: Where to report progress.
+    """
+
+    architecture: Architecture
+    settings: Settings
     loaded: Checkpoint
     tokens: TokenizerFiles
     head: Head
-    cases: Sequence[Case]  # of the fp32 gate: shapes and real text, with PyTorch's logits
-    rows: Sequence[tuple[str, ...]]  # calibration text
+    cases: Sequence[Case]
+    rows: Sequence[tuple[str, ...]]
     max_length: int
     limits: Limits
-    folder: Path  # the bundle's, while it is staged
+    folder: Path
     progress: Progress
+    _shared: dict[Callable[["Material"], Any], Any] = field(default_factory=dict, init=False, repr=False)
 
-    @functools.cached_property
-    def calibration(self) -> Calibration:
-        """What the int8 variants are fitted to and gated on, found out when the first of them asks."""
-        return calibrate(
-            self.architecture,
-            self.settings,
-            self.loaded,
-            self.tokens,
-            self.rows,
-            self.max_length,
-            self.folder / "onnx",
-            self.progress,
-        )
+    def share(self, compute: Callable[["Material"], T]) -> T:
+        """Return `compute(self)`, computed once for all variants of this export."""
+        if compute not in self._shared:
+            self._shared[compute] = compute(self)
+        result: T = self._shared[compute]
+        return result

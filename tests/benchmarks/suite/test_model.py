@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assay_export.checkpoint.loading import locate
+from assay_export.checkpoint.files import open_files
 from benchmarks.peers import PeerError
 from benchmarks.suite import model
 from tests.conftest import CHECKPOINTS
@@ -16,8 +16,8 @@ def test_an_adapter_is_merged_into_a_checkpoint_that_exports_like_any_other(tmp_
     from assay_export import export
 
     prepared = model.prepare(str(CHECKPOINTS / "complexity-adapter"), tmp_path)
-    assert locate(Path(prepared.checkpoint)).base is None
-    export(prepared.checkpoint, tmp_path / "again", row="text")
+    assert open_files(Path(prepared.checkpoint)).base is None
+    export(prepared.checkpoint, tmp_path / "again", input="text")
     texts = ["Name three primary colours.", "Prove the bound, then say what changes if elements may repeat."]
     answers = [assay.load(folder).logits(texts) for folder in (prepared.bundle, tmp_path / "again")]
     assert abs(answers[0] - answers[1]).max() < 1e-5

@@ -12,8 +12,9 @@ from assay.cli.main import main
 from assay.gpu.buckets import choose_bucket, list_buckets
 from assay_export.bundle.golden_rows import write_golden_rows
 from assay_export.checkpoint import tokenizer
+from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.head import Head
-from assay_export.checkpoint.loading import Checkpoint, load, locate
+from assay_export.checkpoint.loading import Checkpoint, load
 from assay_export.errors import ParityError
 from tests.conftest import CHECKPOINTS
 
@@ -26,10 +27,10 @@ def bundle(request: pytest.FixtureRequest) -> Path:
 
 def checkpoint(name: str) -> Checkpoint:
     probe = {name: np.ones((1, 4), np.int64) for name in ("input_ids", "attention_mask")}
-    return load(locate(CHECKPOINTS / name), [probe])
+    return load(open_files(CHECKPOINTS / name), [probe])
 
 
-def test_an_export_holds_a_few_dozen_rows_with_one_in_every_bucket_up_to_512(bundle: Path) -> None:
+def test_a_bundle_has_a_few_dozen_golden_rows_and_one_in_every_bucket_up_to_512(bundle: Path) -> None:
     opened = open_bundle(bundle)
     rows = golden.read(opened)
     assert 24 <= len(rows.tokens) <= 48
@@ -60,12 +61,11 @@ def test_every_graph_of_an_export_passes_verify_and_its_own_record(
         assert 0 < rows.exported[choice.graph.file] <= golden.compute_tolerance(choice.graph, rows)
 
 
-def test_a_graph_beyond_its_gate_on_a_golden_row_stops_the_export(
+def test_a_graph_that_fails_its_gate_on_a_golden_row_stops_the_export(
     scorer_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    location = locate(CHECKPOINTS / "complexity-adapter")
     loaded = checkpoint("complexity-adapter")
-    tokens = tokenizer.read(location.folders, loaded.config, 512, uses_token_types=False)
+    tokens = tokenizer.read(loaded.files.folders, loaded.config, 512)
     head = Head("regression", "text", ("LABEL_0",), "identity")
     graph = {
         "file": "onnx/model_cpu.onnx",

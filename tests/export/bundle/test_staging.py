@@ -1,5 +1,7 @@
-"""A bundle appears at its target whole or not at all, whatever ends the export."""
+"""A bundle appears at its target complete or not at all, however the export ends."""
 
+import errno
+import re
 import signal
 import subprocess
 import sys
@@ -8,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from assay_export.bundle.staging import check_target, staged
+from assay_export.bundle import staging
+from assay_export.bundle.staging import check_target, stage
 from assay_export.errors import ExportError
+
+# Next to the target "bundle", while an export is writing to it.
+HIDDEN = [".bundle.lock", ".bundle.partial"]
 
 
 def make_bundle(target: Path, text: str = "old") -> Path:
@@ -23,21 +29,21 @@ def names(folder: Path) -> list[str]:
 
 
 def write(target: Path, force: bool = False) -> None:
-    with staged(target, force) as folder:
+    with stage(target, force) as folder:
         (folder / "assay.json").write_text("new")
 
 
 def write_half(target: Path, error: type[BaseException], force: bool = False) -> None:
     was_there = target.exists()
-    with staged(target, force) as folder:
+    with stage(target, force) as folder:
         (folder / "assay.json").write_text("half")
         assert target.exists() == was_there
         raise error
 
 
-def test_what_was_written_appears_at_the_target_when_the_block_ends(tmp_path: Path) -> None:
+def test_the_files_appear_at_the_target_when_the_block_ends(tmp_path: Path) -> None:
     target = tmp_path / "bundle"
-    with staged(target, force=False) as folder:
+    with stage(target, force=False) as folder:
         (folder / "onnx").mkdir()
         (folder / "onnx" / "model.onnx").write_bytes(b"graph")
         assert not target.exists()
@@ -46,22 +52,20 @@ def test_what_was_written_appears_at_the_target_when_the_block_ends(tmp_path: Pa
     assert (target / "onnx" / "model.onnx").read_bytes() == b"graph"
 
 
-def test_folders_above_the_target_are_made(tmp_path: Path) -> None:
+def test_folders_above_the_target_are_created(tmp_path: Path) -> None:
     write(tmp_path / "a" / "b" / "bundle")
     assert names(tmp_path / "a" / "b") == ["bundle"]
 
 
-def test_a_relative_target_is_relative_to_where_the_export_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_target_is_resolved_when_the_export_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
-    with staged(Path("bundle"), force=False):
+    with stage(Path("bundle"), force=False):
         monkeypatch.chdir(tmp_path / "elsewhere")
     assert names(tmp_path) == ["bundle", "elsewhere"]
 
 
-def test_the_bundle_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+def test_the_permissions_of_the_bundle_follow_the_umask(tmp_path: Path) -> None:
     (tmp_path / "usual").mkdir()
     write(tmp_path / "bundle")
     assert (tmp_path / "bundle").stat().st_mode == (tmp_path / "usual").stat().st_mode
@@ -74,14 +78,38 @@ def test_nothing_is_left_when_the_block_raises(tmp_path: Path, error: type[BaseE
     assert names(tmp_path) == []
 
 
-def test_an_error_of_the_file_system_is_an_export_error(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="could not be written"), staged(tmp_path / "bundle", force=False):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("name", [None, "onnx/model.onnx"])
+def test_an_error_of_writing_the_bundle_blames_the_target(tmp_path: Path, name: str | None) -> None:
+    target = tmp_path / "bundle"
+    with pytest.raises(ExportError, match=f"{target} could not be written: .*No space"), stage(target, False) as folder:
+        raise OSError(errno.ENOSPC, "No space left on device", *([str(folder / name)] if name else []))
     assert names(tmp_path) == []
 
 
-def test_an_export_error_passes_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"^the gate$"), staged(tmp_path / "bundle", force=False):
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/lib/libgomp.so"),
+        PermissionError(errno.EACCES, "Permission denied", "/tmp/scratch"),
+        OSError(errno.ENOSPC, "No space left on device", "/tmp/scratch"),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+    ],
+    ids=str,
+)
+def test_any_other_error_of_the_system_names_what_failed_and_does_not_blame_the_target(
+    tmp_path: Path, error: OSError
+) -> None:
+    with (
+        pytest.raises(ExportError, match=f"export failed: {re.escape(str(error))}") as caught,
+        stage(tmp_path / "bundle", force=False),
+    ):
+        raise error
+    assert "could not be written" not in str(caught.value)
+    assert names(tmp_path) == []
+
+
+def test_an_export_error_passes_unchanged(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"^the gate$"), stage(tmp_path / "bundle", force=False):
         raise ExportError("the gate")
     assert names(tmp_path) == []
 
@@ -113,21 +141,21 @@ class TestExistingTargets:
             write(target, force=True)
         assert names(tmp_path) == before
 
-    def test_one_that_appears_during_the_export_is_not_replaced(self, tmp_path: Path) -> None:
+    def test_a_target_that_appears_during_the_export_is_not_replaced(self, tmp_path: Path) -> None:
         target = tmp_path / "bundle"
-        with pytest.raises(ExportError, match="exists"), staged(target, force=False):
+        with pytest.raises(ExportError, match="exists"), stage(target, force=False):
             make_bundle(target, "another export's")
         assert names(tmp_path) == ["bundle"]
         assert (target / "assay.json").read_text() == "another export's"
 
-    def test_the_old_bundle_stays_until_the_new_one_is_whole(self, tmp_path: Path) -> None:
+    def test_the_old_bundle_stays_until_the_new_one_is_complete(self, tmp_path: Path) -> None:
         target = make_bundle(tmp_path / "bundle")
         with pytest.raises(RuntimeError):
             write_half(target, RuntimeError, force=True)
         assert names(tmp_path) == ["bundle"]
         assert (target / "assay.json").read_text() == "old"
 
-    def test_the_old_bundle_is_back_when_replacing_it_fails(
+    def test_the_old_bundle_is_restored_if_replacing_it_fails(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         target = make_bundle(tmp_path / "bundle")
@@ -135,7 +163,7 @@ class TestExistingTargets:
 
         def rename_but_not_the_new_one(self: Path, to: Path) -> Path:
             if to == target and (self / "assay.json").read_text() == "new":
-                raise OSError(5, "Input/output error")
+                raise OSError(errno.EIO, "Input/output error", str(self))
             return rename(self, to)
 
         monkeypatch.setattr(Path, "rename", rename_but_not_the_new_one)
@@ -179,10 +207,9 @@ EXPORT = textwrap.dedent(
     from pathlib import Path
     from assay_export.interruption import Interruptible
     from assay_export.progress import Silent
-    from assay_export.bundle.staging import staged
+    from assay_export.bundle.staging import stage
 
-    Interruptible(Silent()).listen()
-    with staged(Path(sys.argv[1]), force=False) as folder:
+    with Interruptible(Silent()).listen(), stage(Path(sys.argv[1]), force=False) as folder:
         (folder / "half").write_text("x")
         print("writing", flush=True)
         time.sleep(60)
@@ -200,44 +227,55 @@ def start(target: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_by_an_export_that_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_export_that_is_told_to_stop_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path / "bundle")
-    assert len(names(tmp_path)) == 1
+    assert names(tmp_path) == HIDDEN
     process.send_signal(number)
     assert process.wait(20) != 0
     assert names(tmp_path) == []
 
 
-def test_what_a_killed_export_left_is_removed_by_the_next_to_the_same_target(tmp_path: Path) -> None:
+def test_the_remains_of_a_killed_export_are_removed_by_the_next_one_to_the_same_target(tmp_path: Path) -> None:
     process = start(tmp_path / "bundle")
     process.kill()
     process.wait(20)
-    assert len(names(tmp_path)) == 1
+    assert names(tmp_path) == HIDDEN
     write(tmp_path / "other")
-    assert len(names(tmp_path)) == 2
+    assert names(tmp_path) == [*HIDDEN, "other"]
     write(tmp_path / "bundle")
     assert names(tmp_path) == ["bundle", "other"]
 
 
-def test_the_folder_of_an_export_that_is_still_running_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("force", [False, True])
+def test_a_target_that_another_export_is_writing_to_is_refused_at_once(tmp_path: Path, force: bool) -> None:
     process = start(tmp_path / "bundle")
     try:
-        (partial,) = tmp_path.iterdir()
-        write(tmp_path / "bundle")
-        assert (partial / "half").read_text() == "x"
+        with pytest.raises(ExportError, match=f"another export is writing to {tmp_path / 'bundle'}: wait"):
+            write(tmp_path / "bundle", force)
+        assert (tmp_path / ".bundle.partial" / "half").read_text() == "x"
+        assert names(tmp_path) == HIDDEN
     finally:
         process.kill()
         process.wait(20)
 
 
+def test_a_file_system_without_locks_does_not_stop_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.ENOLCK, "No locks available", str(path))
+
+    monkeypatch.setattr(staging, "exclusive_at_once", refuse)
+    write(tmp_path / "bundle")
+    assert names(tmp_path) == ["bundle"]
+
+
 def test_the_old_bundle_is_not_lost_when_an_export_is_killed_while_replacing_it(tmp_path: Path) -> None:
-    """The one moment in which the target is not there: the old bundle was set aside, the new one not yet renamed."""
+    """The target is missing for a moment: the old bundle has been set aside, the new one not yet renamed."""
     target = make_bundle(tmp_path / "bundle")
     program = textwrap.dedent(
         """
         import os, sys
         from pathlib import Path
-        from assay_export.bundle.staging import staged
+        from assay_export.bundle.staging import stage
 
         rename = Path.rename
         def die_before_the_second(self, to):
@@ -245,18 +283,18 @@ def test_the_old_bundle_is_not_lost_when_an_export_is_killed_while_replacing_it(
                 os.kill(os.getpid(), 9)
             return rename(self, to)
         Path.rename = die_before_the_second
-        with staged(Path(sys.argv[1]), force=True) as folder:
+        with stage(Path(sys.argv[1]), force=True) as folder:
             (folder / "assay.json").write_text("new")
         """
     )
     subprocess.run([sys.executable, "-c", program, str(target)], check=False, timeout=30)
-    with pytest.raises(RuntimeError), staged(target, force=True):
+    with pytest.raises(RuntimeError), stage(target, force=True):
         raise RuntimeError  # the next export fails, and must not have thrown the only bundle away
     assert [(target / "assay.json").read_text()] == ["old"]
 
 
 def test_names_with_glob_characters_do_not_remove_other_targets_folders(tmp_path: Path) -> None:
-    foreign = tmp_path / ".bundle1.partial-mine"
+    foreign = tmp_path / ".bundle1.partial"
     foreign.mkdir()
     write(tmp_path / "bundle[1]")
     write(tmp_path / "bundle?")

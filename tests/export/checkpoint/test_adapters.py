@@ -1,4 +1,4 @@
-"""Adapters and their bases become one merged PyTorch model, in float32, that answers as the unmerged one."""
+"""An adapter is merged into its base, in float32, without changing the logits, or refused."""
 
 import json
 import shutil
@@ -12,7 +12,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from assay_export.checkpoint import loading
+from assay_export.checkpoint.files import open_files
+from assay_export.checkpoint.reference import Feed
 from tests.export import tiny
 from tests.export.checkpoints import CONFIGS, IDS, assert_refused, edit_json, load
 
@@ -32,10 +33,10 @@ TARGETS = {
 def make_adapter(
     folder: Path, family: str, kind: dict[str, Any], base_path: str = "../base", modules_to_save: Any = ("classifier",)
 ) -> Any:
-    """A trained adapter in folder/adapter over folder/base, which has no classifier; returns peft's unmerged model.
+    """Save a trained adapter in folder/adapter and its base, without a classifier, in folder/base.
 
-    The base is a masked language model, as the published ones are. Training is played by moving every weight that
-    training would move.
+    The base is a masked language model, like the published ones. Every weight that training would change is changed at
+    random. Returns peft's unmerged model.
     """
     config = CONFIGS[family] | {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
     base_config = {k: v for k, v in config.items() if k not in ("id2label", "label2id", "problem_type")}
@@ -61,15 +62,15 @@ def make_adapter(
         if parameter.requires_grad:
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     adapted.peft_config["default"].base_model_name_or_path = base_path
-    adapted.save_pretrained(folder / "adapter")
+    adapted.save_pretrained(str(folder / "adapter"))
     return adapted.eval()
 
 
 class TestAdapters:
     @pytest.mark.parametrize("family", TARGETS)
     @pytest.mark.parametrize("kind", list(KINDS.values()), ids=list(KINDS))
-    def test_the_merged_model_answers_as_pefts_unmerged_one(
-        self, family: str, kind: dict[str, Any], tmp_path: Path, probes: list[dict]
+    def test_the_merged_model_computes_the_logits_of_the_unmerged_one(
+        self, family: str, kind: dict[str, Any], tmp_path: Path, probes: list[Feed]
     ) -> None:
         adapted = make_adapter(tmp_path, family, kind)
         with torch.inference_mode(), adapted.disable_adapter():
@@ -83,22 +84,20 @@ class TestAdapters:
         assert not any("lora" in name for name in loaded.reference.weights())
 
     def test_the_head_of_the_adapter_decides_how_many_labels_there_are(
-        self, tmp_path: Path, probes: list[dict]
+        self, tmp_path: Path, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         loaded = load(tmp_path / "adapter", probes=probes)
         assert loaded.config["id2label"] == {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}
         assert loaded.config["architectures"] == ["ModernBertForSequenceClassification"]
 
-    def test_a_config_beside_the_adapter_names_its_labels(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_a_config_in_the_adapters_folder_names_its_labels(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         labels = {"id2label": {"0": "x", "1": "y", "2": "z"}, "label2id": {"x": 0, "y": 1, "z": 2}}
         (tmp_path / "adapter" / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | labels))
         assert load(tmp_path / "adapter", probes=probes).config["id2label"] == labels["id2label"]
 
-    def test_the_classifier_is_the_adapters_where_the_base_has_one_too(
-        self, tmp_path: Path, probes: list[dict]
-    ) -> None:
+    def test_the_classifier_of_the_adapter_replaces_that_of_the_base(self, tmp_path: Path, probes: list[Feed]) -> None:
         adapted = make_adapter(tmp_path, "modernbert", {})
         config = json.loads((tmp_path / "base" / "config.json").read_text())
         labels = {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
@@ -109,7 +108,7 @@ class TestAdapters:
         merged = load(tmp_path / "adapter", probes=probes).reference.module
         np.testing.assert_allclose(tiny.logits(merged, IDS), tiny.logits(adapted, IDS), atol=5e-5)
 
-    def test_a_base_stored_in_half_precision_is_merged_in_float32(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_a_base_stored_in_half_precision_is_merged_in_float32(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         file = tmp_path / "base" / "model.safetensors"
         weights = {name: tensor.half() for name, tensor in safetensors.torch.load_file(file).items()}
@@ -123,35 +122,37 @@ class TestAdapters:
 
     def test_the_base_is_found_relative_to_the_adapter(self, tmp_path: Path) -> None:
         make_adapter(tmp_path, "modernbert", {})
-        location = loading.locate(tmp_path / "adapter")
-        assert location.base is not None
-        assert location.base.folder == (tmp_path / "base").resolve()
-        assert location.folders == (tmp_path / "adapter", (tmp_path / "base").resolve())
+        files = open_files(tmp_path / "adapter")
+        assert files.base is not None
+        assert files.base.folder == (tmp_path / "base").resolve()
+        assert files.folders == (tmp_path / "adapter", (tmp_path / "base").resolve())
 
-    def test_another_base_can_be_given(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_another_base_can_be_given(self, tmp_path: Path, probes: list[Feed]) -> None:
         adapted = make_adapter(tmp_path, "modernbert", {}, base_path="/nowhere/at/all")
         loaded = load(tmp_path / "adapter", str(tmp_path / "base"), probes)
         np.testing.assert_allclose(tiny.logits(loaded.reference.module, IDS), tiny.logits(adapted, IDS), atol=5e-5)
 
     @pytest.mark.parametrize("named", [None, ""])
-    def test_an_adapter_that_names_no_base_asks_for_one(self, tmp_path: Path, named: object) -> None:
+    def test_an_adapter_without_a_named_base_is_refused_with_the_option_that_names_it(
+        self, tmp_path: Path, named: object
+    ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         edit_json(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path=named)
         assert_refused(tmp_path / "adapter", "names no base model: pass it with --base")
 
-    def test_a_base_name_that_is_no_text_is_refused(self, tmp_path: Path) -> None:
+    def test_a_base_name_that_is_not_a_string_is_refused(self, tmp_path: Path) -> None:
         make_adapter(tmp_path, "modernbert", {})
         edit_json(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path=["base"])
         assert_refused(tmp_path / "adapter", "base_model_name_or_path")
 
-    def test_a_base_that_is_not_there_is_refused_by_name(self, tmp_path: Path) -> None:
+    def test_a_missing_base_is_refused_by_name(self, tmp_path: Path) -> None:
         make_adapter(tmp_path, "modernbert", {}, base_path="../no such base")
         assert_refused(tmp_path / "adapter", "no such base")
 
     def test_an_adapter_over_an_adapter_is_refused(self, tmp_path: Path) -> None:
         make_adapter(tmp_path, "modernbert", {})
         shutil.copytree(tmp_path / "adapter", tmp_path / "second")
-        assert_refused(tmp_path / "second", "holds no model.safetensors", base=str(tmp_path / "adapter"))
+        assert_refused(tmp_path / "second", "contains no model.safetensors", base=str(tmp_path / "adapter"))
 
     @pytest.mark.parametrize(("part", "stem"), [("adapter", "adapter_model"), ("base", "model")])
     def test_pickled_weights_of_either_part_are_refused(self, tmp_path: Path, part: str, stem: str) -> None:
@@ -162,21 +163,21 @@ class TestAdapters:
     @pytest.mark.parametrize("content", [b"", b"garbage" * 50])
     @pytest.mark.parametrize(("part", "stem"), [("adapter", "adapter_model"), ("base", "model")])
     def test_a_corrupt_weight_file_of_either_part_is_refused(
-        self, tmp_path: Path, part: str, stem: str, content: bytes, probes: list[dict]
+        self, tmp_path: Path, part: str, stem: str, content: bytes, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         (tmp_path / part / f"{stem}.safetensors").write_bytes(content)
         assert_refused(tmp_path / "adapter", part, probes=probes)
 
-    def test_an_adapter_without_its_head_is_refused(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_an_adapter_without_its_head_is_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         file = tmp_path / "adapter" / "adapter_model.safetensors"
         weights = {name: t for name, t in safetensors.torch.load_file(file).items() if "classifier" not in name}
         safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
-        assert_refused(tmp_path / "adapter", "holds no classifier: .*modules_to_save", probes=probes)
+        assert_refused(tmp_path / "adapter", "contains no classifier: .*modules_to_save", probes=probes)
 
-    def test_a_head_that_is_half_in_the_adapter_is_refused_by_the_name_of_the_rest(
-        self, tmp_path: Path, probes: list[dict]
+    def test_an_adapter_with_half_of_the_head_is_refused_by_the_names_of_the_missing_weights(
+        self, tmp_path: Path, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "deberta", {})
         file = tmp_path / "adapter" / "adapter_model.safetensors"
@@ -186,22 +187,20 @@ class TestAdapters:
         assert_refused(tmp_path / "adapter", "pooler.dense.bias, pooler.dense.weight", probes=probes)
 
     def test_lora_weights_that_are_missing_from_the_adapter_are_refused(
-        self, tmp_path: Path, probes: list[dict]
+        self, tmp_path: Path, probes: list[Feed]
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         file = tmp_path / "adapter" / "adapter_model.safetensors"
         weights = {name: t for name, t in safetensors.torch.load_file(file).items() if "layers.1." not in name}
         safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
-        assert_refused(tmp_path / "adapter", "asks for are not in the weight files .*layers.1", probes=probes)
+        assert_refused(tmp_path / "adapter", "that the weight files do not contain .*layers.1", probes=probes)
 
-    def test_weights_of_the_adapter_that_the_model_has_no_place_for_are_refused(
-        self, tmp_path: Path, probes: list[dict]
-    ) -> None:
+    def test_adapter_weights_that_do_not_fit_the_model_are_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         edit_json(tmp_path / "adapter" / "adapter_config.json", target_modules=["attn.Wqkv", "attn.Wo"])
-        assert_refused(tmp_path / "adapter", "have no place in the model .*mlp.Wi.lora_A", probes=probes)
+        assert_refused(tmp_path / "adapter", "the model has no place for .*mlp.Wi.lora_A", probes=probes)
 
-    def test_an_adapter_for_another_architecture_is_refused(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_an_adapter_for_another_architecture_is_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         make_adapter(tmp_path / "other", "deberta", {})
         assert_refused(
@@ -209,15 +208,13 @@ class TestAdapters:
         )
 
     @pytest.mark.parametrize("content", ["{}", "[]", '{"peft_type": "NONSENSE"}', '{"peft_type": "LORA"}'])
-    def test_an_adapter_config_that_says_nothing_useful_is_refused(
-        self, tmp_path: Path, content: str, probes: list[dict]
-    ) -> None:
+    def test_an_incomplete_adapter_config_is_refused(self, tmp_path: Path, content: str, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         (tmp_path / "adapter" / "adapter_config.json").write_text(content)
         assert_refused(tmp_path / "adapter", "adapter", base=str(tmp_path / "base"), probes=probes)
 
     def test_a_merge_that_moves_the_logits_is_refused(
-        self, tmp_path: Path, probes: list[dict], monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, probes: list[Feed], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
         merge: Callable[..., Any] = peft.tuners.lora.LoraModel.merge_and_unload
@@ -230,7 +227,7 @@ class TestAdapters:
         monkeypatch.setattr(peft.tuners.lora.LoraModel, "merge_and_unload", merge_wrongly)
         assert_refused(tmp_path / "adapter", r"moved a logit by 1\.0e-03", probes=probes)
 
-    def test_a_merge_that_gives_nan_is_refused(self, tmp_path: Path, probes: list[dict]) -> None:
+    def test_a_merge_that_results_in_nan_is_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
         file = tmp_path / "adapter" / "adapter_model.safetensors"
         weights = safetensors.torch.load_file(file)

@@ -1,4 +1,4 @@
-"""config.json of transformers 5 means here what it means there, and the same as its twin of transformers 4."""
+"""A config.json of transformers 5 is read with its own meaning, the same as its counterpart of transformers 4."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay_export.checkpoint import loading
 from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.files import open_files
+from assay_export.checkpoint.loading import load as load_checkpoint
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.architectures import modernbert
 from tests.export import tiny
@@ -29,7 +30,7 @@ VERSION_4 = tiny.modernbert_config(
 
 
 def version_5(layer_types: list[str] = PERIOD_2, **changes: Any) -> dict[str, Any]:
-    """VERSION_4 as transformers 5 writes it."""
+    """Return VERSION_4 as transformers 5 writes it."""
     config = {
         key: value
         for key, value in VERSION_4.items()
@@ -50,12 +51,12 @@ def version_5(layer_types: list[str] = PERIOD_2, **changes: Any) -> dict[str, An
 
 def load(folder: Path, config: dict[str, Any]) -> Any:
     (folder / "config.json").write_text(json.dumps(config))
-    return loading.load(loading.locate(folder), []).reference.module
+    return load_checkpoint(open_files(folder), []).reference.module
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The weights, which both dialects share; each test writes the config.json that it means to read."""
+    """The weights, which both dialects share; each test writes its own config.json."""
     return tiny.save(tiny.model(VERSION_4), tmp_path_factory.mktemp("checkpoint"))
 
 
@@ -65,14 +66,14 @@ def test_both_dialects_translate_to_the_same_settings_of_the_graph() -> None:
     assert modernbert.read_config(to_transformers_4(version_5())) == expected
 
 
-def test_the_older_keys_are_all_there_after_a_translation_from_transformers_5() -> None:
+def test_a_translation_from_transformers_5_has_all_older_keys() -> None:
     translated = to_transformers_4(version_5())
     written_by_5 = {"rope_parameters", "dtype"}
     assert written_by_5.isdisjoint(translated)
     assert {key: translated[key] for key in VERSION_4} == VERSION_4
 
 
-def test_the_config_that_was_read_is_left_as_it_is() -> None:
+def test_a_translation_does_not_change_its_input() -> None:
     config = version_5(sliding_window=3)
     before = json.dumps(config)
     to_transformers_4(config)
@@ -92,22 +93,20 @@ def test_the_config_that_was_read_is_left_as_it_is() -> None:
     ],
     ids=str,
 )
-def test_the_reference_model_of_transformers_5s_config_gives_the_logits_of_4s(
-    saved: Path, changes: dict[str, Any]
-) -> None:
+def test_the_reference_model_computes_the_same_logits_from_either_config(saved: Path, changes: dict[str, Any]) -> None:
     ids = tiny.token_ids(2, 60)
     expected = tiny.logits(tiny.model(VERSION_4), ids)
     np.testing.assert_allclose(tiny.logits(load(saved, version_5(**changes)), ids), expected, atol=tiny.ROUNDING)
 
 
 def test_the_reference_model_without_a_translation_would_differ() -> None:
-    """The trap itself: transformers 4.57 takes its defaults for what transformers 5 wrote, without a word."""
+    """This is the trap: transformers 4.57 silently takes its defaults for keys that transformers 5 wrote."""
     ids = tiny.token_ids(2, 60)
     assert np.abs(tiny.logits(tiny.model(version_5()), ids) - tiny.logits(tiny.model(VERSION_4), ids)).max() > 0.01
 
 
 def test_an_irregular_pattern_of_layers_reaches_the_reference_model(saved: Path) -> None:
-    """Each layer's attention is held against that of a regular model of transformers in which it is of that kind."""
+    """Compare each layer's attention with that of a layer of the same kind in a regular model of transformers."""
     module = load(saved, version_5(IRREGULAR))
     regular = tiny.model(VERSION_4)  # global, local, global, local
     for layer, kind in zip(module.model.layers, IRREGULAR, strict=True):
@@ -121,19 +120,21 @@ def test_an_irregular_pattern_of_layers_reaches_the_reference_model(saved: Path)
 @pytest.mark.parametrize(
     "pattern", [PERIOD_2, IRREGULAR, [LOCAL] * 4, [GLOBAL] * 4], ids=["2", "irregular", "local", "global"]
 )
-def test_graph_and_reference_model_agree_on_transformers_5s_config(saved: Path, tmp_path: Path, pattern: list) -> None:
+def test_graph_and_reference_model_agree_on_transformers_5s_config(
+    saved: Path, tmp_path: Path, pattern: list[str]
+) -> None:
     config = version_5(pattern)
     graphs = tiny.Graphs(load(saved, config), to_transformers_4(config), tmp_path)
     for dialect in graphs.sessions:
         assert graphs.delta(dialect, tiny.token_ids(2, 60)) < tiny.ROUNDING
 
 
-def test_rope_parameters_of_one_kind_of_layer_leave_the_other_at_its_default() -> None:
+def test_rope_parameters_for_one_kind_of_layer_leave_the_other_at_its_default() -> None:
     config = modernbert.read_config(to_transformers_4(version_5(rope_parameters={GLOBAL: {"rope_theta": 77.0}})))
     assert (config.global_theta, config.local_theta) == (77.0, 10000.0)
 
 
-def test_without_any_pattern_every_third_layer_is_global() -> None:
+def test_every_third_layer_is_global_by_default() -> None:
     config = version_5()
     del config["layer_types"]
     assert to_transformers_4(config)["layer_types"] == [GLOBAL, LOCAL, LOCAL, GLOBAL]

@@ -1,4 +1,4 @@
-"""Checkpoints as they lie on disk become the PyTorch model that was saved, in float32, or are refused."""
+"""A checkpoint on disk is loaded as the PyTorch model that was saved, in float32, or refused."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def config(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture
 def full(tmp_path: Path) -> Path:
-    """A small checkpoint with full weights, to be spoiled."""
+    """A small checkpoint with full weights, for the tests to damage."""
     return tiny.save(tiny.model(CONFIGS["modernbert"]), tmp_path / "full", CONFIGS["modernbert"])
 
 
@@ -78,13 +78,13 @@ class TestFullWeights:
         folder = tiny.save(tiny.model(config, head="Base"), tmp_path, config)
         assert "classifier" in assert_refused(folder, "parameters are not in the weight files.*would be random")
 
-    def test_one_missing_weight_is_refused_by_name(self, full: Path) -> None:
+    def test_a_missing_weight_is_refused_by_name(self, full: Path) -> None:
         weights = safetensors.torch.load_file(full / "model.safetensors")
         del weights["model.layers.1.attn.Wo.weight"]
         safetensors.torch.save_file(weights, full / "model.safetensors", metadata={"format": "pt"})
-        assert_refused(full, r"1 parameters are not in the weight files \(model.layers.1.attn.Wo.weight\)")
+        assert_refused(full, r"1 parameter is not in the weight files \(model.layers.1.attn.Wo.weight\)")
 
-    def test_weights_of_another_shape_than_the_config_says_are_refused(self, full: Path) -> None:
+    def test_weights_whose_shape_contradicts_the_config_are_refused(self, full: Path) -> None:
         (full / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | {"hidden_size": 64}))
         assert_refused(full, "cannot be loaded")
 
@@ -95,7 +95,7 @@ class TestFullWeights:
         assert_refused(full, "cannot be loaded")
 
     @pytest.mark.parametrize("spoil", ["empty", "truncated", "garbage", "a long header", "a folder"])
-    def test_a_weight_file_that_is_no_safetensors_is_refused(self, full: Path, spoil: str) -> None:
+    def test_a_weight_file_that_is_not_safetensors_is_refused(self, full: Path, spoil: str) -> None:
         file = full / "model.safetensors"
         content = file.read_bytes()
         file.unlink()
@@ -113,21 +113,21 @@ class TestFullWeights:
         assert_refused(full, "full")
 
     @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pth", "last.ckpt"])
-    def test_pickled_weights_are_refused_unread_with_the_way_out(self, full: Path, name: str) -> None:
+    def test_pickled_weights_are_refused_unread_with_what_to_do(self, full: Path, name: str) -> None:
         (full / "model.safetensors").rename(full / name)
         message = assert_refused(full, "weights are pickled")
         assert name in message
         assert "safe_serialization=True" in message
 
-    def test_pickled_arguments_of_a_trainer_beside_safetensors_do_not_matter(self, full: Path) -> None:
+    def test_pickled_training_arguments_next_to_safetensors_are_ignored(self, full: Path) -> None:
         (full / "training_args.bin").write_bytes(b"pickle")
         (full / "optimizer.pt").write_bytes(b"pickle")
         assert load(full).merge_delta is None
 
-    def test_a_folder_without_weights_is_refused_as_such(self, full: Path) -> None:
+    def test_a_folder_without_weights_is_refused(self, full: Path) -> None:
         (full / "model.safetensors").unlink()
         (full / "training_args.bin").write_bytes(b"pickle")
-        assert_refused(full, "holds no model.safetensors")
+        assert_refused(full, "contains no model.safetensors")
 
 
 class TestConfig:
@@ -141,9 +141,9 @@ class TestConfig:
         assert_refused(full, "config.json cannot be read as JSON")
 
     @pytest.mark.parametrize(("content", "found"), [("[]", "list"), ("null", "NoneType"), ('"bert"', "str")])
-    def test_a_config_that_is_no_object_is_refused(self, full: Path, content: str, found: str) -> None:
+    def test_a_config_that_is_not_an_object_is_refused(self, full: Path, content: str, found: str) -> None:
         (full / "config.json").write_text(content)
-        assert_refused(full, f"holds a JSON {found}, expected an object")
+        assert_refused(full, f"contains a JSON {found}, expected an object")
 
     def test_a_config_that_nests_too_deep_is_refused(self, full: Path) -> None:
         (full / "config.json").write_text("[" * 200_000)
@@ -159,7 +159,7 @@ class TestConfig:
         (full / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | quantised))
         assert_refused(full, "quantised .*export the original weights")
 
-    def test_code_that_a_checkpoint_brings_along_is_not_run(self, full: Path) -> None:
+    def test_code_in_a_checkpoint_is_not_run(self, full: Path) -> None:
         (full / "evil.py").write_text("raise SystemExit('ran the code of the checkpoint')")
         auto_map = {"AutoConfig": "evil.C", "AutoModelForSequenceClassification": "evil.M"}
         (full / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | {"auto_map": auto_map}))

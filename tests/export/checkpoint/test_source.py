@@ -1,4 +1,4 @@
-"""What a user names becomes a local folder, or an error that says what to do."""
+"""A name becomes a local folder, or an error that says what to do."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def cached(hub: Path, hub_id: str, revision: str = "main", commit: str = COMMIT) -> Path:
-    """A repository in the Hub's cache, laid out as huggingface_hub lays it out."""
+    """Put a repository into the Hub's cache, with the layout of huggingface_hub, and return its snapshot."""
     repository = hub / f"models--{hub_id.replace('/', '--')}"
     (repository / "refs").mkdir(parents=True, exist_ok=True)
     (repository / "refs" / revision).write_text(commit)
@@ -87,7 +87,9 @@ def test_a_revision_is_a_branch_a_tag_or_a_commit(hub: Path, revision: str) -> N
 
 
 @pytest.mark.parametrize("revision", [None, "v9"])
-def test_what_neither_the_hub_nor_its_cache_gives_is_an_error_that_names_it(revision: str | None) -> None:
+def test_a_checkpoint_that_is_neither_on_the_hub_nor_in_its_cache_is_an_error_that_names_it(
+    revision: str | None,
+) -> None:
     with pytest.raises(CheckpointError, match=f"no/such-model at revision {revision or 'main'}") as caught:
         resolve("no/such-model", revision)
     message = str(caught.value)
@@ -96,7 +98,7 @@ def test_what_neither_the_hub_nor_its_cache_gives_is_an_error_that_names_it(revi
     assert "pass the folder of a downloaded checkpoint" in message
 
 
-def test_a_local_folder_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_local_folder_is_used_in_place(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     for name in ("mine", "./mine", str(tmp_path / "mine"), "mine/", "../" + tmp_path.name + "/mine"):
         found = resolve(name)
@@ -110,16 +112,16 @@ def test_the_home_folder_can_be_written_as_a_tilde(tmp_path: Path, monkeypatch: 
     assert resolve("~/mine").folder == tmp_path / "mine"
 
 
-def test_a_relative_name_may_be_relative_to_the_folder_beside(tmp_path: Path) -> None:
+def test_a_relative_name_may_be_relative_to_another_folder(tmp_path: Path) -> None:
     (tmp_path / "deep" / "base").mkdir(parents=True)
     (tmp_path / "deep" / "adapter").mkdir()
-    assert resolve("../base", beside=tmp_path / "deep" / "adapter").folder == tmp_path / "deep" / "base"
+    assert resolve("../base", relative_to=tmp_path / "deep" / "adapter").folder == tmp_path / "deep" / "base"
 
 
-def test_a_folder_beside_the_adapter_comes_after_one_where_the_user_is(tmp_path: Path) -> None:
+def test_a_folder_next_to_the_adapter_comes_after_one_in_the_working_directory(tmp_path: Path) -> None:
     for folder in ("base", "adapter/base"):
         (tmp_path / folder).mkdir(parents=True)
-    assert resolve("base", beside=tmp_path / "adapter").folder == tmp_path / "base"
+    assert resolve("base", relative_to=tmp_path / "adapter").folder == tmp_path / "base"
 
 
 def test_a_local_folder_comes_before_the_hub(hub: Path, tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_local_folder_comes_before_the_hub(hub: Path, tmp_path: Path) -> None:
 
 def test_a_revision_of_a_local_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with pytest.raises(CheckpointError, match=r"'v1' was asked of the local folder .*drop --revision"):
+    with pytest.raises(CheckpointError, match=r"'v1' was given for the local folder .*drop --revision"):
         resolve("mine", "v1")
 
 
@@ -152,7 +154,7 @@ def test_a_revision_of_a_local_folder_is_refused(tmp_path: Path) -> None:
         "x\0y",
     ],
 )
-def test_what_can_be_neither_a_folder_nor_a_hub_id_is_refused_without_asking_the_hub(
+def test_a_name_that_is_neither_a_folder_nor_a_hub_id_is_refused_without_asking_the_hub(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ask(*_: object) -> Path:
@@ -171,7 +173,7 @@ def test_pickled_weights_are_never_downloaded() -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionError, TimeoutError])
-def test_a_network_that_fails_is_an_error_of_one_line(error: type[OSError], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_failure_is_an_error_of_one_line(error: type[OSError], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error("no\nroute")
 
@@ -181,7 +183,7 @@ def test_a_network_that_fails_is_an_error_of_one_line(error: type[OSError], monk
         resolve("some/model")
 
 
-def test_a_snapshot_without_weights_is_a_download_that_broke_off(hub: Path) -> None:
+def test_a_snapshot_without_weights_counts_as_an_incomplete_download(hub: Path) -> None:
     (cached(hub, "some/model") / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="the cache does not have it"):
         resolve("some/model")

@@ -12,7 +12,7 @@ import pytest
 
 from assay.cli.main import main
 from assay_export import export
-from assay_export.checkpoint.loading import locate
+from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.source import resolve
 from assay_export.errors import CheckpointError
 from tests import hub_server
@@ -41,7 +41,7 @@ def cache(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def full(server: Hub, tmp_path: Path) -> str:
-    """The demo pair classifier as FULL on the Hub, beside pickled weights; the id of its commit."""
+    """The demo pair classifier as FULL on the Hub, with pickled weights added; returns the id of its commit."""
     folder = Path(shutil.copytree(CHECKPOINTS / "pair-classifier", tmp_path / "upload"))
     (folder / "pytorch_model.bin").write_bytes(b"pickled")
     (folder / "README.md").write_text("a card")
@@ -50,12 +50,12 @@ def full(server: Hub, tmp_path: Path) -> str:
 
 @pytest.fixture
 def base(server: Hub) -> str:
-    """The base of the demo adapter as BASE on the Hub; the id of its commit."""
+    """The base of the demo adapter as BASE on the Hub; returns the id of its commit."""
     return server.add(BASE, CHECKPOINTS / "complexity-base")
 
 
 def upload_adapter(server: Hub, folder: Path, **config: object) -> str:
-    """The demo adapter as ADAPTER on the Hub, whose base is on the Hub too."""
+    """Upload the demo adapter as ADAPTER, with a base that is on the Hub too."""
     shutil.copytree(CHECKPOINTS / "complexity-adapter", folder)
     path = folder / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": BASE} | config))
@@ -86,33 +86,33 @@ def test_an_adapter_of_the_hub_is_merged_into_its_base_of_the_hub(server: Hub, b
     assert (source["base"], source["base_revision"]) == (BASE, base)
 
 
-def test_an_adapter_that_pins_the_revision_of_its_base_gets_that_one(server: Hub, base: str, tmp_path: Path) -> None:
+def test_an_adapter_can_pin_the_revision_of_its_base(server: Hub, base: str, tmp_path: Path) -> None:
     newer = Path(shutil.copytree(CHECKPOINTS / "complexity-base", tmp_path / "newer"))
     (newer / "config.json").write_text("{}")
     assert server.add(BASE, newer) != base
     upload_adapter(server, tmp_path / "adapter", revision=base)
-    found = locate(resolve(ADAPTER).folder).base
+    found = open_files(ADAPTER).base
     assert found is not None
     assert found.revision == base
 
 
-def test_the_revision_that_an_adapter_pins_is_not_asked_of_a_base_on_disk(server: Hub, tmp_path: Path) -> None:
+def test_a_pinned_revision_is_ignored_for_a_base_on_disk(server: Hub, tmp_path: Path) -> None:
     upload_adapter(
         server, tmp_path / "adapter", revision="main", base_model_name_or_path=str(CHECKPOINTS / "complexity-base")
     )
-    found = locate(resolve(ADAPTER).folder).base
+    found = open_files(ADAPTER).base
     assert found is not None
     assert found.revision is None
 
 
-def test_a_revision_of_an_adapter_that_is_no_name_is_refused(server: Hub, base: str, tmp_path: Path) -> None:
+def test_a_pinned_revision_that_is_not_a_string_is_refused(server: Hub, base: str, tmp_path: Path) -> None:
     upload_adapter(server, tmp_path / "adapter", revision=3)
-    with pytest.raises(CheckpointError, match="revision = 3 is no name"):
-        locate(resolve(ADAPTER).folder)
+    with pytest.raises(CheckpointError, match="revision = 3 is not a string"):
+        open_files(ADAPTER)
     assert base
 
 
-def test_only_what_a_checkpoint_needs_is_downloaded_and_nothing_pickled(full: str, server: Hub) -> None:
+def test_only_the_files_of_a_checkpoint_are_downloaded_and_nothing_pickled(full: str, server: Hub) -> None:
     assert resolve(FULL).revision == full
     assert sorted(server.files()) == [
         "config.json",
@@ -122,12 +122,12 @@ def test_only_what_a_checkpoint_needs_is_downloaded_and_nothing_pickled(full: st
     ]
 
 
-def test_a_revision_that_is_not_there_is_an_error_even_if_another_is_in_the_cache(full: str) -> None:
+def test_a_missing_revision_is_an_error_even_if_another_is_in_the_cache(full: str) -> None:
     assert resolve(FULL).revision == full
     assert "has no revision v9 on the Hub" in refusal(FULL, "v9")
 
 
-def test_a_model_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_model_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the Hub has no model of this name" in refusal("no/such")
     monkeypatch.setenv("HF_TOKEN", "hf_x")
     assert "the Hub has no model of this name" in refusal("no/such")
@@ -151,14 +151,14 @@ def test_a_download_that_breaks_off_is_resumed_where_it_stopped(full: str, serve
     assert first == 0 < second <= 100_000
 
 
-def test_a_download_that_never_comes_to_its_end_is_an_error_then_and_without_a_network(full: str, server: Hub) -> None:
+def test_a_download_that_never_completes_is_an_error_with_and_without_a_network(full: str, server: Hub) -> None:
     server.cuts["model.safetensors"] = [0] * 100
     assert "the checkpoint could not be downloaded" in refusal(FULL)
     server.stop()
     assert "could not be downloaded" in refusal(FULL, full)
 
 
-def test_what_was_downloaded_once_is_found_without_a_network_with_a_warning(
+def test_a_downloaded_checkpoint_is_used_without_a_network_with_a_warning(
     full: str, server: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = resolve(FULL)
@@ -181,7 +181,7 @@ def test_a_branch_that_moves_between_two_files_mixes_no_revisions(full: str, ser
         assert (found.folder / file).read_bytes() == server.models[FULL].commits[full][file]
 
 
-def test_the_command_says_on_one_line_what_the_hub_refused(full: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_a_refusal_of_the_hub_on_one_line(full: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", FULL, "--out", "bundle", "--revision", "v9"]) == 1
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("assay: error:"))
     assert f"{FULL}: has no revision v9 on the Hub" in line

@@ -1,4 +1,4 @@
-"""The tokenizer of a bundle is the checkpoint's own, whoever opens it."""
+"""The tokenizer of a bundle is the checkpoint's own, whichever library opens it."""
 
 import io
 import json
@@ -23,7 +23,7 @@ Write = Callable[[Path], Path]
 
 
 def bundle(folder: Path, files: TokenizerFiles, config: dict[str, Any] = CONFIG) -> Path:
-    """The three files as an export writes them."""
+    """Write the three files as an export does."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_bytes(files.json_bytes)
@@ -41,69 +41,69 @@ class TestOwnTokenizer:
         write_tokenizer(tmp_path)
         file = tmp_path / "tokenizer.json"
         file.write_bytes(b"\n " + file.read_bytes() + b"\r\n\n")
-        files = read([tmp_path], CONFIG, 90, False)
+        files = read([tmp_path], CONFIG, 90)
         assert files.json_bytes == file.read_bytes()
         assert files.origin == "tokenizer.json"
 
-    def test_padding_and_truncation_that_the_file_carries_do_not_reach_the_encodings(
+    def test_padding_and_truncation_in_the_file_do_not_affect_the_encodings(
         self, tokenizer: Tokenizer, tmp_path: Path
     ) -> None:
         own = Tokenizer.from_str(tokenizer.to_str())
         own.enable_truncation(4)
         own.enable_padding(length=20)
         own.save(str(tmp_path / "tokenizer.json"))
-        files = read([tmp_path], CONFIG, 90, False)
+        files = read([tmp_path], CONFIG, 90)
         assert ids(files.tokenizer, "abcdefgh") == ids(tokenizer, "abcdefgh")
         assert json.loads(files.json_bytes)["truncation"]["max_length"] == 4
 
-    def test_the_first_folder_that_has_one_gives_it(
+    def test_the_first_folder_with_a_tokenizer_wins(
         self, write_tokenizer: Write, tokenizer: Tokenizer, tmp_path: Path
     ) -> None:
         for name in ("adapter", "base"):
             (tmp_path / name).mkdir()
         write_tokenizer(tmp_path / "base")
         folders = [tmp_path / "adapter", tmp_path / "base"]
-        assert ids(read(folders, CONFIG, 90, False).tokenizer, "x") == ids(tokenizer, "x")
+        assert ids(read(folders, CONFIG, 90).tokenizer, "x") == ids(tokenizer, "x")
         (tmp_path / "adapter" / "tokenizer.json").write_text(tokenizer.to_str(pretty=True))
-        assert read(folders, CONFIG, 90, False).json_bytes == tokenizer.to_str(pretty=True).encode()
+        assert read(folders, CONFIG, 90).json_bytes == tokenizer.to_str(pretty=True).encode()
 
     @pytest.mark.parametrize("content", [b"", b"garbage", b"{}", b"[]", b"\xff\xfe\x00", b'{"model": {"type": "BPE"}}'])
     def test_a_tokenizer_that_does_not_parse_is_refused(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "tokenizer.json").write_bytes(content)
         with pytest.raises(CheckpointError, match=r"tokenizer\.json cannot be read by tokenizers"):
-            read([tmp_path], CONFIG, 90, False)
+            read([tmp_path], CONFIG, 90)
 
     def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(
         self, write_tokenizer: Write, tokenizer: Tokenizer, tmp_path: Path
     ) -> None:
         size = tokenizer.get_vocab_size()
-        read([write_tokenizer(tmp_path)], {**CONFIG, "vocab_size": size}, 90, False)
+        read([write_tokenizer(tmp_path)], {**CONFIG, "vocab_size": size}, 90)
         with pytest.raises(CheckpointError, match=f"has {size} tokens, but config.json says vocab_size = {size - 1}"):
-            read([tmp_path], {**CONFIG, "vocab_size": size - 1}, 90, False)
+            read([tmp_path], {**CONFIG, "vocab_size": size - 1}, 90)
 
-    def test_token_ids_above_the_count_of_tokens_are_counted_too(self, tmp_path: Path) -> None:
-        """A vocabulary with gaps: fewer tokens than the model has rows, but one of them past the last row."""
+    def test_token_ids_beyond_the_number_of_tokens_are_checked(self, tmp_path: Path) -> None:
+        """A vocabulary with gaps may have fewer tokens than the model has rows, and an id beyond the last row."""
         words = {"[UNK]": 0, "a": 1, "b": 500}
         model = {"type": "WordLevel", "vocab": words, "unk_token": "[UNK]"}
         (tmp_path / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model}))
         with pytest.raises(CheckpointError, match="vocab_size = 60"):
-            read([tmp_path], CONFIG, 90, False)
+            read([tmp_path], CONFIG, 90)
 
     @pytest.mark.parametrize("size", [None, "many", 1.5])
     def test_a_config_without_a_vocabulary_size_is_refused(
         self, write_tokenizer: Write, tmp_path: Path, size: object
     ) -> None:
         with pytest.raises(CheckpointError, match="vocab_size"):
-            read([write_tokenizer(tmp_path)], {**CONFIG, "vocab_size": size}, 90, False)
+            read([write_tokenizer(tmp_path)], {**CONFIG, "vocab_size": size}, 90)
 
-    def test_no_tokenizer_at_all_is_refused(self, tmp_path: Path) -> None:
+    def test_a_checkpoint_without_a_tokenizer_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"no tokenizer\.json or spm\.model in .*copy the checkpoint's"):
-            read([tmp_path, tmp_path / "base"], CONFIG, 90, False)
+            read([tmp_path, tmp_path / "base"], CONFIG, 90)
 
 
 class TestTokenizerConfig:
     @pytest.mark.parametrize("written_by", ["TokenizersBackend", "DebertaV2Tokenizer", "NoSuchTokenizer", None])
-    def test_auto_tokenizer_gives_the_same_ids_whoever_wrote_the_checkpoint(
+    def test_auto_tokenizer_returns_the_same_ids_whichever_version_wrote_the_checkpoint(
         self, write_tokenizer: Write, tokenizer: Tokenizer, tmp_path: Path, written_by: str | None
     ) -> None:
         (tmp_path / "checkpoint").mkdir()
@@ -111,7 +111,7 @@ class TestTokenizerConfig:
         file = tmp_path / "checkpoint" / "tokenizer_config.json"
         found = json.loads(file.read_text()) | {"tokenizer_class": written_by, "extra_special_tokens": {}, "backend": 5}
         file.write_text(json.dumps(found))
-        folder = bundle(tmp_path / "bundle", read([tmp_path / "checkpoint"], CONFIG, 90, False))
+        folder = bundle(tmp_path / "bundle", read([tmp_path / "checkpoint"], CONFIG, 90))
         auto = transformers.AutoTokenizer.from_pretrained(folder)
         assert auto(TEXTS)["input_ids"] == [ids(tokenizer, text) for text in TEXTS]
         assert auto(TEXTS, TEXTS[::-1])["input_ids"] == [
@@ -123,19 +123,19 @@ class TestTokenizerConfig:
         assert padded["attention_mask"] == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
         assert padded["input_ids"][0][3:] == [0, 0]
 
-    def test_auto_tokenizer_truncates_at_the_models_length_by_itself(
-        self, write_tokenizer: Write, tmp_path: Path
-    ) -> None:
+    def test_auto_tokenizer_truncates_at_the_length_of_the_model(self, write_tokenizer: Write, tmp_path: Path) -> None:
         (tmp_path / "checkpoint").mkdir()
-        files = read([write_tokenizer(tmp_path / "checkpoint")], CONFIG, 12, False)
+        files = read([write_tokenizer(tmp_path / "checkpoint")], CONFIG, 12)
         auto = transformers.AutoTokenizer.from_pretrained(bundle(tmp_path / "bundle", files))
         assert len(auto("a" * 50, truncation=True)["input_ids"]) == 12
 
-    def test_token_type_ids_are_asked_for_where_the_model_reads_them(
+    def test_auto_tokenizer_returns_token_type_ids_if_the_model_reads_them(
         self, write_tokenizer: Write, tmp_path: Path
     ) -> None:
         (tmp_path / "checkpoint").mkdir()
-        files = read([write_tokenizer(tmp_path / "checkpoint")], CONFIG, 90, True)
+        files = read([write_tokenizer(tmp_path / "checkpoint")], CONFIG, 90).with_inputs(
+            ["input_ids", "token_type_ids"]
+        )
         auto = transformers.AutoTokenizer.from_pretrained(bundle(tmp_path / "bundle", files))
         assert auto("a", "b")["token_type_ids"] == [0, 0, 0, 1, 1]
 
@@ -145,29 +145,29 @@ class TestTokenizerConfig:
             json.dumps({"cls_token": {"content": "[CLS]", "lstrip": False}, "pad_token": "not a token"})
         )
         (tmp_path / "special_tokens_map.json").write_text(json.dumps({"unk_token": "[UNK]", "mask_token": None}))
-        config = read([tmp_path], CONFIG, 90, False).config
+        config = read([tmp_path], CONFIG, 90).config
         assert config["cls_token"] == "[CLS]"
         assert config["unk_token"] == "[UNK]"
         assert "mask_token" not in config
 
-    def test_special_tokens_that_no_file_names_are_those_of_the_models_config(
+    def test_special_tokens_that_no_tokenizer_file_names_are_those_of_the_models_config(
         self, write_tokenizer: Write, tmp_path: Path
     ) -> None:
         write_tokenizer(tmp_path)
         (tmp_path / "tokenizer_config.json").unlink()
-        config = read([tmp_path], {**CONFIG, "sep_token_id": 2, "cls_token_id": 1}, 90, False).config
+        config = read([tmp_path], {**CONFIG, "sep_token_id": 2, "cls_token_id": 1}, 90).config
         assert (config["pad_token"], config["cls_token"], config["sep_token"]) == ("[PAD]", "[CLS]", "[SEP]")
 
     @pytest.mark.parametrize("name", ["tokenizer_config.json", "special_tokens_map.json"])
-    def test_one_that_is_no_json_is_refused(self, write_tokenizer: Write, tmp_path: Path, name: str) -> None:
+    def test_a_file_that_is_not_json_is_refused(self, write_tokenizer: Write, tmp_path: Path, name: str) -> None:
         write_tokenizer(tmp_path)
         (tmp_path / name).write_text("{")
         with pytest.raises(CheckpointError, match=f"{name} cannot be read as JSON"):
-            read([tmp_path], CONFIG, 90, False)
+            read([tmp_path], CONFIG, 90)
 
 
-def test_the_template_names_what_stands_around_one_text_and_a_pair(write_tokenizer: Write, tmp_path: Path) -> None:
-    assert read([write_tokenizer(tmp_path)], CONFIG, 90, False).template() == {
+def test_the_template_shows_the_special_tokens_around_a_text_and_a_pair(write_tokenizer: Write, tmp_path: Path) -> None:
+    assert read([write_tokenizer(tmp_path)], CONFIG, 90).describe_template() == {
         "single": ["[CLS]", "$A", "[SEP]"],
         "pair": ["[CLS]", "$A", "[SEP]", "$B", "[SEP]"],
     }
@@ -175,7 +175,7 @@ def test_the_template_names_what_stands_around_one_text_and_a_pair(write_tokeniz
 
 @pytest.fixture(scope="module")
 def spm_model() -> bytes:
-    """A small SentencePiece unigram model, laid out as DeBERTa-v3's."""
+    """A small SentencePiece unigram model with the special tokens of DeBERTa-v3."""
     stream = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([text for text in real_text.TEXTS if text] * 3),
@@ -203,34 +203,34 @@ class TestConversion:
 
     def test_a_sentencepiece_model_is_converted_to_its_own_ids(self, spm_model: bytes, tmp_path: Path) -> None:
         (tmp_path / "spm.model").write_bytes(spm_model)
-        files = read([tmp_path], self.CONFIG, 40, False)
+        files = read([tmp_path], self.CONFIG, 40)
         own = sentencepiece.SentencePieceProcessor(model_proto=spm_model)
         assert files.origin == "spm.model"
         for text in ("What causes rain?", "Ok.", "(at 10:45 a.m.)", "ﬁve… ½", "zebra ☃"):
             assert ids(files.tokenizer, text) == [1, *own.encode(text), 2], text
         assert ids(files.tokenizer, "Rain", "Ok.") == [1, *own.encode("Rain"), 2, *own.encode("Ok."), 2]
 
-    def test_the_converted_tokenizer_opens_with_auto_tokenizer_and_gives_the_same_ids(
+    def test_the_converted_tokenizer_opens_with_auto_tokenizer_and_returns_the_same_ids(
         self, spm_model: bytes, tmp_path: Path
     ) -> None:
         (tmp_path / "spm.model").write_bytes(spm_model)
-        files = read([tmp_path], self.CONFIG, 40, False)
+        files = read([tmp_path], self.CONFIG, 40)
         auto = transformers.AutoTokenizer.from_pretrained(bundle(tmp_path / "bundle", files, self.CONFIG))
         texts = [text for text in real_text.TEXTS if text]
         assert auto(texts)["input_ids"] == [ids(files.tokenizer, text) for text in texts]
         assert auto.pad_token_id == 0
 
-    def test_tokenizer_json_comes_before_a_sentencepiece_model(
+    def test_tokenizer_json_is_preferred_to_a_sentencepiece_model(
         self, spm_model: bytes, write_tokenizer: Write, tmp_path: Path
     ) -> None:
         (tmp_path / "spm.model").write_bytes(spm_model)
-        assert read([write_tokenizer(tmp_path)], CONFIG, 90, False).origin == "tokenizer.json"
+        assert read([write_tokenizer(tmp_path)], CONFIG, 90).origin == "tokenizer.json"
 
     @pytest.mark.parametrize("content", [b"", b"garbage" * 100])
     def test_a_sentencepiece_model_that_does_not_parse_is_refused(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "spm.model").write_bytes(content)
         with pytest.raises(CheckpointError, match=r"spm\.model cannot be converted to tokenizer\.json") as caught:
-            read([tmp_path], self.CONFIG, 40, False)
+            read([tmp_path], self.CONFIG, 40)
         assert "\n" not in str(caught.value)
 
     def test_a_bert_vocabulary_is_converted(self, tmp_path: Path) -> None:
@@ -238,35 +238,35 @@ class TestConversion:
         (tmp_path / "vocab.txt").write_text("\n".join(words))
         (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-        files = read([tmp_path], {"vocab_size": 9, "model_type": "bert"}, 40, True)
+        files = read([tmp_path], {"vocab_size": 9, "model_type": "bert"}, 40)
         assert files.origin == "vocab.txt"
         assert ids(files.tokenizer, "What rains?") == [2, 6, 5, 7, 8, 3]
 
 
 class TestRealTokenizers:
-    """Against ../shared/tokenizers, whose known ids are stated in its PROVENANCE.md."""
+    """The tokenizers in ../shared/tokenizers; its PROVENANCE.md states the known ids."""
 
-    def test_deberta_v3s_gives_the_known_ids(self, materials: Path) -> None:
-        files = read([materials / "tokenizers" / "deberta-v3"], {"vocab_size": 128_100, "pad_token_id": 0}, 512, False)
+    def test_the_tokenizer_of_deberta_v3_returns_the_known_ids(self, materials: Path) -> None:
+        files = read([materials / "tokenizers" / "deberta-v3"], {"vocab_size": 128_100, "pad_token_id": 0}, 512)
         pair = ("What causes rain?", "Rain forms when water vapor in the atmosphere condenses into droplets.")
         known = "1 458 2884 2894 302 2 11014 2129 335 529 16381 267 262 3384 54900 268 352 36151 260 2"
         assert ids(files.tokenizer, *pair) == [int(token) for token in known.split()]
-        assert files.template()["pair"] == ["[CLS]", "$A", "[SEP]", "$B", "[SEP]"]
+        assert files.describe_template()["pair"] == ["[CLS]", "$A", "[SEP]", "$B", "[SEP]"]
 
-    def test_modernberts_gives_the_known_ids(self, materials: Path) -> None:
+    def test_the_tokenizer_of_modernbert_returns_the_known_ids(self, materials: Path) -> None:
         config = {"vocab_size": 50_368, "pad_token_id": 50_283, "cls_token_id": 50_281, "sep_token_id": 50_282}
-        files = read([materials / "tokenizers" / "modernbert"], config, 8192, False)
+        files = read([materials / "tokenizers" / "modernbert"], config, 8192)
         assert ids(files.tokenizer, "What causes rain?") == [50281, 1276, 5997, 9313, 32, 50282]
         assert files.config["pad_token"] == "[PAD]"
 
-    def test_deberta_v3s_sentencepiece_model_converts_to_its_tokenizer_json(
+    def test_the_sentencepiece_model_of_deberta_v3_converts_to_its_tokenizer_json(
         self, materials: Path, tmp_path: Path
     ) -> None:
         folder = materials / "tokenizers" / "deberta-v3"
         (tmp_path / "spm.model").write_bytes((folder / "spm.model").read_bytes())
         config = {"vocab_size": 128_100, "pad_token_id": 0}
-        converted = read([tmp_path], config, 512, False)
-        own = read([folder], config, 512, False)
+        converted = read([tmp_path], config, 512)
+        own = read([folder], config, 512)
         assert json.loads(converted.json_bytes)["normalizer"] == json.loads(own.json_bytes)["normalizer"]
         texts = [*real_text.TEXTS, "ﬁve… ½ x² 「quote」 non\u00a0breaking \uff51\uff55\uff4f\uff54\uff45"]
         assert [ids(converted.tokenizer, text) for text in texts] == [ids(own.tokenizer, text) for text in texts]

@@ -1,18 +1,24 @@
-"""The gate sees what differs, names where, and reports what it measured."""
+"""The parity gate refuses graphs that differ, names the worst shape, and reports what it measured."""
 
+import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from tokenizers import Tokenizer
 
 from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.errors import ParityError
 from assay_export.gates import parity
-from assay_export.gates.parity import Case
-from assay_export.graphs.net import Dialect
+from assay_export.gates.parity import Case, Logits
+from assay_export.graphs.net import Array, Dialect
 from tests.export import tiny
+
+Answer = list[Any]
 
 ROWS = [("abc", "what"), ("hello", ""), ("x" * 200, "y" * 300)]
 INPUTS = ("input_ids", "attention_mask")
@@ -26,21 +32,26 @@ def reference() -> ReferenceModel:
 
 @pytest.fixture(scope="module")
 def cases(reference: ReferenceModel, tokenizer: Tokenizer) -> list[Case]:
-    return parity.cases(reference, tokenizer, ROWS, 70, 0, INPUTS)
+    return parity.make_cases(reference, tokenizer, ROWS, 70, 0, INPUTS)
 
 
-def case(shape: str, expected: list[list[float]]) -> Case:
+def make_case(shape: str, expected: list[list[float]]) -> Case:
     ids = np.zeros((len(expected), 2), np.int64)
     return Case(shape, {"input_ids": ids, "attention_mask": ids + 1}, np.array(expected, np.float32))
 
 
-def answering(*answers: list[list[float]]):
-    given = iter(answers)
-    return lambda feed: np.array(next(given), np.float32)  # noqa: ARG005
+def answer_in_turn(*answers: Answer) -> Callable[[Feed], Logits]:
+    """Return a graph that answers its first call with the first of `answers`, and so on."""
+    remaining = iter(answers)
+    return lambda feed: np.array(next(remaining), np.float32)  # noqa: ARG005
+
+
+def run_session(session: onnxruntime.InferenceSession, feed: Feed) -> Logits:
+    return np.asarray(session.run(None, {node.name: feed[node.name] for node in session.get_inputs()})[0])
 
 
 class TestCases:
-    def test_they_cover_every_length_of_the_grid_that_the_model_reads(self, cases: list[Case]) -> None:
+    def test_the_grid_has_every_length_that_the_model_can_read(self, cases: list[Case]) -> None:
         shapes = list(dict.fromkeys(case.shape for case in cases))
         assert shapes == [
             *(f"batch 1, length {length}" for length in (1, 2, 3, 63, 64, 65)),
@@ -49,58 +60,58 @@ class TestCases:
             "real text, batch 1",
         ]
 
-    def test_a_model_that_reads_further_is_asked_past_1024_tokens(self, tokenizer: Tokenizer) -> None:
+    def test_a_model_with_long_inputs_is_run_past_1024_tokens(self, tokenizer: Tokenizer) -> None:
         class Silent(ReferenceModel):
-            def logits(self, feed: Feed) -> np.ndarray:
+            def logits(self, feed: Feed) -> Array:
                 return np.zeros((len(feed["input_ids"]), 1), np.float32)
 
-        long = parity.cases(Silent(None), tokenizer, [], 8192, 0, INPUTS)  # type: ignore[arg-type]
+        long = parity.make_cases(Silent(None), tokenizer, [], 8192, 0, INPUTS)  # type: ignore[arg-type]
         assert max(case.feed["input_ids"].shape[1] for case in long) > 1024
 
-    def test_the_bar_counts_as_many_as_there_are(
+    def test_the_cases_are_counted_for_the_progress_bar(
         self, cases: list[Case], reference: ReferenceModel, tokenizer: Tokenizer
     ) -> None:
         calls: list[None] = []
-        parity.cases(reference, tokenizer, ROWS, 70, 0, INPUTS, lambda: calls.append(None))
-        assert len(calls) == len(cases) == parity.count(ROWS, 70)
+        parity.make_cases(reference, tokenizer, ROWS, 70, 0, INPUTS, lambda: calls.append(None))
+        assert len(calls) == len(cases) == parity.count_cases(ROWS, 70)
 
-    def test_padded_cases_are_marked_and_only_these(self, cases: list[Case]) -> None:
+    def test_exactly_the_padded_cases_are_marked(self, cases: list[Case]) -> None:
         assert [case.is_padded for case in cases] == ["padded" in case.shape for case in cases]
         assert any(case.is_padded for case in cases)
 
-    def test_padding_is_the_pad_token(self, reference: ReferenceModel, tokenizer: Tokenizer) -> None:
-        for case in parity.cases(reference, tokenizer, [], 70, 7, INPUTS):
+    def test_padded_rows_are_filled_with_the_pad_token(self, reference: ReferenceModel, tokenizer: Tokenizer) -> None:
+        for case in parity.make_cases(reference, tokenizer, [], 70, 7, INPUTS):
             assert (case.feed["input_ids"][case.feed["attention_mask"] == 0] == 7).all()
 
-    def test_they_are_the_same_each_time(
+    def test_the_cases_are_the_same_each_time(
         self, cases: list[Case], reference: ReferenceModel, tokenizer: Tokenizer
     ) -> None:
-        again = parity.cases(reference, tokenizer, ROWS, 70, 0, INPUTS)
+        again = parity.make_cases(reference, tokenizer, ROWS, 70, 0, INPUTS)
         for one, other in zip(cases, again, strict=True):
             np.testing.assert_array_equal(one.feed["input_ids"], other.feed["input_ids"])
 
-    def test_real_rows_are_truncated_longest_first_to_what_the_model_reads(
+    def test_real_rows_are_truncated_longest_first_to_the_longest_input(
         self, cases: list[Case], tokenizer: Tokenizer
     ) -> None:
         real = [case.feed["input_ids"] for case in cases if case.shape.startswith("real")]
         assert [array.shape for array in real] == [(1, 10), (1, 8), (1, 70)]
-        sevens = tokenizer.token_to_id("x"), tokenizer.token_to_id("y")
-        assert [int((real[-1] == token).sum()) for token in sevens] in ([33, 34], [34, 33])
+        letters = tokenizer.token_to_id("x"), tokenizer.token_to_id("y")
+        assert [int((real[-1] == token).sum()) for token in letters] in ([33, 34], [34, 33])
 
     def test_the_tokenizer_is_left_without_truncation(self, cases: list[Case], tokenizer: Tokenizer) -> None:
         assert cases
         assert tokenizer.truncation is None
 
-    def test_feeds_hold_only_what_the_graphs_take(self, reference: ReferenceModel, tokenizer: Tokenizer) -> None:
-        assert {name for case in parity.cases(reference, tokenizer, ROWS, 70, 0, INPUTS) for name in case.feed} == set(
-            INPUTS
-        )
+    def test_feeds_have_only_the_inputs_of_the_graphs(self, reference: ReferenceModel, tokenizer: Tokenizer) -> None:
+        assert {
+            name for case in parity.make_cases(reference, tokenizer, ROWS, 70, 0, INPUTS) for name in case.feed
+        } == set(INPUTS)
 
 
 class TestCompare:
-    def test_the_report_holds_what_was_measured(self) -> None:
-        cases = [case("a", [[1, 2], [3, 4]]), case("b", [[0, 1]]), case("b", [[5, 0]])]
-        run = answering([[1, 2], [3, 4.5]], [[0.25, 1]], [[5, 0]])
+    def test_the_report_has_the_measured_deltas(self) -> None:
+        cases = [make_case("a", [[1, 2], [3, 4]]), make_case("b", [[0, 1]]), make_case("b", [[5, 0]])]
+        run = answer_in_turn([[1, 2], [3, 4.5]], [[0.25, 1]], [[5, 0]])
         assert parity.compare(run, cases, 2, 0.5, "model.onnx") == {
             "max_abs_delta": 0.5,
             "mean_abs_delta": 0.75 / 8,
@@ -115,53 +126,52 @@ class TestCompare:
         }
 
     def test_label_agreement_is_the_share_of_rows_with_the_same_largest_logit(self) -> None:
-        cases = [case("a", [[1, 0], [0, 1], [1, 0], [0, 1]])]
-        report = parity.compare(answering([[0, 1], [0, 1], [1, 0], [0, 1]]), cases, 2, 1.0, "g")
+        cases = [make_case("a", [[1, 0], [0, 1], [1, 0], [0, 1]])]
+        report = parity.compare(answer_in_turn([[0, 1], [0, 1], [1, 0], [0, 1]]), cases, 2, 1.0, "g")
         assert report["label_agreement"] == 0.75
 
-    def test_there_is_no_label_agreement_with_one_output(self) -> None:
-        report = parity.compare(answering([[1.0]]), [case("a", [[1.0]])], 1, 1e-4, "g")
+    def test_a_single_logit_has_no_label_agreement(self) -> None:
+        report = parity.compare(answer_in_turn([[1.0]]), [make_case("a", [[1.0]])], 1, 1e-4, "g")
         assert report["label_agreement"] is None
 
     def test_a_delta_at_the_threshold_passes_and_one_above_fails(self) -> None:
-        cases = [case("a", [[0.0]])]
-        assert parity.compare(answering([[0.5]]), cases, 1, 0.5, "g")["max_abs_delta"] == 0.5
+        cases = [make_case("a", [[0.0]])]
+        assert parity.compare(answer_in_turn([[0.5]]), cases, 1, 0.5, "g")["max_abs_delta"] == 0.5
         with pytest.raises(ParityError):
-            parity.compare(answering([[0.5001]]), cases, 1, 0.5, "g")
+            parity.compare(answer_in_turn([[0.5001]]), cases, 1, 0.5, "g")
 
     def test_a_failure_names_the_graph_the_worst_shape_and_the_gate(self) -> None:
-        cases = [case("small", [[0.0]]), case("worst", [[0.0]]), case("large", [[0.0]])]
+        cases = [make_case("small", [[0.0]]), make_case("worst", [[0.0]]), make_case("large", [[0.0]])]
         with pytest.raises(
             ParityError, match=r"onnx/model\.onnx differs from PyTorch by 3\.00e\+00 at worst .*allows 1e-04"
         ):
-            parity.compare(answering([[1.0]], [[3.0]], [[2.0]]), cases, 1, 1e-4, "onnx/model.onnx")
+            parity.compare(answer_in_turn([[1.0]], [[3.0]], [[2.0]]), cases, 1, 1e-4, "onnx/model.onnx")
 
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
     @pytest.mark.parametrize("side", ["graph", "PyTorch", "both"])
-    def test_what_is_not_a_number_fails_and_names_its_shape(self, value: float, side: str) -> None:
-        cases = [case("good", [[0.0]]), case("bad", [[0.0 if side == "graph" else value]])]
-        run = answering([[0.0]], [[0.0 if side == "PyTorch" else value]])
+    def test_nan_and_infinity_fail_and_name_their_shape(self, value: float, side: str) -> None:
+        cases = [make_case("good", [[0.0]]), make_case("bad", [[0.0 if side == "graph" else value]])]
+        run = answer_in_turn([[0.0]], [[0.0 if side == "PyTorch" else value]])
         with pytest.raises(ParityError, match="differs from PyTorch by inf at bad"):
             parity.compare(run, cases, 1, 1e-4, "g")
 
     @pytest.mark.parametrize("answer", [[[1.0, 2.0, 3.0]], [[1.0]], [1.0, 2.0], [[1.0, 2.0], [1.0, 2.0]]])
-    def test_an_answer_of_another_shape_fails(self, answer: list) -> None:
+    def test_logits_of_another_shape_fail(self, answer: Answer) -> None:
         with pytest.raises(ParityError, match=r"shape .* at a"):
-            parity.compare(answering(answer), [case("a", [[1.0, 2.0]])], 2, 1e-4, "g")
+            parity.compare(answer_in_turn(answer), [make_case("a", [[1.0, 2.0]])], 2, 1e-4, "g")
 
-    def test_nothing_to_compare_is_no_pass(self) -> None:
+    def test_comparing_no_cases_is_an_error(self) -> None:
         with pytest.raises(ValueError, match=r"no cases|empty"):
-            parity.compare(answering(), [], 2, 1e-4, "g")
+            parity.compare(answer_in_turn(), [], 2, 1e-4, "g")
 
 
 class TestGraphs:
     def test_the_authored_graphs_pass(self, reference: ReferenceModel, cases: list[Case], tmp_path: Path) -> None:
         for dialect, path in tiny.author(reference.module, CONFIG, tmp_path).items():
             session = tiny.session(path)
-            names = [node.name for node in session.get_inputs()]
             taken = [case for case in cases if dialect is Dialect.PORTABLE or not case.is_padded]
             report = parity.compare(
-                lambda feed, session=session, names=names: session.run(None, {n: feed[n] for n in names})[0],
+                functools.partial(run_session, session),
                 taken,
                 5,
                 parity.FP32_MAX_DELTA,
@@ -183,13 +193,13 @@ class TestGraphs:
             "classifier.bias",
         ],
     )
-    def test_a_graph_with_one_weight_nudged_fails_and_names_the_worst_shape(
+    def test_a_graph_with_one_changed_weight_fails_and_names_the_worst_shape(
         self, cases: list[Case], tmp_path: Path, name: str
     ) -> None:
-        nudged = tiny.model(CONFIG)
-        weight = nudged.get_parameter(name).data
+        changed = tiny.model(CONFIG)
+        weight = changed.get_parameter(name).data
         weight.view(-1)[weight.numel() // 2] += 0.05
-        session = tiny.session(tiny.author(nudged, CONFIG, tmp_path)[Dialect.PORTABLE])
+        session = tiny.session(tiny.author(changed, CONFIG, tmp_path)[Dialect.PORTABLE])
         deltas: dict[str, float] = {}
         for case in cases:
             delta = float(np.abs(session.run(None, dict(case.feed))[0] - case.expected).max())

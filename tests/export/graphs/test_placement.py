@@ -1,4 +1,4 @@
-"""What assay.gpu.placement takes for computing on data, held against the authored graphs' own dataflow."""
+"""The operators that assay.gpu.placement counts as computing on data are those of the authored graphs' dataflow."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ import pytest
 from assay.gpu import placement
 
 CPU = "CPUExecutionProvider"
-LENGTH = 32  # the shortest bucket, which the probe of a CUDA session has
+LENGTH = 32  # the shortest bucket, which a CUDA session is probed with
 
 
-def depending_on_data(path: Path) -> int:
-    """Operators that the values of an input reach, and not its shape alone."""
+def count_data_operators(path: Path) -> int:
+    """Count the operators that depend on the values of an input, not only on its shape."""
     graph = onnx.load(path, load_external_data=False).graph
     data = {value.name for value in graph.input}
     count = 0
@@ -26,7 +26,7 @@ def depending_on_data(path: Path) -> int:
 
 
 @pytest.mark.parametrize("bundle_fixture", ["pair_bundle", "scorer_bundle"])
-def test_operators_that_depend_on_data_count_and_those_that_compute_shapes_do_not(
+def test_operators_on_data_are_counted_and_operators_on_shapes_are_not(
     bundle_fixture: str, request: pytest.FixtureRequest
 ) -> None:
     path = request.getfixturevalue(bundle_fixture) / "onnx" / "model.onnx"
@@ -37,6 +37,6 @@ def test_operators_that_depend_on_data_count_and_those_that_compute_shapes_do_no
         ids = np.full((placement.PROBE_ROWS, LENGTH), 7, np.int64)
         session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
         found = finish(session)
-    expected = depending_on_data(path)
+    expected = count_data_operators(path)
     assert sum(found.on_cpu.values()) == expected
     assert 0 < found.nodes[CPU] - expected < expected

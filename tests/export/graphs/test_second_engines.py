@@ -1,6 +1,7 @@
-"""Portable graphs in engines that share no code with ONNX Runtime: OpenVINO, and onnx's reference implementation.
+"""Portable graphs have the same answers in engines that share no code with ONNX Runtime.
 
-Where three implementations of the operators' specification agree, the graph does not lean on a habit of one of them.
+The engines are OpenVINO and onnx's reference implementation. If three implementations of the operators agree, the graph
+does not depend on the peculiarities of one of them.
 """
 
 from collections.abc import Callable
@@ -13,17 +14,17 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from assay_export.checkpoint.config_dialects import to_transformers_4
-from assay_export.graphs.net import Dialect
+from assay_export.graphs.net import Array, Dialect
 from tests.export import tiny
 
-Feed = dict[str, np.ndarray]
-Run = Callable[[Feed], np.ndarray]
+Feed = dict[str, Array]
+Run = Callable[[Feed], Array]
 
-# Batch and length. Log buckets of distances start at 16 in the demo classifier and at 128 in "as published"; the
-# windows of the ModernBERT graphs reach 4, 8 and 64 tokens to either side.
+# Batch and length. Logarithmic buckets start at distance 16 in the demo classifier and at 128 in "as published". The
+# windows of the ModernBERT graphs extend 4, 8 and 64 tokens to either side.
 SHAPES = ((1, 1), (1, 2), (2, 7), (1, 33), (3, 150), (1, 301))
 
-# The published models' distances and windows in tiny models; everything else as in tiny.py.
+# Tiny models, some of them with the distances and windows of the published models.
 TINY: dict[str, dict[str, Any]] = {
     "DeBERTa": tiny.deberta_config(),
     "DeBERTa, distances as published": tiny.deberta_config(position_buckets=256, max_position_embeddings=512),
@@ -33,20 +34,20 @@ TINY: dict[str, dict[str, Any]] = {
 }
 
 
-def onnxruntime_engine(path: Path) -> Run:
+def load_onnxruntime(path: Path) -> Run:
     session = tiny.session(path)
     return lambda feed: session.run(["logits"], feed)[0]
 
 
-def reference_engine(path: Path) -> Run:
-    """onnx's own implementation of every operator, in numpy."""
+def load_reference(path: Path) -> Run:
+    """Load the graph in onnx's own implementation of the operators, in numpy."""
     evaluator = ReferenceEvaluator(onnx.load(path))
-    return lambda feed: np.asarray(evaluator.run(["logits"], feed)[0])
+    return lambda feed: np.asarray(next(iter(evaluator.run(["logits"], feed))))
 
 
-def openvino_engine(path: Path) -> Run:
-    openvino = pytest.importorskip("openvino", reason="OpenVINO comes with the extra bench, not with dev")
-    # On processors with bfloat16, OpenVINO computes in it unless told not to.
+def load_openvino(path: Path) -> Run:
+    openvino = pytest.importorskip("openvino", reason="OpenVINO is in the extra bench, not in dev")
+    # On processors with bfloat16, OpenVINO computes in bfloat16 by default.
     options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     compiled = openvino.Core().compile_model(path, "CPU", options)
     assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
@@ -63,17 +64,17 @@ def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return request.getfixturevalue(request.param) / "onnx" / "model.onnx"
 
 
-@pytest.mark.parametrize("engine", [reference_engine, openvino_engine])
-def test_another_engine_gives_onnx_runtimes_logits(graph: Path, engine: Callable[[Path], Run]) -> None:
-    expected, other = onnxruntime_engine(graph), engine(graph)
+@pytest.mark.parametrize("load_engine", [load_reference, load_openvino])
+def test_another_engine_has_the_logits_of_onnx_runtime(graph: Path, load_engine: Callable[[Path], Run]) -> None:
+    run_onnxruntime, run_other = load_onnxruntime(graph), load_engine(graph)
     deltas = {}
     for batch, length in SHAPES:
         mask = np.ones((batch, length), np.int64)
         for row in range(1, batch):
             mask[row, max(1, length * (batch - row) // batch) :] = 0
         feed = {"input_ids": tiny.token_ids(batch, length), "attention_mask": mask}
-        answer = other(feed)
+        answer, expected = run_other(feed), run_onnxruntime(feed)
         assert answer.dtype == np.float32
-        assert answer.shape == expected(feed).shape
-        deltas[batch, length] = float(np.abs(answer - expected(feed)).max())
+        assert answer.shape == expected.shape
+        deltas[batch, length] = float(np.abs(answer - expected).max())
     assert max(deltas.values()) <= tiny.ROUNDING, deltas

@@ -1,4 +1,4 @@
-"""Architectures without an authored graph are traced by optimum and held to the same gate."""
+"""Architectures without an authored graph are traced by optimum-onnx and pass the same gate."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,13 +24,13 @@ COMMON = {
     "label2id": {"no": 0, "yes": 1, "maybe": 2},
 }
 BERT = COMMON | {"model_type": "bert", "max_position_embeddings": 66, "pad_token_id": 0, "type_vocab_size": 2}
-# RoBERTa's first position is pad_token_id + 1, so 66 positions read 64 tokens.
+# RoBERTa's first position is pad_token_id + 1, so with 66 positions it reads 64 tokens.
 ROBERTA = COMMON | {"model_type": "roberta", "max_position_embeddings": 66, "pad_token_id": 1, "type_vocab_size": 1}
 
 Write = Callable[[Path], Path]
 
 
-def make(folder: Path, config: dict[str, Any], write_tokenizer: Write) -> Path:
+def write_checkpoint(folder: Path, config: dict[str, Any], write_tokenizer: Write) -> Path:
     return write_tokenizer(tiny.save(tiny.model(config), folder, config))
 
 
@@ -38,12 +38,12 @@ def make(folder: Path, config: dict[str, Any], write_tokenizer: Write) -> Path:
     ("config", "inputs", "max_length", "findings"),
     [
         (BERT, ("input_ids", "attention_mask", "token_type_ids"), 66, []),
-        # Its positions are counted from the ids: CumSum of int32, and arithmetic on what it gives.
+        # RoBERTa counts positions from the ids, by a CumSum of int32 and integer arithmetic on its result.
         (ROBERTA, ("input_ids", "attention_mask"), 64, ["CumSum", "Gather"]),
     ],
     ids=["bert", "roberta"],
 )
-def test_an_architecture_that_is_not_authored_goes_through_optimum(
+def test_an_architecture_that_is_not_authored_is_traced_by_optimum(
     config: dict[str, Any],
     inputs: tuple[str, ...],
     max_length: int,
@@ -52,7 +52,7 @@ def test_an_architecture_that_is_not_authored_goes_through_optimum(
     tmp_path: Path,
 ) -> None:
     manifest = exporter.export(
-        str(make(tmp_path / "checkpoint", config, write_tokenizer)), tmp_path / "bundle", row="pair"
+        str(write_checkpoint(tmp_path / "checkpoint", config, write_tokenizer)), tmp_path / "bundle", input="pair"
     )
     assert (manifest.graph_origin, manifest.architecture) == ("traced", config["model_type"])
     assert (manifest.labels, manifest.max_length, manifest.pooling) == (("no", "yes", "maybe"), max_length, None)
@@ -73,7 +73,7 @@ def test_an_architecture_that_is_not_authored_goes_through_optimum(
 def test_an_architecture_that_optimum_does_not_know_is_refused_and_nothing_is_written(
     write_tokenizer: Write, tmp_path: Path
 ) -> None:
-    make(tmp_path / "checkpoint", BERT | {"model_type": "yoso"}, write_tokenizer)
+    write_checkpoint(tmp_path / "checkpoint", BERT | {"model_type": "yoso"}, write_tokenizer)
     with pytest.raises(ExportError, match="model_type = 'yoso' has neither an authored graph here nor"):
         exporter.export(str(tmp_path / "checkpoint"), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
@@ -88,7 +88,7 @@ def test_a_tracer_that_fails_is_an_error_of_one_line_and_nothing_is_written(
         raise NotImplementedError("no\nsymbolic")
 
     monkeypatch.setattr(optimum.exporters.onnx, "onnx_export_from_model", fail)
-    make(tmp_path / "checkpoint", BERT, write_tokenizer)
+    write_checkpoint(tmp_path / "checkpoint", BERT, write_tokenizer)
     with pytest.raises(ExportError, match="optimum-onnx could not export 'bert': NotImplementedError: no symbolic"):
         exporter.export(str(tmp_path / "checkpoint"), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
@@ -102,14 +102,17 @@ def test_a_tracer_that_fails_is_an_error_of_one_line_and_nothing_is_written(
         ({"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
         ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
         ({"model_type": "camembert", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
-        ({"model_type": "roberta", "max_position_embeddings": 514}, 512),  # transformers' default is 1
+        (
+            {"model_type": "roberta", "max_position_embeddings": 514},
+            512,
+        ),  # the default of pad_token_id in transformers is 1
     ],
 )
-def test_the_longest_text_is_what_the_table_of_positions_leaves(config: dict[str, Any], expected: int) -> None:
-    assert traced.max_length(config) == expected
+def test_the_longest_input_follows_from_the_table_of_positions(config: dict[str, Any], expected: int) -> None:
+    assert traced.read_max_length(config) == expected
 
 
 @pytest.mark.parametrize("positions", [None, "512", 0, -1, True, 1.5])
-def test_a_config_that_does_not_say_how_much_it_reads_is_refused(positions: object) -> None:
+def test_a_config_without_the_number_of_positions_is_refused(positions: object) -> None:
     with pytest.raises(ExportError, match="max_position_embeddings"):
-        traced.max_length({"model_type": "bert", "max_position_embeddings": positions})
+        traced.read_max_length({"model_type": "bert", "max_position_embeddings": positions})

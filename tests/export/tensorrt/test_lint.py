@@ -1,4 +1,4 @@
-"""Every rule of the TensorRT lint has a graph that breaks it, and the graphs that the exporter writes break none."""
+"""Each rule of the TensorRT lint finds a graph that breaks it, and the graphs that the exporter writes break none."""
 
 import json
 from pathlib import Path
@@ -28,8 +28,8 @@ HEAD = (
 LENGTH = "n = Shape <start = 1, end = 2> (ids) one = Constant <value_ints = [1]> () "
 
 
-def model(body: str, *initializers: onnx.TensorProto) -> onnx.ModelProto:
-    """A graph of token ids and activations [batch, sequence, 8] in onnx's text format, its nodes named by output."""
+def make_model(body: str, *initializers: onnx.TensorProto) -> onnx.ModelProto:
+    """Parse a graph of token ids and activations [batch, sequence, 8]; its nodes are named by their outputs."""
     result = onnx.parser.parse_model(f"{HEAD} {{ {body} }}")
     for node in result.graph.node:
         node.name = f"node {node.output[0]}"
@@ -37,7 +37,7 @@ def model(body: str, *initializers: onnx.TensorProto) -> onnx.ModelProto:
     return result
 
 
-def findings(graph: onnx.ModelProto, folder: Path) -> list[lint.Finding]:
+def lint_model(graph: onnx.ModelProto, folder: Path) -> list[lint.Finding]:
     onnx.save(graph, folder / "graph.onnx")
     return lint.lint(folder / "graph.onnx")
 
@@ -47,8 +47,8 @@ def constant(name: str, values: Any, kind: Any = np.float32) -> onnx.TensorProto
 
 
 BROKEN: dict[str, tuple[str, str, str]] = {
-    # what is wrong: (nodes, the node that is named, a part of the message)
-    "a contrib operator": ("y = com.microsoft.Gelu (x)", "node y", "com.microsoft.Gelu.*no standard operator"),
+    # What is wrong: (the nodes, the node that the finding names, a part of the message).
+    "a contrib operator": ("y = com.microsoft.Gelu (x)", "node y", "com.microsoft.Gelu.*not a standard operator"),
     "If": (
         "c = Constant <value_int = 1> () b = Cast <to = 9> (c) y = If (b) <"
         "then_branch = t () => (float[batch, sequence, 8] t0) { t0 = Relu (x) }, "
@@ -56,7 +56,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "node y",
         "If.*control flow",
     ),
-    "NonZero": ("z = NonZero (x) y = Cast <to = 1> (z)", "node z", "NonZero.*shapes that depend on values"),
+    "NonZero": ("z = NonZero (x) y = Cast <to = 1> (z)", "node z", "NonZero.*shape depends on values"),
     "an operator that is not listed": ("y = Det (x)", "node y", "Det.*not among the operators"),
     "an operator newer than the opset": ("y = RMSNormalization (x, x)", "node y", "not among the operators"),
     "float64": (
@@ -67,7 +67,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "a type that the operator is not listed for": (
         "b = Cast <to = 6> (x) e = MatMul (b, b) y = Cast <to = 1> (e)",
         "node e",
-        "reads 'b', which is INT32, and TensorRT 10 lists it for FLOAT, FLOAT16, BFLOAT16",
+        "reads 'b', which is INT32, but TensorRT 10 lists the operator for FLOAT, FLOAT16, BFLOAT16",
     ),
     "int8 that is not quantised from a float": ("i = Cast <to = 3> (x) y = Cast <to = 1> (i)", "node y", "INT8"),
     "a second output": (
@@ -100,7 +100,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "integer arithmetic on ids as indices": (
         f"{LENGTH} shifted = Add (ids, one) y = Gather (table, shifted)",
         "node y",
-        "uses 'shifted', integers that Add 'node shifted' computed, for more than a shape",
+        "uses 'shifted', integers computed by Add 'node shifted', for something other than a shape",
     ),
     "integer arithmetic on positions as indices": (
         f"{LENGTH} zero = Constant <value_int = 0> () step = Constant <value_int = 1> () n0 = Squeeze (n) "
@@ -130,12 +130,14 @@ CONSTANTS = (
 
 
 @pytest.mark.parametrize(("body", "node", "message"), BROKEN.values(), ids=BROKEN)
-def test_a_graph_that_breaks_a_rule_is_found_with_node_problem_and_cure(
+def test_a_graph_that_breaks_a_rule_is_refused_with_the_node_and_the_problem(
     body: str, node: str, message: str, tmp_path: Path
 ) -> None:
-    found = findings(model(body, *CONSTANTS), tmp_path)
+    found = lint_model(make_model(body, *CONSTANTS), tmp_path)
     assert [finding.node for finding in found][:1] == [node], found
-    with pytest.raises(ExportError, match=rf"^onnx/model\.onnx is not what TensorRT 10 takes, at .*{message}.*; "):
+    with pytest.raises(
+        ExportError, match=rf"^onnx/model\.onnx contains something that TensorRT 10 does not accept: .*{message}.*; "
+    ):
         lint.check(tmp_path / "graph.onnx", "onnx/model.onnx", 512)
 
 
@@ -157,43 +159,43 @@ PASSING = {
 
 
 @pytest.mark.parametrize("body", PASSING.values(), ids=PASSING)
-def test_what_tensorrt_takes_is_not_found(body: str, tmp_path: Path) -> None:
-    assert findings(model(body, *CONSTANTS, constant("n1", [1], np.int64)), tmp_path) == []
+def test_what_tensorrt_accepts_is_not_a_finding(body: str, tmp_path: Path) -> None:
+    assert lint_model(make_model(body, *CONSTANTS, constant("n1", [1], np.int64)), tmp_path) == []
 
 
 @pytest.mark.parametrize("opset", [8, 21])
-def test_an_opset_that_some_tensorrt_10_does_not_read_is_found(opset: int, tmp_path: Path) -> None:
-    graph = model("y = Relu (x)")
+def test_an_opset_that_some_tensorrt_10_does_not_read_is_a_finding(opset: int, tmp_path: Path) -> None:
+    graph = make_model("y = Relu (x)")
     graph.opset_import[0].version = opset
-    assert [finding.operator for finding in findings(graph, tmp_path)] == ["graph"]
+    assert [finding.operator for finding in lint_model(graph, tmp_path)] == ["graph"]
 
 
-def test_a_local_function_is_found(tmp_path: Path) -> None:
+def test_a_local_function_is_a_finding(tmp_path: Path) -> None:
     graph = onnx.parser.parse_model(
         HEAD.replace("com.microsoft", "local") + "{ y = local.twice (x) } "
         '<opset_import: ["": 20], domain: "local"> twice (a) => (b) { b = Add (a, a) }'
     )
-    assert {finding.operator for finding in findings(graph, tmp_path)} == {"function", "local.twice"}
+    assert {finding.operator for finding in lint_model(graph, tmp_path)} == {"function", "local.twice"}
 
 
-def test_an_input_with_a_dimension_that_has_no_name_is_found(tmp_path: Path) -> None:
-    graph = model("y = Relu (x)")
+def test_an_input_with_an_unnamed_dimension_is_a_finding(tmp_path: Path) -> None:
+    graph = make_model("y = Relu (x)")
     graph.graph.input[1].type.tensor_type.shape.dim[1].Clear()
-    assert [str(finding) for finding in findings(graph, tmp_path)] == [
-        "input 'x': has a dimension without a size and a name; name it: batch, sequence"
+    assert [str(finding) for finding in lint_model(graph, tmp_path)] == [
+        "input 'x': has a dimension with neither a size nor a name; name it, such as batch or sequence"
     ]
 
 
-def test_a_tensor_whose_shape_nothing_gives_is_found(tmp_path: Path) -> None:
+def test_a_tensor_of_unknown_rank_is_a_finding(tmp_path: Path) -> None:
     target = helper.make_tensor_value_info("target", TensorProto.INT64, ["rank"])
-    graph = model("y = Reshape (x, target)")
+    graph = make_model("y = Reshape (x, target)")
     graph.graph.input.append(target)
-    found = findings(graph, tmp_path)
+    found = lint_model(graph, tmp_path)
     assert any(finding.node == "node y" and "rank" in finding.problem for finding in found), found
 
 
-def test_shapes_that_fit_at_some_lengths_only_are_found(tmp_path: Path) -> None:
-    (found,) = findings(model("y = Reshape (x, even)", constant("even", [-1, 2, 8], np.int64)), tmp_path)
+def test_shapes_that_match_only_at_some_lengths_are_a_finding(tmp_path: Path) -> None:
+    (found,) = lint_model(make_model("y = Reshape (x, even)", constant("even", [-1, 2, 8], np.int64)), tmp_path)
     assert "at batch 1, sequence 1" in found.problem
 
 
@@ -202,7 +204,7 @@ STEPS = st.lists(st.sampled_from(["Add", "Sub", "Mul", "Max", "Concat", "Reshape
 
 @settings(deadline=None, max_examples=40)
 @given(steps=STEPS)
-def test_integer_arithmetic_is_followed_through_whatever_moves_it(
+def test_integer_arithmetic_is_followed_through_operators_that_move_it(
     steps: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     body, last = LENGTH, "n"
@@ -215,24 +217,28 @@ def test_integer_arithmetic_is_followed_through_whatever_moves_it(
             "Cast": f"{name}i = Cast <to = 6> ({last}) {name} = Cast <to = 7> ({name}i) ",
         }.get(step, f"{name} = {step} ({last}, one) ")
         last = name
-    extra = (*CONSTANTS[:-1], constant("zero", [0], np.int64), constant("table", np.zeros((2000, 8))))
+    extra: tuple[onnx.TensorProto, ...] = (
+        *CONSTANTS[:-1],
+        constant("zero", [0], np.int64),
+        constant("table", np.zeros((2000, 8))),
+    )
     extra = tuple(tensor for tensor in extra if tensor.data_type != TensorProto.INT8)
     folder = tmp_path_factory.mktemp("graph")
-    as_bound = findings(model(f"{body} y = Slice (x, zero, {last}, zero)", *extra), folder)
-    as_index = findings(model(f"{body} u = Gather (table, {last}) y = Add (x, u)", *extra), folder)
+    as_bound = lint_model(make_model(f"{body} y = Slice (x, zero, {last}, zero)", *extra), folder)
+    as_index = lint_model(make_model(f"{body} u = Gather (table, {last}) y = Add (x, u)", *extra), folder)
     assert as_bound == []
     is_computed = any(step in INTEGER_ARITHMETIC for step in steps)
     assert [finding.operator for finding in as_index] == (["Gather"] if is_computed else [])
 
 
-def test_the_tables_hold_each_operator_once_and_nothing_that_depends_on_values() -> None:
+def test_the_tables_contain_known_operators_only_and_none_that_depends_on_values() -> None:
     assert not DATA_DEPENDENT & set(OPERATORS)
     assert set(OPERATORS) >= INTEGER_ARITHMETIC
     assert all(types <= TENSOR_TYPES for types in OPERATORS.values())
     assert all(onnx.defs.has(name, 20, "") for name in OPERATORS)
 
 
-def test_the_graph_for_the_cpu_does_not_pass(tmp_path: Path) -> None:
+def test_a_cpu_graph_does_not_pass(tmp_path: Path) -> None:
     config = to_transformers_4(tiny.deberta_config())
     found = lint.lint(tiny.author(tiny.model(config), config, tmp_path)[Dialect.CPU])
     assert {finding.operator for finding in found} == {"com.microsoft.FusedMatMul"}
@@ -250,11 +256,11 @@ def test_an_authored_graph_with_a_finding_is_not_written(tmp_path: Path, monkeyp
         return author(net, *arguments)
 
     monkeypatch.setattr(deberta_v2, "author", doubled)
-    with pytest.raises(ExportError, match=r"onnx/model\.onnx is not what TensorRT 10 takes, at Cast .*DOUBLE"):
+    with pytest.raises(ExportError, match=r"onnx/model\.onnx contains something .* Cast .*DOUBLE"):
         exporter.export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_manifest_says_that_an_authored_graph_has_no_findings(pair_bundle: Path) -> None:
+def test_the_manifest_records_that_an_authored_graph_has_no_findings(pair_bundle: Path) -> None:
     manifest = json.loads((pair_bundle / "assay.json").read_text(encoding="utf-8"))
     assert manifest["variants"]["fp32"]["portable"]["tensorrt_findings"] == []

@@ -1,1 +1,1 @@
-"""The fp16 variant for GPUs: authored through the Precision seam, audited for overflow, gated on the CPU."""
+"""The fp16 variant for GPUs: half-precision products, checked for overflow, and gated on the CPU."""

@@ -1,8 +1,8 @@
-"""The fp16 gate: answers against float32 PyTorch's, by the file itself and with every float16 value rounded.
+"""The fp16 gate: compare the graph with float32 PyTorch, as it runs on the CPU and with float16 emulated.
 
-ONNX Runtime's CPU provider rounds few float16 activations (float32_twin.py says why): the file itself is run to prove
-what was written, its rounded twin to prove what a GPU will store. At lengths whose scores take gigabytes, where the
-file itself would need more memory than a machine may have, the twin answers alone, its attention in blocks.
+ONNX Runtime's CPU provider rounds few float16 activations (see emulation.py). So the file itself shows that it was
+written correctly, and the emulated graph shows what a GPU will store. At lengths whose scores take gigabytes the file
+itself would need too much memory; there only the emulated graph runs, with its attention in chunks.
 """
 
 import math
@@ -17,25 +17,30 @@ from onnxruntime import InferenceSession
 from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ParityError
 from assay_export.gates import parity
+from assay_export.gates.answers import find_flips
 from assay_export.gates.parity import Case, Logits
 from assay_export.graphs import cpu_session
 from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
 from assay_export.graphs.net import Array, Dialect
-from assay_export.variants.fp16 import float32_twin, query_blocks
+from assay_export.variants.fp16 import chunked_attention, emulation
+
+__all__ = ["ADVICE", "MAX_DELTA", "Texts", "check"]
 
 MAX_DELTA = 2e-2
-CURE = "nothing was written. This checkpoint does not fit float16: export it without fp16"
+"""The largest |delta logit| of the fp16 graph."""
+
+ADVICE = "nothing was written. This checkpoint does not fit float16: export it without fp16"
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Cases of real text whose labels must not flip, each with the row that it came from."""
+    """Real text whose labels must not flip: its cases, and the row that each case comes from."""
 
     cases: Sequence[Case]
     rows: Sequence[tuple[str, ...]]
 
 
-def hold(
+def check(
     path: Path,
     file: str,
     cases: Sequence[Case],
@@ -44,74 +49,74 @@ def hold(
     activation: str,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Holds the fp16 graph at `path`, and its rounded twin, to the gate.
+    """Compare the fp16 graph at `path` with PyTorch, as it is and with float16 emulated.
 
     Args:
-        file: the graph's name in the bundle, for messages.
-        cases: shapes, whose labels mean nothing.
-        advance: called after each case, at most len(cases) + len(texts.cases) times for each of the two.
+        path: The fp16 graph.
+        file: The graph's name in the bundle, for messages.
+        cases: The grid of shapes, whose labels mean nothing.
+        texts: Real text, whose labels must not flip.
+        labels: The number of logits per row.
+        activation: "softmax", "sigmoid" or "identity".
+        advance: Called after each case, at most len(cases) + len(texts.cases) times for each of the two graphs.
 
     Returns:
-        The report of the rounded twin as the manifest stores it, with what the file itself gave in `as_it_is`.
+        The report of the emulated graph as the manifest stores it, with the largest delta of the file itself under
+        "as_it_is".
 
     Raises:
-        ParityError: some |delta logit| is above MAX_DELTA or not a number, or a label flips.
+        ParityError: Some |delta logit| is above MAX_DELTA, a logit is NaN or infinite, or a label flips.
     """
 
-    def report(load: Callable[[int], InferenceSession], longest: float, name: str) -> dict[str, Any]:
-        """Of the cases whose queries make at most `longest` blocks; `load` gives the graph for a number of blocks."""
-        shapes = [case for case in cases if query_blocks.count(case.feed) <= longest]
-        kept = [index for index, case in enumerate(texts.cases) if query_blocks.count(case.feed) <= longest]
-        chosen = Texts([texts.cases[index] for index in kept], [texts.rows[index] for index in kept])
-        every = [*shapes, *chosen.cases]
+    def compare(load: Callable[[int], InferenceSession], most_chunks: float, name: str) -> dict[str, Any]:
+        """Compare the cases of at most `most_chunks` chunks; `load` returns the session for a number of chunks."""
+        shapes = [case for case in cases if chunked_attention.count_chunks(case.feed) <= most_chunks]
+        kept = [i for i, case in enumerate(texts.cases) if chunked_attention.count_chunks(case.feed) <= most_chunks]
+        kept_texts = Texts([texts.cases[i] for i in kept], [texts.rows[i] for i in kept])
+        all_cases = [*shapes, *kept_texts.cases]
         loaded: tuple[int, InferenceSession] | None = None
-        logits: list[Logits] = []
+        answers: list[Logits] = []
 
-        def answer(feed: Feed) -> Logits:
+        def run(feed: Feed) -> Logits:
             nonlocal loaded
-            blocks = query_blocks.count(feed)
-            if loaded is None or loaded[0] != blocks:
-                loaded = None  # before the next is loaded: two of them would be in memory
-                loaded = blocks, load(blocks)
-            answered = loaded[1].run(["logits"], feed)[0]
-            if not np.isfinite(answered).all():
-                raise ParityError(f"{name} answers NaN or infinity at {every[len(logits)].shape}; {CURE}")
-            logits.append(answered)
+            chunks = chunked_attention.count_chunks(feed)
+            if loaded is None or loaded[0] != chunks:
+                loaded = None  # free the memory of one session before the next is loaded
+                loaded = chunks, load(chunks)
+            logits = loaded[1].run(["logits"], feed)[0]
+            if not np.isfinite(logits).all():
+                raise ParityError(f"{name} answers NaN or infinity at {all_cases[len(answers)].shape}; {ADVICE}")
+            answers.append(logits)
             advance()
-            return answered
+            return logits
 
-        result = parity.compare(answer, every, labels, MAX_DELTA, name, CURE)
-        _refuse_flips(np.concatenate(logits[len(shapes) :]), chosen, activation, name)
-        return result
+        report = parity.compare(run, all_cases, labels, MAX_DELTA, name, ADVICE)
+        _refuse_flips(np.concatenate(answers[len(shapes) :]), kept_texts, activation, name)
+        return report
 
-    def load_file(blocks: int) -> InferenceSession:  # noqa: ARG001
+    def load_file(chunks: int) -> InferenceSession:  # noqa: ARG001
         return cpu_session.load(path, GRAPH_OPTIMIZATION[Dialect.PORTABLE], keep_memory=False)
 
-    twin = path.with_name(f"{path.stem}.rounded.onnx")
+    emulated = path.with_name(f"{path.stem}.emulated.onnx")
 
-    def load_twin(blocks: int) -> InferenceSession:
-        float32_twin.write(path, twin, rounded=True, attention_blocks=blocks)
-        return cpu_session.load(twin, "basic", keep_memory=False)
+    def load_emulated(chunks: int) -> InferenceSession:
+        emulation.write(path, emulated, rounded=True, attention_chunks=chunks)
+        return cpu_session.load(emulated, "basic", keep_memory=False)
 
-    as_it_is = report(load_file, 1, file)
+    as_it_is = compare(load_file, 1, file)
     try:
-        result = report(load_twin, math.inf, f"{file} with every float16 value rounded")
+        report = compare(load_emulated, math.inf, f"{file} with every float16 value rounded")
     finally:
-        twin.unlink(missing_ok=True)
-    return result | {"texts": len(texts.rows), "flips": 0, "as_it_is": {"max_abs_delta": as_it_is["max_abs_delta"]}}
+        emulated.unlink(missing_ok=True)
+    return report | {"texts": len(texts.rows), "flips": 0, "as_it_is": {"max_abs_delta": as_it_is["max_abs_delta"]}}
 
 
 def _refuse_flips(logits: Array, texts: Texts, activation: str, name: str) -> None:
     expected = np.concatenate([case.expected for case in texts.cases])
-    if activation == "identity":
-        return
-    if activation == "softmax":
-        flipped = logits.argmax(-1) != expected.argmax(-1)
-    else:
-        flipped = ((logits > 0) != (expected > 0)).any(axis=-1)
+    flipped = find_flips(logits, expected, activation)
     if flipped.any():
         row = int(flipped.argmax())
         raise ParityError(
-            f"{name} gives {int(flipped.sum())} of {len(flipped)} texts another label than PyTorch, the first "
-            f"{texts.rows[row]!r:.200} ({logits[row].tolist()} instead of {expected[row].tolist()}); {CURE}"
+            f"{name} labels {int(flipped.sum())} of {len(flipped)} texts differently from PyTorch, the first of them "
+            f"{texts.rows[row]!r:.200} (logits {logits[row].tolist()}, expected {expected[row].tolist()}); {ADVICE}"
         )

@@ -1,34 +1,54 @@
-"""Writes the fp16 graph of an architecture: the portable dialect with half-precision products.
+"""Write the fp16 graph of an architecture: the portable dialect with half-precision products.
 
-Float16: token embeddings, weights, biases and tables as stored; everything from a linear layer's input to its output;
+Float16: the stored token embeddings, weights, biases and tables; everything from a linear layer's input to its output;
 query, key, value, rotations, attention products and the feed-forward activation. Float32: the residual stream and its
 norms, masks and softmax, the pooling head, the logits. A norm needs its input in float32 anyway, so a float32 residual
-costs no cast more than a float16 one would, and the largest activations of these models live there. Casts are written
-out, norms' too: the precision of a strongly typed TensorRT network is that of its tensors (NvInfer.h, setPrecision).
+costs no more casts than a float16 one, and the largest activations of these models are in the residual. All casts are
+written out, those around norms too: a strongly typed TensorRT network takes its precision from the types of its tensors
+(NvInfer.h, setPrecision).
 
-A group is what one call of the seam writes (a linear layer, a table of positions), with all that follows from it up to
-the next group. A group in `float32` is left in float32, its weights as well.
+A group is one call of `Precision` (a linear layer, a table of positions) with every value that is computed from it
+before the next group. A group may be left in float32, including its weights.
 """
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.net import MASKED, Array, Dialect, Net, Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
 
+__all__ = ["HALF", "HALF_MAX", "LARGEST", "Fp16", "author"]
+
 HALF = ir.DataType.FLOAT16
-HALF_MAX = float(np.finfo(np.float16).max)  # 65504
-# Calibration text is not all text: a value may be four times what was seen.
+
+HALF_MAX = float(np.finfo(np.float16).max)
+"""65504, the largest float16 number."""
+
 LARGEST = HALF_MAX / 4
+"""The largest |value| in calibration that may be stored in float16. Other text may reach four times as far."""
+
 HEAD = "head."
 
 
-def author(architecture: Any, settings: Any, weights: dict[str, Array], float32: Collection[str], path: Path) -> "Fp16":
-    """Writes `path` and its external weights, the groups of `float32` in float32; returns what it was written with."""
+def author(
+    architecture: Architecture, settings: Settings, weights: dict[str, Array], float32: Collection[str], path: Path
+) -> "Fp16":
+    """Write the fp16 graph and its external weights.
+
+    Args:
+        architecture: The architecture to write.
+        settings: Its settings.
+        weights: The checkpoint's weights by name, float32.
+        float32: The groups to leave in float32.
+        path: The .onnx file to write; the weights go to the same name with "_data" appended.
+
+    Returns:
+        The precision that the graph was written with, which knows the graph's groups.
+    """
     precision = Fp16(float32)
     with WeightFile(path.with_name(f"{path.name}_data")) as weight_file:
         net = Net(architecture.ARCHITECTURE, Dialect.PORTABLE, weight_file, precision)
@@ -39,18 +59,25 @@ def author(architecture: Any, settings: Any, weights: dict[str, Array], float32:
 
 
 class Fp16(Precision):
-    """Half precision, but for the groups named in `float32`, the head, and weights that are too large."""
+    """Half precision, except for the head, weights that are too large, and the groups that stay in float32.
+
+    Attributes:
+        is_float16: Whether each group is in float16, by the group's name.
+        weight_peaks: The largest |weight| of each group.
+        groups_of: The groups that each float16 value of the graph is computed from, by the value's name; filled in by
+            `attribute`.
+        masked: The number added to the score of a key that must not be seen.
+    """
 
     def __init__(self, float32: Collection[str] = ()) -> None:
+        """Create a precision that leaves the groups named in `float32` in float32."""
         self._float32 = float32
-        #: Every group written, and whether in float16.
         self.is_float16: dict[str, bool] = {}
-        self.weight_peaks: dict[str, float] = {}  # group to its largest |weight|
-        #: Name of every float16 value of the graph to the groups that it follows from, filled in by `attribute`.
+        self.weight_peaks: dict[str, float] = {}
         self.groups_of: dict[str, set[str]] = {}
         self._written: dict[ir.Value, str] = {}
-        # A mask is added in float32, where any constant will do. One that float16 can hold stays finite if an engine
-        # computes in float16 all the same; but scores in float32 groups may be as large as itself.
+        # Masks are added in float32, where any large constant works. A constant within float16's range stays finite if
+        # an engine computes in float16 anyway; but scores in float32 groups may be as large as that constant.
         self.masked = MASKED if float32 else -HALF_MAX
 
     def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
@@ -60,25 +87,25 @@ class Fp16(Precision):
         half = net.cast(x, HALF)
         if half is not x:
             self.write(group, half)
-        product = self.write(group, net.op.MatMul(half, half_parameter(net, f"{name}.weight", weight)))
+        product = self.write(group, net.op.MatMul(half, _add_half_parameter(net, f"{name}.weight", weight)))
         if bias is None:
             return product
-        return self.write(group, net.op.Add(product, half_parameter(net, f"{name}.bias", bias)))
+        return self.write(group, net.op.Add(product, _add_half_parameter(net, f"{name}.bias", bias)))
 
     def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         group = net.path(name)
         if not self._fits(group, table):
             return super().embedding(net, token_ids, name, table)
-        return net.float32(self.write(group, net.op.Gather(half_parameter(net, name, table), token_ids)))
+        return net.float32(self.write(group, net.op.Gather(_add_half_parameter(net, name, table), token_ids)))
 
     def table(self, net: Net, name: str, array: Array) -> ir.Value:
         group = net.path(name)
         if not self._fits(group, array):
             return super().table(net, name, array)
-        return self.write(group, half_parameter(net, name, array))
+        return self.write(group, _add_half_parameter(net, name, array))
 
     def factor(self, net: Net, name: str, array: Array) -> ir.Value:
-        return half_parameter(net, name, array)
+        return _add_half_parameter(net, name, array)
 
     def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
         group = net.path(name)
@@ -88,18 +115,18 @@ class Fp16(Precision):
         return _HalfTableProducts(self, net, x, name, table)
 
     def _fits(self, group: str, *weights: Array) -> bool:
-        """Whether the group is computed in float16, by its name and its weights."""
+        """Decide by its name and weights whether the group is computed in float16, and record the decision."""
         peak = self.weight_peaks[group] = max(float(max(array.max(), -array.min())) for array in weights)
         self.is_float16[group] = group not in self._float32 and peak <= LARGEST
         return self.is_float16[group]
 
     def write(self, group: str, value: ir.Value) -> ir.Value:
-        """Notes that `value` is of `group`."""
+        """Record that `value` belongs to `group`, and return it."""
         self._written[value] = group
         return value
 
     def attribute(self, graph: ir.Graph) -> None:
-        """Fills in `groups_of`: values that no group wrote follow from those of their inputs."""
+        """Fill in `groups_of`: a value that no group wrote belongs to the groups of its node's inputs."""
         groups: dict[ir.Value, set[str]] = {value: {group} for value, group in self._written.items()}
         for node in graph:
             inherited: set[str] = set().union(*(groups.get(value, set()) for value in node.inputs if value is not None))
@@ -110,12 +137,12 @@ class Fp16(Precision):
 
 
 class _HalfTableProducts(TableProducts):
-    """Products with a table in float16. Three terms of a quarter of float16's range each cannot overflow as a sum."""
+    """Products with a table in float16. A sum of three terms within a quarter of float16's range cannot overflow."""
 
     def __init__(self, precision: Fp16, net: Net, x: ir.Value, name: str, table: Array) -> None:
         self._precision, self._group = precision, net.path(name)
         self.net, self.x = net, x
-        self.table = half_parameter(net, f"{name}.table", table)
+        self.table = _add_half_parameter(net, f"{name}.table", table)
 
     def multiply(self, x: ir.Value, table: ir.Value) -> ir.Value:
         return self._precision.write(self._group, super().multiply(x, table))
@@ -124,6 +151,6 @@ class _HalfTableProducts(TableProducts):
         return self._precision.write(self._group, super().sum(products))
 
 
-def half_parameter(net: Net, name: str, array: Array) -> ir.Value:
-    """A weight that is stored and used in float16."""
+def _add_half_parameter(net: Net, name: str, array: Array) -> ir.Value:
+    """Add a weight that is stored and used in float16."""
     return net.parameter(name, array.astype(np.float16))

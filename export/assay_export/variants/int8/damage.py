@@ -1,31 +1,33 @@
-"""How much each layer alone, computed in int8, changes the answers.
+"""Measure how much each layer, computed in int8 alone, changes the answers.
 
-One graph holds every layer twice, in float32 and in int8, and an extra input chooses between them: so that one
-session answers for every layer, and nothing is written anew.
+One graph contains every layer twice, in float32 and in int8, and an extra input chooses between them. So one session
+measures all layers, without writing a graph for each.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from assay_export.graphs import cpu_session
+from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe
 from assay_export.variants.int8.positions import SimulatedTableProducts
 
-# How a layer is written by its recipe: linear.write, or what another variant has in its place.
+__all__ = ["Write", "rank"]
+
+# Writes a linear layer by its recipe: linear.write, or another variant's counterpart.
 Write = Callable[[Net, ir.Value, str, Array, Array | None, Recipe], ir.Value]
 
 
 def rank(
-    architecture: Any,
-    settings: Any,
+    architecture: Architecture,
+    settings: Settings,
     weights: Mapping[str, Array],
     recipes: Mapping[str, Recipe],
     input_ids: Array,
@@ -33,9 +35,22 @@ def rank(
     advance: Callable[[], None] = lambda: None,
     write: Write = linear.write,
 ) -> dict[str, float]:
-    """Mean |delta logit| over `input_ids` [batch, sequence], one layer at a time by its recipe, all others float32.
+    """Measure the damage of each layer alone: by its recipe, with all other layers in float32.
 
-    A layer's smoothing is written as an explicit division here, whether or not the bundle's graph absorbs it.
+    Smoothing is written as a division here, whether or not the bundle's graph absorbs it.
+
+    Args:
+        architecture: The architecture to write.
+        settings: Its settings.
+        weights: The checkpoint's weights by name, float32.
+        recipes: The recipe of each linear layer and table of positions.
+        input_ids: The rows to measure on, int64 [batch, sequence].
+        folder: Where to write the graph.
+        advance: Called after each layer.
+        write: Writes a linear layer by its recipe.
+
+    Returns:
+        Mean |delta logit| by the names of the layers.
     """
     names = list(recipes)
     balanced = {name: r.smoothing for name, r in recipes.items() if r.score_reach and r.smoothing is not None}
@@ -62,7 +77,7 @@ def rank(
 
 
 class _Both(Precision):
-    """Every layer in float32 and by its recipe, chosen by `switch`, a graph input bool [layers]."""
+    """Every layer both in float32 and by its recipe. `switch`, a graph input bool [layers], chooses between them."""
 
     switch: ir.Value
 

@@ -1,7 +1,7 @@
-"""The int8 gate: answers on held-out text against float32 PyTorch, in the units that a user sees.
+"""The int8 gate: compare answers on held-out text with float32 PyTorch, in the units that a user sees.
 
-Label flips alone hide damage: a classifier can keep its labels while single logits move by whole units. So
-probabilities are held to account as well, in the mean and in the tail.
+Label flips alone hide damage: a classifier can keep its labels while single logits move by whole units. So the gate
+limits the drift of probabilities as well, both on average and in the tail.
 """
 
 from dataclasses import dataclass
@@ -12,28 +12,36 @@ from scipy.special import expit, softmax
 from scipy.stats import spearmanr
 
 from assay_export.errors import ExportError
+from assay_export.gates.answers import find_flips
 from assay_export.graphs.net import Array
 
-# A scorer's 0..1 output: how far its ranking and its worst row may move.
+__all__ = ["Limits", "describe", "excess", "measure"]
+
+# Limits for a scorer, whose output is 0..1: the rank correlation with PyTorch's scores, and the worst row's |delta|.
 MIN_SPEARMAN = 0.999
 MAX_SCORE_DELTA = 0.03
-# A classifier's probabilities: all but one in a hundred within this.
+# Limit for a classifier: the 99th percentile over rows of the largest |delta probability|.
 MAX_P99 = 0.05
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a user may change: the share of labels that may flip, and the mean |delta| of probability or score."""
+    """The limits that a user can set.
+
+    Attributes:
+        max_flips: The share of rows whose label may flip.
+        max_drift: The mean |delta| of the probabilities or the score.
+    """
 
     max_flips: float = 0.005
     max_drift: float = 0.005
 
     @classmethod
     def of(cls, max_flips: float | None, max_drift: float | None) -> "Limits":
-        """The defaults, but for what is given.
+        """Return limits with the given values, and defaults for those that are None.
 
         Raises:
-            ExportError: a limit that is no share of one.
+            ExportError: A value is not above 0 and at most 1.
         """
         given = {"max_flips": max_flips, "max_drift": max_drift}
         for name, value in given.items():
@@ -44,13 +52,22 @@ class Limits:
 
 
 def measure(logits: Array, expected: Array, activation: str) -> dict[str, float | int]:
-    """How `logits` [rows, labels] answer differently from `expected`, as the manifest reports it."""
+    """Measure how far a graph's answers are from PyTorch's.
+
+    Args:
+        logits: The graph's logits [rows, labels].
+        expected: PyTorch's logits [rows, labels].
+        activation: "softmax" or "sigmoid" for a classifier, "identity" for a scorer.
+
+    Returns:
+        The report as the manifest stores it. It has only "rows" and "not_finite" if any logit is NaN or infinite.
+    """
     if not np.isfinite(logits).all():
         return {"rows": len(logits), "not_finite": int((~np.isfinite(logits)).any(axis=-1).sum())}
     delta_logit = float(np.abs(logits - expected).max())
     if activation == "identity":
         delta = np.abs(logits - expected).max(axis=-1)
-        # A constant answer has no ranking; it is as wrong as one can be.
+        # Constant answers have no ranking, which counts as the lowest correlation.
         rank = spearmanr(logits[:, 0], expected[:, 0]).statistic if np.ptp(logits) and np.ptp(expected) else 0.0
         return {
             "rows": len(logits),
@@ -61,13 +78,9 @@ def measure(logits: Array, expected: Array, activation: str) -> dict[str, float 
         }
     probabilities = _softmax if activation == "softmax" else _sigmoid
     delta = np.abs(probabilities(logits) - probabilities(expected))
-    if activation == "softmax":
-        flipped = logits.argmax(-1) != expected.argmax(-1)
-    else:
-        flipped = ((logits > 0) != (expected > 0)).any(axis=-1)
     return {
         "rows": len(logits),
-        "flips": float(flipped.mean()),
+        "flips": float(find_flips(logits, expected, activation).mean()),
         "mean_abs_delta": float(delta.mean()),
         "p99_abs_delta": float(np.quantile(delta.max(axis=-1), 0.99)),
         "max_abs_delta": float(delta.max()),
@@ -77,7 +90,7 @@ def measure(logits: Array, expected: Array, activation: str) -> dict[str, float 
 
 
 def excess(report: dict[str, Any], limits: Limits) -> float:
-    """How far the report is past the gate: the largest ratio of a measure to its limit; at most 1 passes."""
+    """Return the largest ratio of a measure of the report to its limit. The gate passes at 1 or less."""
     if "not_finite" in report:
         return float("inf")
     if "spearman" in report:
@@ -94,7 +107,7 @@ def excess(report: dict[str, Any], limits: Limits) -> float:
 
 
 def describe(report: dict[str, Any]) -> str:
-    """The report on one line."""
+    """Return the report on one line."""
     if "not_finite" in report:
         return f"{report['not_finite']} of {report['rows']} rows are not finite"
     if "spearman" in report:

@@ -1,33 +1,42 @@
-"""Writes an int8 graph of an architecture, each layer by its recipe.
+"""Write an int8 graph of an architecture, each layer by its recipe.
 
-Int8 is the precision of the variant int8, in the cpu dialect; qdq.py has that of int8_qdq.
+`Int8` is the precision of the variant int8, in the cpu dialect. That of int8_qdq is in qdq.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 
+from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe
 from assay_export.variants.int8.positions import Int8TableProducts
 
+__all__ = ["Int8", "save"]
+
 
 def save(
-    architecture: Any,
-    settings: Any,
+    architecture: Architecture,
+    settings: Settings,
     weights: Mapping[str, Array],
     recipes: Mapping[str, Recipe],
     path: Path,
     dialect: Dialect = Dialect.CPU,
     precision: Callable[[Mapping[str, Recipe]], Precision] | None = None,
 ) -> None:
-    """Writes `path` and its external weights; `recipes` has one entry for every linear layer and table of positions.
+    """Write the graph and its external weights.
 
-    `precision` makes, of the recipes, the one that the graph is written with; by default Int8.
+    Args:
+        architecture: The architecture to write.
+        settings: Its settings.
+        weights: The checkpoint's weights by name, float32.
+        recipes: The recipe of every linear layer and table of positions, by name.
+        path: The .onnx file to write; the weights go to the same name with "_data" appended.
+        dialect: The graph's dialect.
+        precision: Makes the precision of the graph from the recipes; by default Int8.
     """
     absorbed = {name: r.smoothing for name, r in recipes.items() if r.absorbed and r.smoothing is not None}
     weights = architecture.absorb(settings, weights, absorbed)
@@ -38,7 +47,7 @@ def save(
 
 
 class Int8(Precision):
-    """Linear layers and products with position tables by their recipes; embeddings in int8 with a scale per row."""
+    """Linear layers and products with tables of positions by their recipes; embeddings in int8 with a scale per row."""
 
     def __init__(self, recipes: Mapping[str, Recipe]) -> None:
         self._recipes = recipes
@@ -61,7 +70,8 @@ class Int8(Precision):
         return op.Mul(rows, op.Gather(net.parameter(f"{name}.scale", scale), token_ids))
 
     def table(self, net: Net, name: str, array: Array) -> ir.Value:
-        # ONNX Runtime folds this into a float32 constant when it loads the graph: int8 on disk, float32 in use.
+        # ONNX Runtime folds this into a float32 constant when it loads the graph, so it is int8 on disk and float32 in
+        # memory.
         values, scale = linear.quantise_rows(array.reshape(-1, array.shape[-1]))
         rows = net.op.Cast(net.parameter(name, values.reshape(array.shape)), to=ir.DataType.FLOAT)
         return net.op.Mul(rows, net.parameter(f"{name}.scale", scale.reshape(*array.shape[:-1], 1)))

@@ -1,8 +1,8 @@
-"""Linear layers with 8-bit weights for ONNX Runtime's CPU provider, and what replaces them where that hurts.
+"""Linear layers with 8-bit weights for ONNX Runtime's CPU provider, and more exact recipes for layers that need them.
 
-The pair that MLAS multiplies fastest is uint8 activations with int8 weights: com.microsoft.DynamicQuantizeMatMul takes
-float32 activations, quantises them per tensor with a scale and zero point found at run time, multiplies with int8
-weights that are symmetric per output column (zero point 0), and adds the bias (ContribOperators.md).
+MLAS multiplies fastest with uint8 activations and int8 weights. com.microsoft.DynamicQuantizeMatMul quantises float32
+activations per tensor with a scale and zero point found at run time, multiplies them with int8 weights that are
+symmetric per output column (zero point 0), and adds the bias (ContribOperators.md).
 """
 
 from collections.abc import Sequence
@@ -14,25 +14,42 @@ import onnx_ir as ir
 
 from assay_export.graphs.net import Array, Net, Precision
 
-# The integers in use: -127..127, so that a column's scale is its largest weight / 127 and zero stays zero.
+__all__ = [
+    "BLOCK",
+    "WEIGHT_LEVELS",
+    "Recipe",
+    "quantise_blocks",
+    "quantise_columns",
+    "quantise_rows",
+    "smooth",
+    "write",
+    "write_columns",
+    "write_parts",
+]
+
 WEIGHT_LEVELS = 127
-# MatMulNBits: weights in blocks of this many rows, each with a scale of its own.
+"""Weights are quantised to -127..127, so a column's scale is its largest |weight| / 127 and zero stays zero."""
+
 BLOCK = 32
+"""Rows of a weight that share a scale in MatMulNBits."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one linear layer is computed.
+    """How one linear layer, or the products with one table of positions, are computed.
 
-    kind: "int8"; "columns" (int8, with the input columns `columns` multiplied in float32 beside it); "blockwise"
-        (8-bit weights with a scale per block, MatMulNBits); "fp32".
-    smoothing: divides the input and multiplies the weight's rows, float32 [in], or None. Exact in float32; moves
-        outliers from the activations, which share one scale, to the weights, which do not (SmoothQuant,
-        arXiv 2211.10438). Of a table of positions: divides queries and keys, float32 [2].
-    absorbed: the division was folded into the weights that produce the input, so the graph does not show it.
-    score_reach: of a table of positions, see int8/positions.py.
-    activation_max: where the scale of the activations is fixed at export (int8/qdq.py), the largest |x| after smoothing
-        that does not saturate.
+    Attributes:
+        kind: "int8"; "columns", int8 with the input columns `columns` multiplied in float32; "blockwise", 8-bit weights
+            with a scale per block (MatMulNBits); or "fp32".
+        smoothing: Divides the input and multiplies the rows of the weight, float32 [in], or None. It is exact in
+            float32, and moves outliers from the activations, which share one scale, to the weights, which have one per
+            column (SmoothQuant, arXiv 2211.10438). For a table of positions it divides queries and keys, float32 [2].
+        absorbed: Whether the division is folded into the weights that produce the input, so it is not in the graph.
+        columns: The input columns that are multiplied in float32.
+        alpha: The exponent that `smoothing` was computed with, for reports.
+        score_reach: For a table of positions; see int8/positions.py.
+        activation_max: If the scale of the activations is fixed at export (int8/qdq.py), the largest |x| after
+            smoothing that does not saturate.
     """
 
     kind: str = "int8"
@@ -44,10 +61,11 @@ class Recipe:
     activation_max: float | None = None
 
     def escalated(self, kind: str, columns: tuple[int, ...] = ()) -> "Recipe":
+        """Return this recipe with another kind, and the given float32 columns."""
         return replace(self, kind=kind, columns=columns)
 
     def describe(self) -> str:
-        """One phrase for the table of layers."""
+        """Return one phrase for the manifest's table of layers."""
         how = self.kind
         if self.smoothing is not None:
             how += f", smoothed {'before it' if self.absorbed else 'by a division'}"
@@ -61,21 +79,25 @@ class Recipe:
 
 
 def quantise_columns(weight: Array) -> tuple[Array, Array]:
-    """weight [in, out] as int8 and its scale per output column, float32 [out]."""
+    """Quantise a weight [in, out] to int8, and return it with its scales per output column, float32 [out]."""
     scale = np.abs(weight).max(axis=0).astype(np.float32) / np.float32(WEIGHT_LEVELS)
     scale[scale == 0] = 1
     return np.rint(weight / scale).astype(np.int8), scale
 
 
 def quantise_rows(table: Array) -> tuple[Array, Array]:
-    """table [rows, columns] as int8 and its scale per row, float32 [rows, 1]."""
+    """Quantise a table [rows, columns] to int8, and return it with its scales per row, float32 [rows, 1]."""
     values, scale = quantise_columns(table.T)
     return np.ascontiguousarray(values.T), scale[:, None]
 
 
 def quantise_blocks(rows: Array) -> tuple[Array, Array]:
-    """rows [count, in] as integers in float32 [count, blocks, BLOCK], the last block filled with zeros, and their
-    scales, float32 [count, blocks]."""
+    """Quantise rows [count, in] to 8 bits with a scale per block.
+
+    Returns:
+        The integers in float32 [count, blocks, BLOCK], with the last block padded by zeros, and the scales, float32
+        [count, blocks].
+    """
     count, width = rows.shape
     blocks = -(-width // BLOCK)
     padded = np.zeros((count, blocks * BLOCK), np.float32)
@@ -87,9 +109,9 @@ def quantise_blocks(rows: Array) -> tuple[Array, Array]:
 
 
 def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
-    """x [.., in] @ weight [in, out] + bias as `recipe` says."""
+    """Write x [..., in] @ weight [in, out] + bias by the recipe."""
     op = net.op
-    x, weight = smoothed(net, x, name, weight, recipe)
+    x, weight = smooth(net, x, name, weight, recipe)
     if recipe.kind == "fp32":
         return Precision().linear(net, x, name, weight, bias)
     if recipe.kind == "blockwise":
@@ -99,17 +121,17 @@ def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, r
     kept = np.ones(len(weight), np.float32)
     kept[list(recipe.columns)] = 0
     rest = _int8(net, op.Mul(x, net.parameter(f"{name}.kept", kept)), name, weight * kept[:, None], bias)
-    return op.Add(rest, product_of_columns(net, x, name, weight, recipe.columns))
+    return op.Add(rest, write_columns(net, x, name, weight, recipe.columns))
 
 
 def write_parts(
     net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int, recipe: Recipe
 ) -> Sequence[ir.Value]:
-    """`write` of a plain int8 layer as `parts` products with the columns of one each.
+    """Write a plain int8 layer as `parts` products, each with an equal share of the columns.
 
-    Quantising x again is less than Split's copy of all columns, on one thread: docs/performance.md.
+    On one thread, quantising x for each product costs less than copying all columns in a Split (docs/performance.md).
     """
-    x, weight = smoothed(net, x, name, weight, recipe)
+    x, weight = smooth(net, x, name, weight, recipe)
     biases = [None] * parts if bias is None else np.split(bias, parts)
     columns = np.split(weight, parts, axis=1)
     return [
@@ -118,8 +140,8 @@ def write_parts(
     ]
 
 
-def smoothed(net: Net, x: ir.Value, name: str, weight: Array, recipe: Recipe) -> tuple[ir.Value, Array]:
-    """x and weight as `recipe` smooths them; x is divided here unless something before it was."""
+def smooth(net: Net, x: ir.Value, name: str, weight: Array, recipe: Recipe) -> tuple[ir.Value, Array]:
+    """Return x and weight smoothed by the recipe. The division of x is written here unless it has been absorbed."""
     if recipe.smoothing is None:
         return x, weight
     if not recipe.absorbed:
@@ -127,8 +149,8 @@ def smoothed(net: Net, x: ir.Value, name: str, weight: Array, recipe: Recipe) ->
     return x, weight * recipe.smoothing[:, None]
 
 
-def product_of_columns(net: Net, x: ir.Value, name: str, weight: Array, columns: Sequence[int]) -> ir.Value:
-    """Some input columns' part of x @ weight, in float32."""
+def write_columns(net: Net, x: ir.Value, name: str, weight: Array, columns: Sequence[int]) -> ir.Value:
+    """Write the part of x @ weight that belongs to some of the input columns, in float32."""
     chosen = np.array(columns, np.int64)
     return net.op.MatMul(
         net.op.Gather(x, net.parameter(f"{name}.columns", chosen), axis=-1),
@@ -149,7 +171,9 @@ def _blockwise(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | No
     values, scale = quantise_blocks(weight.T)
     inputs: list[ir.Value | None] = [
         x,
-        net.parameter(f"{name}.weight", (values + 128).astype(np.uint8)),  # its zero point for 8 bits is 128
+        net.parameter(
+            f"{name}.weight", (values + 128).astype(np.uint8)
+        ),  # the operator's default zero point for 8 bits is 128
         net.parameter(f"{name}.scale", scale.reshape(-1)),
     ]
     if bias is not None:

@@ -1,8 +1,9 @@
 """Products with tables of relative positions in 8 bits: uint8 activations, an int8 table, uint8 scores.
 
-A table by distance is as wide as two sequences are long, and its scores are copied three times before they stand in
-their places (architectures/relative_positions.py): a byte each instead of four is most of what is gained. QLinearMatMul
-writes them as bytes; their scale follows the activations', which is found at run time, by a factor from calibration.
+A table by distance has twice as many rows as the sequence has tokens, and the scores are copied three times before they
+are realigned by position (architectures/relative_positions.py). Copying one byte per score instead of four is most of
+what int8 saves here. QLinearMatMul writes the scores as bytes. Their scale is the activations' scale, which is found at
+run time, times a factor from calibration.
 """
 
 from collections.abc import Sequence
@@ -15,18 +16,28 @@ from assay_export.variants.int8.linear import WEIGHT_LEVELS, Recipe
 from assay_export.variants.int8.smoothing import quantise_activations
 from assay_export.variants.int8.statistics import TableStatistics
 
-# Scores are symmetric around 0: a uint8 with the zero point in its middle.
+__all__ = ["Int8TableProducts", "SimulatedTableProducts", "list_candidates", "quantise_table"]
+
+# Scores are symmetric around 0, so the zero point is in the middle of uint8.
 MIDDLE = 128
 SCORE_LEVELS = 127
-# Scores saturate at this many times the largest seen in calibration.
+# Scores saturate at this multiple of the largest score in calibration.
 HEADROOM = 1.25
 
 
 class Int8TableProducts(TableProducts):
-    """x quantised per tensor at run time, the table per tensor at export; products are uint8 until they are summed."""
+    """x is quantised per tensor at run time and the table at export. Products are uint8 until they are summed."""
 
     def __init__(self, net: Net, x: ir.Value, name: str, table: Array, score_reach: float) -> None:
-        """`score_reach`: the largest |score| that does not saturate, per unit of the range of x."""
+        """Prepare the products of x with `table`.
+
+        Args:
+            net: The graph.
+            x: Queries and keys, float32 [batch, heads, rows, head_size].
+            name: The table's name.
+            table: The table, float32 [heads, table rows, head_size].
+            score_reach: The largest |score| that does not saturate, divided by the range of x.
+        """
         op = net.op
         values, scale = quantise_table(table)
         self.net = net
@@ -54,8 +65,9 @@ class Int8TableProducts(TableProducts):
         op, scale, middle = self.net.op, self._scale, self._middle
         total, *rest = products
         for other in rest:
-            # Nothing saturates here. The sum's rounding is most of the error, and still small beside a linear layer's;
-            # a sum in float32 takes 1.07 of the whole graph's time at 512 tokens (docs/performance.md).
+            # Nothing saturates here. Rounding the sum is most of the error, but the error is small compared with that
+            # of a linear layer. Summing in float32 takes 1.07 times as long for the whole graph at 512 tokens
+            # (docs/performance.md).
             both = op.Add(scale, self._scale)
             total = self.net.microsoft(
                 "QLinearAdd", total, scale, middle, other, self._scale, middle, both, middle, like=total
@@ -65,7 +77,7 @@ class Int8TableProducts(TableProducts):
 
 
 class SimulatedTableProducts(TableProducts):
-    """The same arithmetic in float32 where `chosen`, a bool [], and the exact products where not: for damage.py."""
+    """The same arithmetic in float32 if `chosen`, a bool [], and the exact products otherwise (for damage.py)."""
 
     def __init__(self, net: Net, x: ir.Value, name: str, table: Array, score_reach: float, chosen: ir.Value) -> None:
         op = net.op
@@ -94,8 +106,13 @@ class SimulatedTableProducts(TableProducts):
         return op.Where(self._chosen, rounded, exact)
 
 
-def candidates(seen: TableStatistics, absorbable: bool) -> list[tuple[Recipe, float]]:
-    """int8 with its relative error on the sample, and float32. Queries and keys, which share a scale, are balanced."""
+def list_candidates(seen: TableStatistics, absorbable: bool) -> list[tuple[Recipe, float]]:
+    """List the recipes for a table: int8 with its relative error on the sample, and float32.
+
+    Args:
+        seen: The table's statistics.
+        absorbable: Whether queries and keys, which share a scale, can be balanced by the weights that produce them.
+    """
     heads = len(seen.table)
     balance = np.ones(heads, np.float32)
     smoothing = None
@@ -113,7 +130,7 @@ def candidates(seen: TableStatistics, absorbable: bool) -> list[tuple[Recipe, fl
 
 
 def _error(seen: TableStatistics, recipe: Recipe, balance: Array) -> float:
-    """Relative error of all scores of the sample, ||quantised - exact|| / ||exact||."""
+    """Return the relative error of all scores of the sample, ||quantised - exact|| / ||exact||."""
     x, table = seen.sample / balance[:, None], seen.table * balance[:, None, None]
     exact = np.einsum("thd,hrd->thr", x, table, optimize=True)
     values, scale = quantise_table(table)
@@ -125,7 +142,7 @@ def _error(seen: TableStatistics, recipe: Recipe, balance: Array) -> float:
 
 
 def quantise_table(table: Array) -> tuple[Array, np.float32]:
-    """A table as int8 with one scale for all of it, which is what QLinearMatMul takes for a matrix per head."""
+    """Quantise a table to int8 with one scale, since QLinearMatMul with a matrix per head allows no more than one."""
     scale = np.float32(np.abs(table).max() / WEIGHT_LEVELS) or np.float32(1)
     return np.rint(table / scale).astype(np.int8), scale
 

@@ -4,18 +4,18 @@
                                               MatMul -> Add(bias, float32)
     int8 weight -> DequantizeLinear ----------/
 
-TensorRT makes one int8 kernel of a product and the DequantizeLinear of its inputs, and takes the bias into it. What it
-asks for, by its documentation [1] and its parser [2]:
+TensorRT fuses a product, the DequantizeLinear of its inputs and the bias into one int8 kernel. The documentation [1]
+and the parser [2] require the following:
 
-- symmetric int8: every zero point is 0, and every scale is a constant above 0;
-- one scale per tensor for activations, one per output channel for weights (axis 1 of [in, out]);
-- weights that are quantised already are int8 constants with a DequantizeLinear of their own;
-- both inputs of a product are quantised, its output is not, and a bias stays a float.
+- Quantisation is symmetric int8: every zero point is 0, and every scale is a constant above 0.
+- Activations have one scale per tensor, weights one per output channel (axis 1 of [in, out]).
+- Quantised weights are int8 constants followed by a DequantizeLinear.
+- Both inputs of a product are quantised and its output is not. The bias is a float.
 
-Everything else is float32, as in the portable float32 graph: norms, softmax, GELU, attention's products of activations
-with each other and with the tables of positions. The token embeddings are float16 on disk and float32 from the lookup
-on: a scale for each row does not pass through a Gather as a DequantizeLinear does, and one for all rows would be that
-of the largest.
+Everything else is float32, as in the portable float32 graph: norms, softmax, GELU, and attention's products of
+activations with each other and with the tables of positions. The token embeddings are float16 in the file and float32
+after the lookup: scales per row cannot follow a Gather as a DequantizeLinear, and one scale for the table would be that
+of its largest row.
 
 [1] https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/quantized-types-explicit-quantization.html
 [2] QuantDequantLinearHelper in https://github.com/onnx/onnx-tensorrt/blob/main/onnxOpImporters.cpp
@@ -29,7 +29,9 @@ import onnx_ir as ir
 from assay_export.graphs.net import Array, Net, Precision
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe
-from assay_export.variants.int8.static_scales import activation_scale
+from assay_export.variants.int8.static_scales import compute_activation_scale
+
+__all__ = ["Qdq", "write"]
 
 
 class Qdq(Precision):
@@ -49,16 +51,16 @@ class Qdq(Precision):
 
 
 def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
-    """x [.., in] @ weight [in, out] + bias as `recipe` says: kind "int8", "columns" or "fp32"."""
+    """Write x [..., in] @ weight [in, out] + bias by a recipe of kind "int8", "columns" or "fp32"."""
     op = net.op
-    x, weight = linear.smoothed(net, x, name, weight, recipe)
+    x, weight = linear.smooth(net, x, name, weight, recipe)
     if recipe.kind == "fp32":
         return Precision().linear(net, x, name, weight, bias)
     quantised = weight.copy()
-    quantised[list(recipe.columns)] = 0  # the outliers themselves saturate, and count for nothing
+    quantised[list(recipe.columns)] = 0  # the outliers saturate here, but their weights are zero
     values, scale = linear.quantise_columns(quantised)
     product = op.MatMul(
-        _quantised(net, x, name, recipe.activation_max),
+        _quantise(net, x, name, recipe.activation_max),
         op.DequantizeLinear(
             net.parameter(f"{name}.weight", values),
             net.parameter(f"{name}.weight.scale", scale),
@@ -69,17 +71,17 @@ def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, r
     if bias is not None:
         product = op.Add(product, net.parameter(f"{name}.bias", bias))
     if recipe.columns:
-        product = op.Add(product, linear.product_of_columns(net, x, name, weight, recipe.columns))
+        product = op.Add(product, linear.write_columns(net, x, name, weight, recipe.columns))
     return product
 
 
-def _quantised(net: Net, x: ir.Value, name: str, activation_max: float | None) -> ir.Value:
-    """x rounded to int8 with a fixed scale, and float32 again.
+def _quantise(net: Net, x: ir.Value, name: str, activation_max: float | None) -> ir.Value:
+    """Write x rounded to int8 with a fixed scale, and dequantised again.
 
-    The zero point is written although it is 0: without one, QuantizeLinear gives uint8, and ONNX Runtime has moved
-    DequantizeLinear past a Reshape as if it had been (microsoft/onnxruntime#27845).
+    The zero point is written even though it is 0. Without it QuantizeLinear returns uint8, and ONNX Runtime has a bug
+    that moves DequantizeLinear past a Reshape (microsoft/onnxruntime#27845).
     """
-    assert activation_max is not None  # static_scales.fit_static fills it in
-    scale = net.parameter(f"{name}.input.scale", np.array(activation_scale(activation_max)))
+    assert activation_max is not None  # filled in by static_scales.fit_static
+    scale = net.parameter(f"{name}.input.scale", np.array(compute_activation_scale(activation_max)))
     zero_point = net.parameter(f"{name}.input.zero_point", np.array(0, np.int8))
     return net.op.DequantizeLinear(net.op.QuantizeLinear(x, scale, zero_point), scale, zero_point)

@@ -1,4 +1,4 @@
-"""The int8 variants: `int8` for ONNX Runtime's CPU provider, `int8_qdq` for TensorRT, and what they do differently."""
+"""The int8 variants, `int8` for ONNX Runtime's CPU provider and `int8_qdq` for TensorRT, and how they differ."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,20 +17,34 @@ from assay_export.variants.int8.search import Ladder
 from assay_export.variants.int8.static_scales import fit_static
 from assay_export.variants.int8.statistics import LayerStatistics, Statistics, TableStatistics
 
-# Constants are folded and nothing is fused. For int8 that is faster (cpu_session.py). For int8_qdq it keeps the answers
-# those of the graph, to the last bit: from "extended" on, ONNX Runtime makes integer kernels of the rounded products
-# (MatMulIntegerToFloat), whose sums round otherwise. It takes no DequantizeLinear for a constant (microsoft/onnxruntime
-# pull request 6643), so that TensorRT, which is given the graph after "basic", finds the weights in int8.
+__all__ = ["GRAPH_OPTIMIZATION", "SCHEMES", "Scheme"]
+
 GRAPH_OPTIMIZATION = "basic"
-# int8_qdq on the CPU dequantises all its weights in each call, which is most of what short rows cost.
+"""The optimisation level of both graphs: constants are folded and nothing is fused. For int8 this is faster (see
+graphs/cpu_session.py). For int8_qdq it keeps the answers of the graph as written: from "extended" on, ONNX Runtime
+replaces the products by integer kernels (MatMulIntegerToFloat), whose sums round differently. At "basic" it does not
+fold a DequantizeLinear of a constant (microsoft/onnxruntime pull request 6643), so TensorRT, which is passed the graph
+after "basic", still finds the weights in int8."""
+
+# On the CPU, int8_qdq dequantises all its weights in each call, which is most of the cost of short rows.
 TOKENS_PER_CALL = 512
-# Rows of int8_qdq share a call where they differ by less than this many tokens.
+# Rows of int8_qdq are padded to a multiple of this many tokens, so that rows of similar length share a call.
 PADDED_TO = 16
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """One int8 variant: how its graph is written, which remedies its layers have, and how the gate runs it."""
+    """One int8 variant.
+
+    Attributes:
+        variant: The variant's name.
+        dialect: The dialect of its graph.
+        precision: Makes the precision that the graph is written with from the layers' recipes.
+        write: Writes one linear layer by its recipe.
+        ladder: Fits a layer's recipes. Its arguments are the layer's statistics and whether smoothing can be absorbed.
+        run: Runs the graph on rows as the gate does, and returns logits [rows, labels].
+        run_sharing: Does the same with many rows per call, or None if that makes no difference to the answers.
+    """
 
     variant: str
     dialect: Dialect
@@ -38,32 +52,32 @@ class Scheme:
     write: Write
     ladder: Callable[[Statistics, bool], Ladder]
     run: Callable[[Path, Sequence[Feed]], Array]
-    run_sharing: Callable[[Path, Sequence[Feed]], Array] | None  # the same where rows share calls, if that differs
+    run_sharing: Callable[[Path, Sequence[Feed]], Array] | None
 
 
-def _cpu_ladder(layer: Statistics, absorbable: bool) -> Ladder:
+def _fit_for_cpu(layer: Statistics, absorbable: bool) -> Ladder:
     if isinstance(layer, TableStatistics):
-        return Ladder(positions.candidates(layer, absorbable))
-    return Ladder.of(smoothing.candidates(layer, absorbable))
+        return Ladder(positions.list_candidates(layer, absorbable))
+    return Ladder.of(smoothing.list_candidates(layer, absorbable))
 
 
-def _qdq_ladder(layer: Statistics, absorbable: bool) -> Ladder:
+def _fit_for_tensorrt(layer: Statistics, absorbable: bool) -> Ladder:
     if not isinstance(layer, LayerStatistics):
         return Ladder([(Recipe("fp32"), 0.0)])
-    return Ladder.of(smoothing.candidates(layer, absorbable, fit_static, blockwise=False))
+    return Ladder.of(smoothing.list_candidates(layer, absorbable, fit_static, blockwise=False))
 
 
 def _run_one_by_one(path: Path, feeds: Sequence[Feed]) -> Array:
-    """One row a call, as the runtime runs int8: the activations' scale is that of the row alone."""
+    """Run one row per call, as the runtime does for int8, so that the scale of the activations is the row's own."""
     session = cpu_session.load(path, GRAPH_OPTIMIZATION)
     return np.concatenate([session.run(["logits"], {"input_ids": feed["input_ids"]})[0] for feed in feeds])
 
 
 def _run_sharing(path: Path, feeds: Sequence[Feed]) -> Array:
-    """Each short row in a call with as many others as a call of the runtime may have.
+    """Run each short row in a call with as many other rows as the runtime puts in a call.
 
-    The activations' scale is then that of all of them. The others are rows of `feeds`, cut or repeated to the length
-    of the row, so that every row has company and not only those that have their like.
+    All rows of a call share one scale of the activations. The other rows come from `feeds`, cut or repeated to the same
+    length, so that rows whose length is unique share a call as well.
     """
     session = cpu_session.load(path, GRAPH_OPTIMIZATION)
     rows = [feed["input_ids"][0] for feed in feeds]
@@ -71,21 +85,21 @@ def _run_sharing(path: Path, feeds: Sequence[Feed]) -> Array:
     for index, row in enumerate(rows):
         together = [row]
         for other in range(1, INT8_TOKENS_PER_CALL // len(row)):
-            company = np.resize(rows[(index + other) % len(rows)], len(row))
-            company[-1] = row[-1]  # all texts end in the same special token
-            together.append(company)
+            neighbour = np.resize(rows[(index + other) % len(rows)], len(row))
+            neighbour[-1] = row[-1]  # all texts end in the same special token
+            together.append(neighbour)
         answers.append(session.run(["logits"], {"input_ids": np.stack(together)})[0][:1])
     return np.concatenate(answers)
 
 
 def _run_padded(path: Path, feeds: Sequence[Feed]) -> Array:
-    """Rows of about one length padded to one, as a GPU gets them. Scales are fixed: no row depends on the others."""
+    """Pad rows of similar length to one length, as on a GPU. Scales are fixed, so rows do not affect each other."""
     session = cpu_session.load(path, GRAPH_OPTIMIZATION)
     lengths = [feed["input_ids"].size for feed in feeds]
     answers: dict[int, Array] = {}
     for indices in group([-(-length // PADDED_TO) * PADDED_TO for length in lengths], TOKENS_PER_CALL):
         longest = max(lengths[index] for index in indices)
-        # Padding is masked: any token will do, and 0 is in every vocabulary.
+        # Padding is masked, so any token works, and 0 is in every vocabulary.
         padded = {
             name: np.concatenate([np.pad(feeds[i][name], ((0, 0), (0, longest - lengths[i]))) for i in indices])
             for name in ("input_ids", "attention_mask")
@@ -95,6 +109,6 @@ def _run_padded(path: Path, feeds: Sequence[Feed]) -> Array:
 
 
 SCHEMES = (
-    Scheme("int8", Dialect.CPU, graph.Int8, linear.write, _cpu_ladder, _run_one_by_one, _run_sharing),
-    Scheme("int8_qdq", Dialect.PORTABLE, qdq.Qdq, qdq.write, _qdq_ladder, _run_padded, None),
+    Scheme("int8", Dialect.CPU, graph.Int8, linear.write, _fit_for_cpu, _run_one_by_one, _run_sharing),
+    Scheme("int8_qdq", Dialect.PORTABLE, qdq.Qdq, qdq.write, _fit_for_tensorrt, _run_padded, None),
 )

@@ -1,8 +1,8 @@
-"""Spends the cheapest remedies on the worst layers until the gate holds.
+"""Search a recipe for each layer, so that the gate passes and few layers leave plain int8.
 
-Every layer begins with the smoothing that costs nothing at run time. If the gate does not hold, layers are ranked by
-the damage that each does alone, and the worst is given its next remedy: an explicit division of its input, a few input
-columns in float32, weights quantised block by block, and in the end float32.
+Every layer starts with the smoothing that costs nothing at run time. If the gate does not pass, layers are ranked by
+the damage that each does alone, and the worst layer moves on to its next recipe: a division of its input, a few input
+columns in float32, weights quantised block by block, and finally float32.
 """
 
 import math
@@ -15,38 +15,49 @@ from assay_export.variants.int8 import gate
 from assay_export.variants.int8.gate import Limits
 from assay_export.variants.int8.linear import Recipe
 
-# The rows of the search must pass with room to spare, since other rows decide.
+__all__ = ["Ladder", "search"]
+
+# The search rows must pass with this margin, because the held-out rows decide.
 MARGIN = 0.7
-# In one step, however far or near the gate is, the damage expected is brought to between these parts of what it was.
+# One step reduces the expected damage to at least the first and at most the second of these fractions.
 FASTEST, SLOWEST = 0.2, 0.8
-# A remedy has to take away this share of the error to be worth its time.
+# A recipe must remove at least this share of the error to be worth its time.
 MIN_GAIN = 0.3
 
 
 @dataclass
 class Ladder:
-    """One layer's remedies, cheapest first, each with its relative output error, and where on it the layer stands."""
+    """The recipes that one layer can move through, and the one that it has.
+
+    Attributes:
+        remedies: The recipes with their relative output errors, cheapest first.
+        step: The index of the layer's current recipe.
+        damage: Mean |delta logit| with only this layer in int8, by its first recipe; NaN until it is measured.
+    """
 
     remedies: list[tuple[Recipe, float]]
     step: int = 0
-    damage: float = math.nan  # of the first remedy, alone
+    damage: float = math.nan
 
     @property
     def recipe(self) -> Recipe:
+        """The layer's current recipe."""
         return self.remedies[self.step][0]
 
     @property
     def remaining_damage(self) -> float:
+        """The damage expected of the current recipe, in proportion to its error."""
         first = self.remedies[0][1]
         return self.damage * self.remedies[self.step][1] / first if first else 0.0
 
     @property
     def is_exhausted(self) -> bool:
+        """Whether there is no further recipe."""
         return self.step == len(self.remedies) - 1
 
     @classmethod
     def of(cls, candidates: list[tuple[Recipe, float]]) -> "Ladder":
-        """The candidates that are worth their place, and float32."""
+        """Make a ladder of the candidates that are worth their time, ending in float32."""
         kept = [candidates[0]]
         for recipe, error in candidates[1:]:
             if error < (1 - MIN_GAIN) * kept[-1][1]:
@@ -66,23 +77,34 @@ def search(
     limits: Limits,
     variant: str = "int8",
 ) -> dict[str, Any]:
-    """Moves the ladders until the gate holds on the held-out rows, and returns the report on these.
+    """Move the layers through their recipes until the gate passes on the held-out rows.
+
+    Args:
+        ladders: The recipes of each layer by the layer's name; their steps are changed in place.
+        on_search_rows: Writes the graph with the given recipes, and returns its gate report on the search's rows.
+        on_held_out_rows: Does the same on the rows that are held out for the gate.
+        rank_damage: Measures the damage that each layer does alone; called at most once.
+        limits: What the gate allows.
+        variant: The variant's name, for messages.
+
+    Returns:
+        The report on the held-out rows.
 
     Raises:
-        ParityError: it does not hold while any layer is left in int8; names the layers that resist and the best point
-            reached before.
+        ParityError: No graph with a layer in int8 passes. The message names the layers that do the most damage and the
+            closest report.
     """
 
     def recipes() -> dict[str, Recipe]:
         return {name: ladder.recipe for name, ladder in ladders.items()}
 
     target, ranked = MARGIN, False
-    points: list[tuple[float, dict[str, Any]]] = []  # of every evaluation: how far past the gate, and its report
+    points: list[tuple[float, dict[str, Any]]] = []  # the excess and the report of each evaluation
     while True:
         report = on_search_rows(recipes())
         has_int8 = any(ladder.recipe.kind != "fp32" for ladder in ladders.values())
         open_ladders = [ladder for ladder in ladders.values() if not ladder.is_exhausted]
-        # Of a hundred rows one flip is more than the gate's half per cent: the held-out rows decide whether it matters.
+        # One flip in a hundred rows exceeds the gate's half per cent, so the held-out rows decide whether it matters.
         one_flip = 1 / (report["rows"] * MARGIN)
         on_few_rows = Limits(max(limits.max_flips, one_flip), limits.max_drift)
         past = gate.excess(report, on_few_rows)
@@ -100,15 +122,15 @@ def search(
             ranked = True
         if not open_ladders:
             best = min(points, key=lambda point: point[0])[1] if points else report
-            raise _resists(ladders, best, variant)
-        _mend(open_ladders, min(max(math.sqrt(target / past), FASTEST), SLOWEST))
+            raise _make_error(ladders, best, variant)
+        _reduce_damage(open_ladders, min(max(math.sqrt(target / past), FASTEST), SLOWEST))
 
 
-def _mend(ladders: Sequence[Ladder], by: float) -> None:
-    """Gives the worst layers their next remedies until the damage expected of all is `by` times what it was.
+def _reduce_damage(ladders: Sequence[Ladder], by: float) -> None:
+    """Move the worst layers to their next recipes until the expected damage of all layers is `by` times what it was.
 
-    Errors of layers add up like noise, by their squares. `by` aims half the way to the gate: each step costs an
-    evaluation, and a remedy too many costs every answer some time.
+    Errors of layers add up like noise, as the root of the sum of their squares. `by` aims half the way to the gate:
+    each step costs an evaluation, but a recipe too many makes every answer slower.
     """
     before = _expected_damage(ladders)
     while True:
@@ -122,10 +144,10 @@ def _expected_damage(ladders: Sequence[Ladder]) -> float:
     return math.hypot(*(ladder.remaining_damage for ladder in ladders))
 
 
-def _resists(ladders: Mapping[str, Ladder], report: dict[str, Any], variant: str) -> ParityError:
+def _make_error(ladders: Mapping[str, Ladder], report: dict[str, Any], variant: str) -> ParityError:
     worst = sorted(ladders, key=lambda name: -ladders[name].damage)[:3]
     return ParityError(
-        f"no {variant} graph passes the gate; best point reached: {gate.describe(report)}. The layers that resist most "
-        f"are {', '.join(worst)}. Nothing was written: leave {variant} out (--variants fp32), or allow more with "
-        "--max-drift and --max-flips"
+        f"no {variant} graph passes the gate; the closest has {gate.describe(report)}. The layers that do the most "
+        f"damage are {', '.join(worst)}. Nothing was written: leave {variant} out (--variants fp32), or raise the "
+        "limits with --max-drift and --max-flips"
     )

@@ -1,7 +1,7 @@
-"""Scales of activations that are fixed at export: where to clip, by what that does to a layer's output.
+"""Fixed scales of activations: choose where to clip by the error of the layer's output.
 
-With one scale for every text there will ever be, the largest activation of calibration need not be the best end of the
-range: rounding everything else finer may be worth more than the few values that saturate.
+One scale must fit all texts. The largest activation of calibration is not always the best end of the range: rounding
+all other values more finely can outweigh the saturation of a few.
 """
 
 from dataclasses import replace
@@ -10,23 +10,26 @@ import numpy as np
 
 from assay_export.graphs.net import Array
 from assay_export.variants.int8.linear import Recipe, quantise_columns
-from assay_export.variants.int8.smoothing import operands, relative_error
+from assay_export.variants.int8.smoothing import compute_relative_error, split_operands
 from assay_export.variants.int8.statistics import LayerStatistics
 
-# Ends of the range that are tried, as parts of the largest |x| of calibration.
+__all__ = ["CLIPS", "compute_activation_scale", "fit_static", "quantise_activations"]
+
 CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-# int8, symmetric around 0. TensorRT and ONNX use -128 as well, and the scale is that of the positive end.
+"""The ends of the range to try, as fractions of the largest |x| in calibration."""
+
+# Symmetric int8. TensorRT and ONNX also use -128; the scale is that of the positive end.
 ACTIVATION_LEVELS = 127
 
 
 def fit_static(layer: LayerStatistics, recipe: Recipe) -> tuple[Recipe, float]:
-    """`recipe` with the `activation_max` that moves the layer's output least, and its relative error there.
+    """Fill in the `activation_max` with the smallest error of the layer's output, and return it with that error.
 
-    The tokens that are measured are the sample and each row's largest one, which a sample may have missed. To choose,
-    the errors of channels are taken as independent, which spares a product for each end that is tried.
+    The error is measured on the sample and on the largest token of each row, which the sample may have missed. For the
+    choice, errors of different channels are assumed to be independent, which avoids one product per end of the range.
     """
     tokens = np.concatenate([layer.sample, layer.peaks])
-    x, weight, beside = operands(tokens, layer.weight, recipe)
+    x, weight, in_float32 = split_operands(tokens, layer.weight, recipe)
     channel_max = layer.channel_max if recipe.smoothing is None else layer.channel_max / recipe.smoothing
     largest = float(np.delete(channel_max, list(recipe.columns)).max()) or 1.0
     weight_of_channel = np.square(weight).sum(axis=1)
@@ -36,16 +39,16 @@ def fit_static(layer: LayerStatistics, recipe: Recipe) -> tuple[Recipe, float]:
 
     activation_max = min((clip * largest for clip in CLIPS), key=squared_error)
     values, scale = quantise_columns(weight)
-    approximate = quantise_activations(x, activation_max) @ (values * scale) + beside
-    return replace(recipe, activation_max=activation_max), relative_error(approximate, tokens @ layer.weight)
+    approximate = quantise_activations(x, activation_max) @ (values * scale) + in_float32
+    return replace(recipe, activation_max=activation_max), compute_relative_error(approximate, tokens @ layer.weight)
 
 
 def quantise_activations(x: Array, activation_max: float) -> Array:
-    """x as int8 with the scale of `activation_max`, back in float32: QuantizeLinear and DequantizeLinear."""
-    scale = activation_scale(activation_max)
+    """Round x to int8 with the scale of `activation_max`, as QuantizeLinear and DequantizeLinear do."""
+    scale = compute_activation_scale(activation_max)
     return (np.clip(np.rint(x / scale), -ACTIVATION_LEVELS - 1, ACTIVATION_LEVELS) * scale).astype(np.float32)
 
 
-def activation_scale(activation_max: float) -> np.float32:
-    """What one step of int8 is worth; above zero, as TensorRT wants it."""
+def compute_activation_scale(activation_max: float) -> np.float32:
+    """Return the scale for `activation_max`: the step of int8. It is above zero, as TensorRT requires."""
     return max(np.float32(activation_max / ACTIVATION_LEVELS), np.finfo(np.float32).tiny)

@@ -1,62 +1,93 @@
-"""What reaches each linear layer and table of positions on calibration text: ranges, and a sample of tokens.
+"""Record the inputs of each linear layer and table of positions on calibration text: ranges and a sample of tokens.
 
-The float32 graph is written once more with the input of each as an extra output.
+The float32 graph is written once more, with these inputs as extra outputs.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from assay_export.checkpoint.reference import Feed
 from assay_export.graphs import cpu_session
+from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
 
-# Tokens kept of each calibration row, evenly spaced: enough rows together to measure a layer's error with.
+__all__ = ["LayerStatistics", "Statistics", "TableStatistics", "collect"]
+
+# Tokens sampled from each calibration row, evenly spaced. All rows together are enough to measure a layer's error.
 TOKENS_PER_ROW = 8
 
 
 @dataclass
 class LayerStatistics:
-    """One linear layer: its weight [in, out] and bias, and its inputs on calibration text."""
+    """A linear layer and its inputs on calibration text.
+
+    Attributes:
+        name: The layer's name.
+        weight: The weight, float32 [in, out].
+        bias: The bias, float32 [out], or None.
+        channel_max: The largest |x| of each input channel over all tokens, float32 [in].
+        sample: The inputs of some tokens, float32 [tokens, in].
+        peaks: The input of the token with the largest |x| of each calibration row, float32 [rows, in].
+    """
 
     name: str
     weight: Array
     bias: Array | None
-    channel_max: Array  # max |x| per input channel over every token, float32 [in]
-    sample: Array  # some tokens' x, float32 [tokens, in]
-    peaks: Array  # of each calibration row, the token with the largest |x|, float32 [rows, in]
+    channel_max: Array
+    sample: Array
+    peaks: Array
 
 
 @dataclass
 class TableStatistics:
-    """A table of positions [heads, table rows, head_size], and what is multiplied with it on calibration text."""
+    """A table of positions, and the queries and keys that are multiplied with it on calibration text.
+
+    Attributes:
+        name: The table's name.
+        table: The table, float32 [heads, table rows, head_size].
+        low: The smallest x of each calibration row, at most 0, float32 [rows, heads].
+        high: The largest x of each calibration row, at least 0, float32 [rows, heads].
+        score_max: The largest |score| of each calibration row with any table row, float32 [rows].
+        sample: The queries and keys of some tokens, float32 [tokens, heads, head_size].
+    """
 
     name: str
     table: Array
-    low: Array  # least x by calibration row, and 0 at most, float32 [rows, heads]
-    high: Array  # greatest x, and 0 at least, float32 [rows, heads]
-    score_max: Array  # greatest |score| with any table row, float32 [rows]
-    sample: Array  # some tokens of x, float32 [tokens, heads, head_size]
+    low: Array
+    high: Array
+    score_max: Array
+    sample: Array
 
 
 Statistics = LayerStatistics | TableStatistics
 
 
 def collect(
-    architecture: Any,
-    settings: Any,
+    architecture: Architecture,
+    settings: Settings,
     weights: dict[str, Array],
     feeds: Sequence[Feed],
     folder: Path,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Statistics]:
-    """Runs the float32 cpu graph on `feeds` (batches of one) and gathers what every linear layer and table of positions
-    is multiplied with, by name."""
+    """Run the float32 cpu graph and record the inputs of every linear layer and table of positions.
+
+    Args:
+        architecture: The architecture to write.
+        settings: Its settings.
+        weights: The checkpoint's weights by name, float32.
+        feeds: The calibration rows, each as a batch of one.
+        folder: Where to write the graph.
+        advance: Called after each row.
+
+    Returns:
+        The statistics by the names of the layers and tables.
+    """
     observed = _Observed()
     with WeightFile(folder / "observed.onnx_data") as weight_file:
         net = Net("observed", Dialect.CPU, weight_file, observed)
@@ -72,6 +103,8 @@ def collect(
 
 
 class _LayerGatherer:
+    """Gathers the statistics of a linear layer, row by row."""
+
     def __init__(self, name: str, weight: Array, bias: Array | None) -> None:
         self._name, self._weight, self._bias = name, weight, bias
         self._channel_max = np.zeros(len(weight), np.float32)
@@ -82,7 +115,7 @@ class _LayerGatherer:
         rows = x.reshape(-1, x.shape[-1])
         size = np.abs(rows)
         self._channel_max = np.maximum(self._channel_max, size.max(axis=0))
-        self._samples.append(rows[_evenly(len(rows))])
+        self._samples.append(rows[_space_evenly(len(rows))])
         self._peaks.append(rows[size.max(axis=1).argmax()])
 
     def statistics(self) -> Statistics:
@@ -91,6 +124,8 @@ class _LayerGatherer:
 
 
 class _TableGatherer:
+    """Gathers the statistics of a table of positions, row by row."""
+
     def __init__(self, name: str, table: Array) -> None:
         self._name, self._table = name, table
         self._low: list[Array] = []
@@ -103,20 +138,20 @@ class _TableGatherer:
         self._low.append(np.minimum(by_head.min(axis=(1, 2)), 0))
         self._high.append(np.maximum(by_head.max(axis=(1, 2)), 0))
         self._score_max.append(float(np.abs(by_head @ self._table.transpose(0, 2, 1)).max()))
-        self._samples.append(by_head.transpose(1, 0, 2)[_evenly(by_head.shape[1])])
+        self._samples.append(by_head.transpose(1, 0, 2)[_space_evenly(by_head.shape[1])])
 
     def statistics(self) -> Statistics:
         low, high, score_max = np.stack(self._low), np.stack(self._high), np.array(self._score_max, np.float32)
         return TableStatistics(self._name, self._table, low, high, score_max, np.concatenate(self._samples))
 
 
-def _evenly(rows: int) -> Array:
-    """Indices of TOKENS_PER_ROW rows or all of fewer, the first and the last among them."""
+def _space_evenly(rows: int) -> Array:
+    """Return the indices of at most TOKENS_PER_ROW rows, evenly spaced, from the first to the last."""
     return np.linspace(0, rows - 1, min(TOKENS_PER_ROW, rows)).astype(int)
 
 
 class _Observed(Precision):
-    """Float32, with the input of every linear layer and table of positions made an output of the graph."""
+    """Float32, with the input of every linear layer and table of positions as an extra output of the graph."""
 
     def __init__(self) -> None:
         self.gatherers: dict[str, _LayerGatherer | _TableGatherer] = {}

@@ -1,121 +1,52 @@
-"""An int8 variant of a bundle, from calibration rows to the manifest's entry; schemes.py says which there are."""
+"""An int8 variant of a bundle: search the recipe of every layer, write the graph, and check it at the gate."""
 
-import contextlib
-import shutil
+import functools
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from assay.ort.batching import INT8_TOKENS_PER_CALL, group
-from assay_export.checkpoint.head import Head
-from assay_export.checkpoint.loading import Checkpoint
+from assay.ort.batching import INT8_TOKENS_PER_CALL
 from assay_export.checkpoint.reference import Feed
-from assay_export.checkpoint.tokenizer import TokenizerFiles
-from assay_export.gates import parity
+from assay_export.graphs.entry import make_entry
 from assay_export.graphs.net import Array
-from assay_export.progress import Progress
-from assay_export.variants.int8 import damage, gate, graph, statistics
-from assay_export.variants.int8.gate import Limits
+from assay_export.variants.int8 import damage, gate, graph
+from assay_export.variants.int8.calibration import Calibration, calibrate
 from assay_export.variants.int8.linear import Recipe
-from assay_export.variants.int8.schemes import Scheme
+from assay_export.variants.int8.schemes import GRAPH_OPTIMIZATION, Scheme
 from assay_export.variants.int8.search import Ladder, search
-from assay_export.variants.int8.statistics import Statistics
+from assay_export.variants.material import Material
 
-# Of the calibration rows: statistics and search use the first third, at most this many; the gate is held on the rest.
-SEARCH_ROWS = 128
-STATISTICS_ROWS = 64
-# Ranking runs as often as there are layers: one batch of this many rows, cut to this many tokens.
+__all__ = ["write"]
+
+# The graph that ranks the layers runs as often as there are layers, so its batch is small: [rows, tokens].
 DAMAGE_ROWS, DAMAGE_TOKENS = 8, 32
-# PyTorch reads its weights once per call, which is most of what short rows cost it.
-TOKENS_PER_CALL = 512
-# One flip in 200 rows is the half per cent that the gate allows: fewer held-out rows could not tell.
-FEWEST_ROWS = 300
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """The rows that all int8 variants of an export are fitted to and gated on, and what is known of them."""
-
-    rows: Sequence[tuple[str, ...]]
-    feeds: Sequence[Feed]  # one row each
-    expected: Array  # PyTorch's logits, float32 [rows, labels]
-    layers: Mapping[str, Statistics]
-    searched: int  # how many of the rows the search sees; the gate is held on the others
-
-
-def calibrate(
-    architecture: Any,
-    settings: Any,
-    loaded: Checkpoint,
-    tokens: TokenizerFiles,
-    rows: Sequence[tuple[str, ...]],
-    max_length: int,
-    folder: Path,
-    progress: Progress,
-) -> Calibration:
-    """Asks PyTorch about `rows` and records what reaches the layers; `folder` is for files that are gone at the end."""
-    feeds = [
-        {name: feed[name] for name in ("input_ids", "attention_mask")}
-        for feed in parity.encode(tokens.tokenizer, rows, max_length)
-    ]
-    with progress.bar("Asking PyTorch about the calibration rows", len(feeds)) as advance:
-        expected = _answers(loaded, feeds, advance)
-    searched = min(SEARCH_ROWS, len(feeds) // 3)
-    recorded = min(STATISTICS_ROWS, searched)
-    with _scratch(folder) as scratch, progress.bar("Recording activations", recorded) as advance:
-        weights = loaded.reference.weights()
-        layers = statistics.collect(architecture, settings, weights, feeds[:recorded], scratch, advance)
-    return Calibration(rows, feeds, expected, layers, searched)
-
-
-def write(
-    scheme: Scheme,
-    calibration: Calibration,
-    architecture: Any,
-    settings: Any,
-    weights: Mapping[str, Array],
-    head: Head,
-    limits: Limits,
-    path: Path,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Writes the graph at `path` and returns its gate report and the table of its layers.
+def write(scheme: Scheme, material: Material) -> dict[str, Any]:
+    """Write the variant's graph with its weights, and return the manifest's graphs by dialect.
 
     Raises:
-        ParityError: no mixture of remedies passes the gate.
+        ParityError: No mixture of recipes passes the gate.
     """
+    calibration = material.share(calibrate)
+    file = f"onnx/model_{scheme.variant}.onnx"
+    path, progress, limits = material.folder / file, material.progress, material.limits
     feeds, expected, middle = calibration.feeds, calibration.expected, calibration.searched
-    absorbable = architecture.absorbable(settings)
-    with progress.bar(f"Searching smoothing and remedies of {scheme.variant}", len(calibration.layers)) as advance:
-        ladders = {}
-        for name, layer in calibration.layers.items():
-            ladders[name] = scheme.ladder(layer, name in absorbable)
-            advance()
-
-    def evaluate(part: slice) -> Callable[[Mapping[str, Recipe]], dict[str, Any]]:
-        def run(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-            graph.save(architecture, settings, weights, recipes, path, scheme.dialect, scheme.precision)
-            return gate.measure(scheme.run(path, feeds[part]), expected[part], head.activation)
-
-        return run
-
-    def rank_damage() -> Mapping[str, float]:
-        recipes = {name: ladder.recipe for name, ladder in ladders.items()}
-        batch = _batch(feeds[:middle])
-        with (
-            _scratch(path.parent) as scratch,
-            progress.bar("Ranking layers by the damage each does alone", len(ladders)) as advance,
-        ):
-            return damage.rank(architecture, settings, weights, recipes, batch, scratch, advance, scheme.write)
-
-    with progress.step(f"Holding {scheme.variant} to its gate"):
+    activation = material.head.activation
+    ladders = _fit(scheme, material, calibration)
+    evaluate = functools.partial(_evaluate, scheme, material, calibration, path)
+    with progress.step(f"Checking {scheme.variant} against its gate"):
         report = search(
-            ladders, evaluate(slice(middle)), evaluate(slice(middle, None)), rank_damage, limits, scheme.variant
+            ladders,
+            functools.partial(evaluate, slice(middle)),
+            functools.partial(evaluate, slice(middle, None)),
+            functools.partial(_rank_damage, scheme, material, calibration, ladders),
+            limits,
+            scheme.variant,
         )
     kinds = Counter(ladder.recipe.kind for ladder in ladders.values())
     mixture = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
@@ -123,50 +54,82 @@ def write(
         "summary": f"{gate.describe(report)}; layers: {mixture}",
         "worst_text": list(calibration.rows[middle + report["worst_row"]]),
     }
-    entry: dict[str, Any] = {"parity": report, "layers": [_entry(name, ladder) for name, ladder in ladders.items()]}
+    entry = make_entry(scheme.dialect, file, [f"{file}_data"]) | {
+        "graph_optimization": GRAPH_OPTIMIZATION,
+        "parity": report,
+        "layers": [_describe(name, ladder) for name, ladder in ladders.items()],
+    }
     if scheme.run_sharing is not None:
-        with progress.step(f"Holding {scheme.variant} to its gate where rows share calls"):
+        with progress.step(f"Checking {scheme.variant} where rows share calls"):
             logits = scheme.run_sharing(path, feeds[middle:])
-        sharing = gate.measure(logits, expected[middle:], head.activation)
+        sharing = gate.measure(logits, expected[middle:], activation)
         report["sharing_calls"] = sharing | {"summary": gate.describe(sharing)}
-        # What does not pass is not refused: every row answers as it was gated in a call of its own.
+        # A graph that does not pass here is still written: each row is then run in a call of its own, as gated above.
         if gate.excess(sharing, limits) <= 1:
             entry["tokens_per_call"] = INT8_TOKENS_PER_CALL
-    return entry
+    return {scheme.dialect.value: entry}
 
 
-@contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder in `folder`, on the disk where there is room for the weights, removed at the end."""
-    path = Path(tempfile.mkdtemp(prefix="int8-", dir=folder))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+def _fit(scheme: Scheme, material: Material, calibration: Calibration) -> dict[str, Ladder]:
+    """Fit the recipes that each layer can choose from, by the layer's name."""
+    absorbable = material.architecture.absorbable(material.settings)
+    ladders = {}
+    with material.progress.bar(f"Fitting the recipes of {scheme.variant}", len(calibration.layers)) as advance:
+        for name, layer in calibration.layers.items():
+            ladders[name] = scheme.ladder(layer, name in absorbable)
+            advance()
+    return ladders
 
 
-def _batch(feeds: Sequence[Feed]) -> Array:
-    """The first tokens of some of the longer rows, [DAMAGE_ROWS, DAMAGE_TOKENS] or what the longest rows allow."""
+def _evaluate(
+    scheme: Scheme,
+    material: Material,
+    calibration: Calibration,
+    path: Path,
+    part: slice,
+    recipes: Mapping[str, Recipe],
+) -> dict[str, Any]:
+    """Write the graph with `recipes` and return its gate report on a part of the calibration rows."""
+    weights = material.loaded.reference.weights()
+    graph.save(material.architecture, material.settings, weights, recipes, path, scheme.dialect, scheme.precision)
+    logits = scheme.run(path, calibration.feeds[part])
+    return gate.measure(logits, calibration.expected[part], material.head.activation)
+
+
+def _rank_damage(
+    scheme: Scheme, material: Material, calibration: Calibration, ladders: Mapping[str, Ladder]
+) -> dict[str, float]:
+    recipes = {name: ladder.recipe for name, ladder in ladders.items()}
+    with (
+        tempfile.TemporaryDirectory(prefix="int8-", dir=material.folder, ignore_cleanup_errors=True) as scratch,
+        material.progress.bar("Measuring the damage that each layer does alone", len(ladders)) as advance,
+    ):
+        return damage.rank(
+            material.architecture,
+            material.settings,
+            material.loaded.reference.weights(),
+            recipes,
+            _make_batch(calibration.feeds[: calibration.searched]),
+            Path(scratch),
+            advance,
+            scheme.write,
+        )
+
+
+def _make_batch(feeds: Sequence[Feed]) -> Array:
+    """Return the first tokens of some of the longer rows, int64 [DAMAGE_ROWS, DAMAGE_TOKENS], or less if rows are few
+    or short."""
     longest = sorted((feed["input_ids"][0] for feed in feeds), key=len)[-4 * DAMAGE_ROWS :]
     tokens = min(DAMAGE_TOKENS, len(longest[0]))
     return np.stack([ids[:tokens] for ids in longest[:: -(-len(longest) // DAMAGE_ROWS)]])
 
 
-def _entry(name: str, ladder: Ladder) -> dict[str, Any]:
-    """One layer in the manifest's table: what it got, and why."""
+def _describe(name: str, ladder: Ladder) -> dict[str, Any]:
+    """Return one line of the manifest's table of layers: the layer's recipe, and why it has that one."""
     recipe, (first, before), (_, after) = ladder.recipe, ladder.remedies[0], ladder.remedies[ladder.step]
     why = f"relative output error {after:.4f}"
     if recipe is not first:
-        why += f", {before:.4f} as {first.kind} at first, when it alone moved logits by {ladder.damage:.4f} in the mean"
+        why += (
+            f"; as {first.kind} it was {before:.4f}, and the layer alone moved logits by {ladder.damage:.4f} on average"
+        )
     return {"layer": name, "recipe": recipe.describe(), "why": why}
-
-
-def _answers(loaded: Checkpoint, feeds: Sequence[Feed], advance: Callable[[], None]) -> Array:
-    """PyTorch's logits [rows, labels]; rows of one length share a call."""
-    answers: dict[int, Array] = {}
-    for indices in group([feed["input_ids"].size for feed in feeds], TOKENS_PER_CALL):
-        together = {name: np.concatenate([feeds[index][name] for index in indices]) for name in feeds[0]}
-        for index, logits in zip(indices, loaded.reference.logits(together), strict=True):
-            answers[index] = logits
-            advance()
-    return np.stack([answers[index] for index in range(len(feeds))])

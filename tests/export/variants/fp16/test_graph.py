@@ -1,4 +1,4 @@
-"""What is float16 in the fp16 graph and what is not, and that it answers as PyTorch does."""
+"""The fp16 graph: which of its values are float16, and that it answers like PyTorch."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from assay_export.graphs.net import Array
 from assay_export.variants.fp16.graph import HALF_MAX, Fp16
 from tests.export import tiny
 from tests.export.variants.fp16 import half
@@ -52,10 +53,10 @@ def test_inputs_are_int64_and_logits_float32(written: tuple[Path, Fp16]) -> None
     assert [(value.name, value.type.tensor_type.elem_type) for value in graph.output] == [("logits", FLOAT)]
 
 
-def test_norms_softmax_masks_residual_sums_and_the_head_are_float32_and_every_other_product_float16(
+def test_norms_softmax_masks_residual_sums_and_the_head_are_float32_and_all_other_products_float16(
     written: tuple[Path, Fp16],
 ) -> None:
-    graph, types = onnx.load(written[0]).graph, half.types(written[0])
+    graph, types = onnx.load(written[0]).graph, half.read_types(written[0])
     products = 0
     for node in graph.node:
         kinds = {types[name] for name in node.input if types[name] in (FLOAT, HALF)}
@@ -68,39 +69,39 @@ def test_norms_softmax_masks_residual_sums_and_the_head_are_float32_and_every_ot
 
 
 def test_a_layer_has_six_casts(config: dict[str, Any], written: tuple[Path, Fp16]) -> None:
-    """Into query, key and value; scores up, probabilities down; the projection up; into and out of feed-forward."""
+    """Query, key and value down; scores up; probabilities down; projection up; feed-forward down and up."""
     first = "layers.1/" if config["model_type"] == "modernbert" else "layer.0/"
     nodes = [node for node in onnx.load(written[0], load_external_data=False).graph.node if node.op_type == "Cast"]
     casts = [node.name for node in nodes if node.name.replace(".Cast", "/Cast").startswith(first)]
     assert len(casts) == 6, [node.name for node in nodes]
 
 
-def test_the_mask_is_a_number_that_float16_holds(written: tuple[Path, Fp16]) -> None:
+def test_the_mask_is_within_the_range_of_float16(written: tuple[Path, Fp16]) -> None:
     weights = [onnx.numpy_helper.to_array(weight) for weight in onnx.load(written[0]).graph.initializer]
     floats = [weight for weight in weights if weight.dtype in (np.float16, np.float32)]
     assert max(float(np.abs(weight).max()) for weight in floats) == HALF_MAX
 
 
 @pytest.mark.parametrize("mask", [None, tiny.right_padding(33), tiny.holes(33)], ids=["whole", "padded", "holes"])
-def test_the_reference_evaluator_which_stores_float16_answers_as_pytorch(
-    module: Any, written: tuple[Path, Fp16], mask: np.ndarray | None
+def test_the_reference_evaluator_which_stores_float16_answers_like_pytorch(
+    module: Any, written: tuple[Path, Fp16], mask: Array | None
 ) -> None:
     ids = tiny.token_ids(3, 33)
-    answer = half.reference_logits(written[0], half.feed(ids, mask))
+    answer = half.run_reference(written[0], half.make_feed(ids, mask))
     assert answer.dtype == np.float32
     assert np.abs(answer - tiny.logits(module, ids, mask)).max() <= 2e-2
 
 
 @pytest.mark.parametrize("length", [1, 2, 40])
-def test_the_cpu_provider_answers_as_pytorch_at_every_length(
+def test_the_cpu_provider_answers_like_pytorch_at_every_length(
     module: Any, written: tuple[Path, Fp16], length: int
 ) -> None:
     ids = tiny.token_ids(2, length)
-    answer = tiny.session(written[0]).run(["logits"], half.feed(ids))[0]
+    answer = tiny.session(written[0]).run(["logits"], half.make_feed(ids))[0]
     assert np.abs(answer - tiny.logits(module, ids)).max() <= 2e-2
 
 
-def test_any_group_may_stay_in_float32_alone_and_all_of_them_together(
+def test_any_single_group_and_all_groups_together_may_stay_in_float32(
     config: dict[str, Any], module: Any, written: tuple[Path, Fp16], tmp_path: Path
 ) -> None:
     groups, ids = list(written[1].is_float16), tiny.token_ids(2, 20)
@@ -109,9 +110,9 @@ def test_any_group_may_stay_in_float32_alone_and_all_of_them_together(
         path = tmp_path / f"{number}.onnx"
         precision = half.author(module, config, path, float32)
         assert not any(precision.is_float16[group] for group in float32)
-        answer = tiny.session(path).run(["logits"], half.feed(ids))[0]
+        answer = tiny.session(path).run(["logits"], half.make_feed(ids))[0]
         assert np.abs(answer - expected).max() <= (2e-2 if len(float32) == 1 else 1e-3), float32
-    assert HALF not in {kind for name, kind in half.types(path).items() if name.endswith(".weight")}
+    assert HALF not in {kind for name, kind in half.read_types(path).items() if name.endswith(".weight")}
 
 
 def test_weights_too_large_for_float16_stay_in_float32(config: dict[str, Any], module: Any, tmp_path: Path) -> None:
@@ -119,12 +120,12 @@ def test_weights_too_large_for_float16_stay_in_float32(config: dict[str, Any], m
     weight = module.state_dict()[name]
     exact = weight.clone()
     try:
-        weight *= 1e6  # the norm after it takes it back
+        weight *= 1e6  # the norm after it cancels the factor
         precision = half.author(module, config, tmp_path / "model.onnx")
         assert not precision.is_float16["embeddings.word"]
         assert precision.weight_peaks["embeddings.word"] > 1e5
         ids = tiny.token_ids(2, 9)
-        answer = tiny.session(tmp_path / "model.onnx").run(["logits"], half.feed(ids))[0]
+        answer = tiny.session(tmp_path / "model.onnx").run(["logits"], half.make_feed(ids))[0]
         assert np.abs(answer - tiny.logits(module, ids)).max() <= 2e-2
     finally:
         weight.copy_(exact)

@@ -1,4 +1,4 @@
-"""The fp16 variant end to end on the demo checkpoints (trained stand-ins), as they are and made to overflow float16."""
+"""The fp16 variant end to end on the demo checkpoints, as they are and modified to overflow float16."""
 
 import shutil
 import subprocess
@@ -13,25 +13,25 @@ import torch
 import assay
 from assay_export import export
 from assay_export.errors import ExportError, ParityError
-from assay_export.variants.fp16 import audit
+from assay_export.variants.fp16 import overflow
 from assay_export.variants.fp16.gate import MAX_DELTA
 from tests.conftest import CHECKPOINTS, held_out
 from tests.export.variants.int8.outliers import inject_into_deberta_values, inject_into_modernbert
-from tests.export.variants.int8.stand_ins import changed, merged_scorer
+from tests.export.variants.int8.stand_ins import change_weights, merge_scorer
 
 VARIANTS = ["fp32", "fp16"]
 
 
-def overflowing_classifier(folder: Path) -> Path:
-    """Two value channels of every layer beyond 65504, and the projection that reads them as much smaller."""
+def enlarge_classifier_values(folder: Path) -> Path:
+    """Scale two value channels of every layer beyond 65504, and the projection that reads them down by as much."""
     shutil.copytree(CHECKPOINTS / "pair-classifier", folder)
-    return changed(
+    return change_weights(
         folder, CHECKPOINTS / "pair-classifier", lambda state: inject_into_deberta_values(state, (2, 40), 1e6)
     )
 
 
-def overflowing_scorer(folder: Path) -> Path:
-    """The same in two layers, with norm gains, value channels and the gate half of the feed-forward."""
+def enlarge_scorer_values(folder: Path) -> Path:
+    """Do the same in two layers, for norm gains, value channels and the gate half of the feed-forward."""
 
     def change(state: dict[str, torch.Tensor]) -> None:
         two = {
@@ -39,23 +39,21 @@ def overflowing_scorer(folder: Path) -> Path:
         }
         inject_into_modernbert(two, (3, 17), 1e6)  # in place
 
-    return merged_scorer(folder, change)
+    return merge_scorer(folder, change)
 
 
-def overflowing_scores(folder: Path) -> Path:
-    """Queries and keys of the first layer of ordinary size each, with products beyond 65504: a saturated softmax."""
+def enlarge_attention_scores(folder: Path) -> Path:
+    """Scale queries and keys of the first layer so that each fits float16 and their products do not."""
 
     def change(state: dict[str, torch.Tensor]) -> None:
         weight = state["model.layers.0.attn.Wqkv.weight"]
         weight[: 2 * weight.shape[1]] *= 100
 
-    return merged_scorer(folder, change)
+    return merge_scorer(folder, change)
 
 
 @pytest.mark.parametrize("name", ["pair-classifier", "complexity-adapter"])
-def test_a_demo_checkpoint_passes_and_the_runtime_answers_from_it_when_asked_for_it_by_name(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_demo_checkpoint_passes_and_the_runtime_loads_the_variant_by_name(name: str, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     manifest = export(str(CHECKPOINTS / name), bundle, variants=VARIANTS)
     graph = manifest.variants["fp16"]["portable"]
@@ -83,12 +81,15 @@ def test_a_demo_checkpoint_passes_and_the_runtime_answers_from_it_when_asked_for
 @pytest.mark.parametrize(
     ("make", "in_float32"),
     [
-        (overflowing_classifier, {"layer.0.attention.output.dense", "layer.1.attention.output.dense"}),
-        (overflowing_scorer, {"layers.1.attn.Wqkv", "layers.1.mlp.Wi", "layers.1.mlp.Wo", "layers.1.attn.Wo"}),
-        (overflowing_scores, {"layers.0.attn.Wqkv"}),
+        (enlarge_classifier_values, {"layer.0.attention.output.dense", "layer.1.attention.output.dense"}),
+        (
+            enlarge_scorer_values,
+            {"layers.1.attn.Wqkv", "layers.1.mlp.Wi", "layers.1.mlp.Wo", "layers.1.attn.Wo"},
+        ),
+        (enlarge_attention_scores, {"layers.0.attn.Wqkv"}),
     ],
 )
-def test_a_checkpoint_that_overflows_float16_fails_as_it_is_and_passes_with_layers_in_float32(
+def test_a_checkpoint_that_overflows_float16_passes_only_with_layers_in_float32(
     make: Callable[[Path], Path], in_float32: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = make(tmp_path / "checkpoint")
@@ -102,25 +103,25 @@ def test_a_checkpoint_that_overflows_float16_fails_as_it_is_and_passes_with_laye
     ).stdout
     assert all(any(name in line and " fp32 " in line for line in info.splitlines()) for name in in_float32)
 
-    # The same with an audit that sees nothing.
-    monkeypatch.setattr(audit, "by_group", lambda *_: {})
+    # Without the check for overflow, the gate refuses the same checkpoint.
+    monkeypatch.setattr(overflow, "find_group_peaks", lambda *_: {})
     with pytest.raises(ParityError, match=r"model_fp16.onnx.* (answers NaN or infinity|differs from PyTorch)"):
         export(str(checkpoint), tmp_path / "naive", variants=VARIANTS)
     assert not (tmp_path / "naive").exists()
 
 
-def test_a_checkpoint_that_magnifies_rounding_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+def test_a_checkpoint_that_amplifies_rounding_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(ParityError, match=r"model_fp16.onnx.* differs from PyTorch by .*nothing was written"):
         export(str(CHECKPOINTS / "pair-classifier-outliers"), tmp_path / "bundle", variants=VARIANTS)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_checkpoint_that_no_float16_comes_near_to_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+def test_a_checkpoint_with_logits_too_large_for_float16_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     def change(state: dict[str, torch.Tensor]) -> None:
-        # Logits of some tens of thousands: float16 hidden states cannot hold them to 2e-2.
+        # The logits become tens of thousands, which float16 hidden states cannot represent to 2e-2.
         state["classifier.weight"] *= 1e4
 
-    checkpoint = merged_scorer(tmp_path / "checkpoint", change)
+    checkpoint = merge_scorer(tmp_path / "checkpoint", change)
     with pytest.raises(ExportError, match=r"PyTorch by .*nothing was written"):
         export(str(checkpoint), tmp_path / "bundle", variants=VARIANTS)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]

@@ -1,4 +1,4 @@
-"""Activation outliers as trained models have them, put into a checkpoint without changing its float32 function."""
+"""Helpers: put activation outliers, as in trained models, into a checkpoint without changing its float32 function."""
 
 from collections.abc import Iterable
 
@@ -6,9 +6,10 @@ import torch
 
 
 def inject_into_modernbert(state: dict[str, torch.Tensor], channels: Iterable[int], factor: float) -> None:
-    """Scales a few channels up where they are produced and down where they are consumed, in every layer.
+    """Scale a few channels up where they are produced and down where they are consumed, in every layer.
 
-    Norm gains into the next projection, value rows into the output projection, the gate half of mlp.Wi into mlp.Wo.
+    The pairs are norm gains and the next projection, value rows and the output projection, and the gate half of mlp.Wi
+    and mlp.Wo.
     """
     chosen = torch.tensor(list(channels))
     layers = 1 + max(int(name.split(".")[2]) for name in state if name.startswith("model.layers."))
@@ -31,7 +32,7 @@ def inject_into_modernbert(state: dict[str, torch.Tensor], channels: Iterable[in
 
 
 def inject_into_deberta_values(state: dict[str, torch.Tensor], channels: Iterable[int], factor: float) -> None:
-    """The one place of DeBERTa where it can be done: value rows up, columns of the output projection down."""
+    """Scale value rows up and the columns of the output projection down. No other place in DeBERTa allows this."""
     chosen = torch.tensor(list(channels))
     for name in list(state):
         if name.endswith("attention.self.value_proj.weight"):

@@ -1,4 +1,4 @@
-"""The demo checkpoints as the int8 variants are fitted to them: text of their kind, and their weights changed."""
+"""Helpers: calibration text for the demo checkpoints, and copies of the checkpoints with changed weights."""
 
 import importlib
 import json
@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from assay_export.variants.int8.variant import FEWEST_ROWS
+from assay_export.texts.calibration import FEWEST_ROWS
 from tests.conftest import CHECKPOINTS
 
 
-def calibration(kind: str, folder: Path) -> Path:
-    """Text of the kind that the stand-ins were trained on, but other rows: the built-in English is noise to them."""
-    sys.path.insert(0, str(CHECKPOINTS))  # the generator's modules are scripts beside one another
+def write_calibration(kind: str, folder: Path) -> Path:
+    """Write rows like those that the demo checkpoints were trained on; built-in English text means nothing to them."""
+    sys.path.insert(0, str(CHECKPOINTS))  # the generator's modules are scripts in one folder
     try:
         generate = {
             "pairs": importlib.import_module("pair_text").generate_pairs,
@@ -31,17 +31,19 @@ def calibration(kind: str, folder: Path) -> Path:
     return path
 
 
-def merged_scorer(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
-    """The demo scorer as full weights, changed."""
-    from assay_export.checkpoint.loading import load, locate
+def merge_scorer(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    """Merge the demo scorer's adapter into its base model, change the weights, and save them in `folder`."""
+    from assay_export.checkpoint.files import open_files
+    from assay_export.checkpoint.loading import load
 
     feed = {name: np.ones((1, 4), np.int64) for name in ("input_ids", "attention_mask")}
-    model = load(locate(CHECKPOINTS / "complexity-adapter"), [feed]).reference.module
+    model = load(open_files(CHECKPOINTS / "complexity-adapter"), [feed]).reference.module
     model.save_pretrained(folder)
-    return changed(folder, CHECKPOINTS / "complexity-base", change)
+    return change_weights(folder, CHECKPOINTS / "complexity-base", change)
 
 
-def changed(folder: Path, tokenizer: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+def change_weights(folder: Path, tokenizer: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    """Change the weights of the checkpoint in `folder`, and copy the tokenizer from another folder into it."""
     state = {name: tensor.clone() for name, tensor in load_file(folder / "model.safetensors").items()}
     change(state)
     save_file(state, folder / "model.safetensors", {"format": "pt"})

@@ -1,4 +1,4 @@
-"""The int8 gate: what it measures, and what passes."""
+"""The int8 gate: what it measures and what it lets pass."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ LOGITS = GENERATOR.normal(size=(400, 5)).astype(np.float32) * 3
 SCORES = GENERATOR.uniform(size=(400, 1)).astype(np.float32)
 
 
-def test_the_same_answers_pass_with_nothing_used_up() -> None:
+def test_equal_answers_have_no_excess() -> None:
     assert excess(measure(LOGITS, LOGITS, "softmax"), Limits()) == 0
     assert excess(measure(SCORES, SCORES, "identity"), Limits()) == pytest.approx(0, abs=1e-9)
 
 
-def test_label_flips_are_counted_and_half_a_per_cent_is_the_limit() -> None:
+def test_at_most_half_a_per_cent_of_labels_may_flip() -> None:
     two, three = LOGITS.copy(), LOGITS.copy()
     for wrong, rows in ((two, 2), (three, 3)):
         wrong[:rows] = np.roll(wrong[:rows], 1, axis=1)
@@ -26,7 +26,7 @@ def test_label_flips_are_counted_and_half_a_per_cent_is_the_limit() -> None:
     assert excess(measure(three, LOGITS, "softmax"), Limits(max_flips=0.01)) < 1
 
 
-def test_damage_without_a_flip_fails() -> None:
+def test_large_drift_fails_even_without_a_flip() -> None:
     confident = np.eye(5, dtype=np.float32)[GENERATOR.integers(0, 5, 400)] * 6
     report = measure(confident * 0.5, confident, "softmax")
     assert report["flips"] == 0
@@ -34,7 +34,7 @@ def test_damage_without_a_flip_fails() -> None:
 
 
 def test_one_bad_row_in_a_thousand_passes_and_two_in_a_hundred_do_not() -> None:
-    wide = np.tile(np.float32([4, 0, 0, 0, 0]), (1000, 1))
+    wide = np.tile(np.array([4, 0, 0, 0, 0], np.float32), (1000, 1))
     for bad, passes in ((1, True), (20, False)):
         moved = wide.copy()
         moved[:bad, 1] += 3.5  # no flip, but a large move of probability
@@ -43,7 +43,7 @@ def test_one_bad_row_in_a_thousand_passes_and_two_in_a_hundred_do_not() -> None:
         assert (excess(report, Limits(max_drift=1)) <= 1) is passes
 
 
-def test_a_scorer_is_held_to_rank_mean_and_worst_row() -> None:
+def test_a_scorer_is_limited_in_rank_mean_and_worst_row() -> None:
     shifted = SCORES + np.float32(0.006)
     assert excess(measure(shifted, SCORES, "identity"), Limits()) == pytest.approx(1.2, rel=1e-3)
     one = SCORES.copy()
@@ -54,7 +54,7 @@ def test_a_scorer_is_held_to_rank_mean_and_worst_row() -> None:
     assert excess(measure(np.full_like(SCORES, 0.5), SCORES, "identity"), Limits(max_drift=1)) > 1
 
 
-def test_an_answer_that_is_not_a_number_never_passes() -> None:
+def test_answers_with_nan_never_pass() -> None:
     broken = LOGITS.copy()
     broken[3, 2] = np.nan
     report = measure(broken, LOGITS, "softmax")
@@ -62,13 +62,13 @@ def test_an_answer_that_is_not_a_number_never_passes() -> None:
     assert "1 of 400 rows" in describe(report)
 
 
-def test_multi_label_answers_flip_where_a_logit_changes_sign() -> None:
+def test_a_multi_label_answer_flips_if_a_logit_changes_sign() -> None:
     moved = LOGITS.copy()
     moved[5, 0] = -moved[5, 0]
     assert measure(moved, LOGITS, "sigmoid")["flips"] == pytest.approx(1 / 400)
 
 
 @pytest.mark.parametrize("value", [0, -0.1, 1.5, float("nan")])
-def test_a_limit_that_is_no_share_is_refused(value: float) -> None:
+def test_a_limit_that_is_not_a_share_is_refused(value: float) -> None:
     with pytest.raises(ExportError, match="--max-drift"):
         Limits.of(None, value)

@@ -1,4 +1,4 @@
-"""Each recipe for a linear layer, run by ONNX Runtime against float32."""
+"""Each recipe for a linear layer, run by ONNX Runtime and compared with float32."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from assay_export.graphs.net import Array, Dialect, Net
 from assay_export.graphs.weights import WeightFile
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe, quantise_columns, quantise_rows
-from assay_export.variants.int8.smoothing import candidates, layer_error
+from assay_export.variants.int8.smoothing import estimate_layer_error, list_candidates
 from assay_export.variants.int8.statistics import LayerStatistics
 
 GENERATOR = np.random.default_rng(0)
@@ -40,26 +40,26 @@ def run(recipe: Recipe, x: Array, bias: Array | None, folder: Path) -> Array:
     return np.asarray(session.run(None, {"x": x})[0])
 
 
-def error(recipe: Recipe, x: Array, folder: Path) -> float:
+def measure_error(recipe: Recipe, x: Array, folder: Path) -> float:
     exact = x @ WEIGHT
     return float(np.linalg.norm(run(recipe, x, None, folder) - exact) / np.linalg.norm(exact))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("bias", [None, BIAS], ids=["no bias", "bias"])
-def test_every_recipe_comes_near_the_float32_product(name: str, bias: Array | None, tmp_path: Path) -> None:
+def test_every_recipe_is_close_to_the_float32_product(name: str, bias: Array | None, tmp_path: Path) -> None:
     exact = CALM @ WEIGHT + (0 if bias is None else bias)
     delta = run(RECIPES[name], CALM, bias, tmp_path) - exact
     assert np.linalg.norm(delta) / np.linalg.norm(exact) < (1e-6 if name == "fp32" else 0.03)
 
 
-def test_outlier_channels_ruin_the_plain_recipe_and_each_remedy_mends_it(tmp_path: Path) -> None:
-    columns_seen = OUTLIERS.copy()
-    columns_seen[..., [5, 60]] = 0  # what the other channels say, which the outliers' scale wipes out
-    exact = columns_seen @ WEIGHT
+def test_outlier_channels_break_the_plain_recipe_and_the_other_recipes_tolerate_them(tmp_path: Path) -> None:
+    others = OUTLIERS.copy()
+    others[..., [5, 60]] = 0  # the other channels, which the scale of the outliers rounds away
+    exact = others @ WEIGHT
     errors = {}
     for name, recipe in RECIPES.items():
-        answer = run(recipe, OUTLIERS, None, tmp_path) - (OUTLIERS - columns_seen) @ WEIGHT
+        answer = run(recipe, OUTLIERS, None, tmp_path) - (OUTLIERS - others) @ WEIGHT
         errors[name] = np.linalg.norm(answer - exact) / np.linalg.norm(exact)
     assert errors["plain"] > 0.3
     assert errors["smoothed"] < errors["plain"] / 3
@@ -67,14 +67,16 @@ def test_outlier_channels_ruin_the_plain_recipe_and_each_remedy_mends_it(tmp_pat
     assert errors["fp32"] < 1e-4
 
 
-def test_the_error_that_the_search_predicts_is_what_the_operator_makes(tmp_path: Path) -> None:
+def test_the_estimated_error_is_that_of_the_operator(tmp_path: Path) -> None:
     for name in ("plain", "smoothed", "columns", "blockwise"):
         sample = OUTLIERS.reshape(-1, 96)
         layer = LayerStatistics("layer", WEIGHT, None, np.abs(sample).max(axis=0), sample, sample[:1])
-        assert layer_error(layer, RECIPES[name]) == pytest.approx(error(RECIPES[name], OUTLIERS, tmp_path), rel=0.05)
+        assert estimate_layer_error(layer, RECIPES[name]) == pytest.approx(
+            measure_error(RECIPES[name], OUTLIERS, tmp_path), rel=0.05
+        )
 
 
-def test_a_layer_in_parts_answers_as_the_whole_layer(tmp_path: Path) -> None:
+def test_a_layer_in_parts_answers_like_the_whole_layer(tmp_path: Path) -> None:
     for recipe in (RECIPES["plain"], RECIPES["smoothed"]):
         with WeightFile(tmp_path / "weights") as weights:
             net = Net("layer", Dialect.CPU, weights)
@@ -85,13 +87,13 @@ def test_a_layer_in_parts_answers_as_the_whole_layer(tmp_path: Path) -> None:
         np.testing.assert_array_equal(session.run(None, {"x": CALM})[0], run(recipe, CALM, BIAS, tmp_path))
 
 
-def test_a_layer_of_few_columns_is_left_in_float32() -> None:
+def test_a_layer_with_few_columns_stays_in_float32() -> None:
     sample = CALM.reshape(-1, 96)
     layer = LayerStatistics("classifier", WEIGHT[:, :5], BIAS[:5], np.abs(sample).max(axis=0), sample, sample[:1])
-    assert [recipe.kind for recipe, _ in candidates(layer, absorbable=False)] == ["fp32"]
+    assert [recipe.kind for recipe, _ in list_candidates(layer, absorbable=False)] == ["fp32"]
 
 
-def test_columns_of_zeros_and_large_columns_quantise_alike() -> None:
+def test_columns_of_zeros_and_columns_of_any_size_are_quantised() -> None:
     weight = np.stack([np.zeros(8), np.full(8, 1e-20), np.linspace(-3e8, 3e8, 8)], axis=1).astype(np.float32)
     values, scale = quantise_columns(weight)
     assert values.dtype == np.int8
@@ -99,8 +101,8 @@ def test_columns_of_zeros_and_large_columns_quantise_alike() -> None:
     assert np.allclose(values * scale, weight, rtol=1e-2, atol=1e-30)
 
 
-def test_embedding_rows_have_a_scale_each() -> None:
+def test_each_row_of_an_embedding_has_its_own_scale() -> None:
     table = np.stack([np.linspace(-1, 1, 16), np.linspace(-1e-4, 1e-4, 16)]).astype(np.float32)
     values, scale = quantise_rows(table)
     assert scale.shape == (2, 1)
-    assert (np.abs(values * scale - table).max(axis=1) <= np.float32([1, 1e-4]) / 254 * 1.001).all()
+    assert (np.abs(values * scale - table).max(axis=1) <= np.array([1, 1e-4], np.float32) / 254 * 1.001).all()

@@ -1,4 +1,4 @@
-"""Products with position tables in 8 bits: near the exact ones, and what is done about queries unlike keys."""
+"""Products with tables of positions in 8 bits are close to the exact ones, even if queries and keys differ in size."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ TABLE = GENERATOR.normal(size=(HEADS, ROWS, SIZE)).astype(np.float32)
 
 
 class Case:
-    """A small DeBERTa whose layers are float32, but for the position tables where a test says so."""
+    """A small DeBERTa whose layers are float32, except for the tables of positions that a test puts in int8."""
 
     def __init__(self, folder: Path, terms: list[str]) -> None:
         config = tiny.deberta_config(
@@ -39,7 +39,7 @@ class Case:
         absorbable = deberta_v2.absorbable(self.settings)
         self.exact: dict[str, Recipe] = {name: Recipe("fp32") for name in seen}
         self.int8 = {
-            name: positions.candidates(table, name in absorbable)[0]
+            name: positions.list_candidates(table, name in absorbable)[0]
             for name, table in seen.items()
             if isinstance(table, TableStatistics)
         }
@@ -61,33 +61,33 @@ def test_int8_positions_move_logits_a_little_at_every_number_of_blocks(terms: li
         assert 0 < delta < 0.05 or (length == 1 and delta < 0.05), length  # logits are of order one
 
 
-def test_what_ranking_simulates_is_what_the_operators_do(tmp_path: Path) -> None:
+def test_the_simulated_arithmetic_has_the_damage_of_the_operators(tmp_path: Path) -> None:
     case, ids = Case(tmp_path, ["c2p", "p2c"]), tiny.token_ids(16, 50)
     recipes = {name: recipe for name, (recipe, _) in case.int8.items()}
     # Balancing changes nothing in float32, so the exact answers are the same with and without it.
     ranked = damage.rank(deberta_v2, case.settings, case.weights, case.exact | recipes, ids, tmp_path)
     for name, recipe in recipes.items():
         moved = np.abs(case.logits({name: recipe}, ids) - case.logits({}, ids)).mean()
-        assert ranked[name] == pytest.approx(moved, rel=0.3)  # of the errors of eighty logits
+        assert ranked[name] == pytest.approx(moved, rel=0.3)  # means over eighty logits, each with its own error
     assert all(ranked[name] < tiny.ROUNDING for name in case.exact if name not in recipes)
 
 
 def test_queries_far_larger_than_keys_are_balanced_before_they_share_a_scale() -> None:
     scale = np.repeat([100.0, 0.1], HEADS // 2).astype(np.float32)
-    table = TABLE / scale[:, None, None]  # so that the scores of both are of one size
+    table = TABLE / scale[:, None, None]  # so that both have scores of the same size
     sample = GENERATOR.normal(size=(40, HEADS, SIZE)).astype(np.float32) * scale[:, None]
     low, high = np.minimum(sample.min(axis=2), 0), np.maximum(sample.max(axis=2), 0)
     scores = np.abs(np.einsum("thd,hrd->thr", sample, table)).max(axis=(1, 2))
     seen = TableStatistics("positions", table, low, high, scores, sample)
 
-    (plain, error_as_it_is), (exact, nothing) = positions.candidates(seen, absorbable=False)
-    (balanced, error), _ = positions.candidates(seen, absorbable=True)
+    (plain, plain_error), (exact, exact_error) = positions.list_candidates(seen, absorbable=False)
+    (balanced, error), _ = positions.list_candidates(seen, absorbable=True)
     assert plain.smoothing is None
     assert balanced.smoothing is not None
     assert balanced.smoothing.prod() == pytest.approx(1)
-    assert error_as_it_is > 0.5
+    assert plain_error > 0.5
     assert error < 0.05
-    assert (exact.kind, nothing) == ("fp32", 0.0)
+    assert (exact.kind, exact_error) == ("fp32", 0.0)
 
 
 def test_scores_beyond_the_reach_saturate_and_keep_their_sign(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_scores_beyond_the_reach_saturate_and_keep_their_sign(tmp_path: Path) ->
     exact = x @ TABLE.transpose(0, 2, 1)
     span = max(x.max(), 0) - min(x.min(), 0)
     reach = float(np.abs(exact).max() / 4 / span)
-    answer = products(x, reach, tmp_path)
+    answer = multiply_with_table(x, reach, tmp_path)
     limit = reach * span
     assert np.abs(answer).max() <= limit * 1.02
     beyond = np.abs(exact) > 1.1 * limit
@@ -104,19 +104,19 @@ def test_scores_beyond_the_reach_saturate_and_keep_their_sign(tmp_path: Path) ->
     np.testing.assert_allclose(np.abs(answer[beyond]), limit, rtol=0.02)
 
 
-def test_a_table_of_zeros_and_inputs_of_zeros_give_zeros(tmp_path: Path) -> None:
-    assert not products(np.zeros((1, HEADS, 3, SIZE), np.float32), 1.0, tmp_path).any()
+def test_inputs_of_zeros_result_in_zeros(tmp_path: Path) -> None:
+    assert not multiply_with_table(np.zeros((1, HEADS, 3, SIZE), np.float32), 1.0, tmp_path).any()
     nothing = np.zeros((3, HEADS), np.float32)
     seen = TableStatistics(
         "positions", TABLE, nothing, nothing, np.zeros(3, np.float32), np.zeros((5, HEADS, SIZE), np.float32)
     )
-    (recipe, error), _ = positions.candidates(seen, absorbable=True)
+    (recipe, error), _ = positions.list_candidates(seen, absorbable=True)
     assert recipe.score_reach > 0
     assert error == 0
 
 
-def products(x: Array, score_reach: float, folder: Path) -> Any:
-    """Int8TableProducts of x [1, heads, rows, size] with all of TABLE, run by ONNX Runtime."""
+def multiply_with_table(x: Array, score_reach: float, folder: Path) -> Any:
+    """Multiply x [1, heads, rows, size] with all of TABLE by Int8TableProducts, in ONNX Runtime."""
     with WeightFile(folder / "weights") as weights:
         net = Net("products", Dialect.CPU, weights)
         value = net.builder.input("x", ir.DataType.FLOAT, ["batch", HEADS, "sequence", SIZE])

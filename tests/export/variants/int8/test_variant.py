@@ -1,4 +1,4 @@
-"""The int8 variant end to end on the demo checkpoints (trained stand-ins), as they are and with outlier channels."""
+"""The int8 variant end to end on the demo checkpoints, as they are and with outlier channels."""
 
 import functools
 import shutil
@@ -14,18 +14,20 @@ from assay.ort.batching import INT8_TOKENS_PER_CALL
 from assay_export import export
 from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ExportError, ParityError
+from assay_export.graphs.net import Array
 from assay_export.variants import table
+from assay_export.variants.int8 import variant
 from assay_export.variants.int8.gate import Limits, excess, measure
 from assay_export.variants.int8.schemes import SCHEMES, _run_sharing
 from assay_export.variants.int8.search import Ladder
 from tests.conftest import CHECKPOINTS, held_out
 from tests.export.variants.int8.outliers import inject_into_deberta_values, inject_into_modernbert
-from tests.export.variants.int8.stand_ins import calibration, changed, merged_scorer
+from tests.export.variants.int8.stand_ins import change_weights, merge_scorer, write_calibration
 
 
-def test_auto_takes_int8_on_the_cpu_and_answers_almost_as_fp32(tmp_path: Path) -> None:
+def test_auto_chooses_int8_on_the_cpu_and_answers_almost_like_fp32(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
-    rows = calibration("pairs", tmp_path)
+    rows = write_calibration("pairs", tmp_path)
     manifest = export(str(CHECKPOINTS / "pair-classifier"), bundle, variants=["fp32", "int8"], calibration=rows)
     judge = assay.load(bundle)
     assert judge.info["variant"] == "int8"
@@ -36,81 +38,80 @@ def test_auto_takes_int8_on_the_cpu_and_answers_almost_as_fp32(tmp_path: Path) -
     graph = manifest.variants["int8"]["cpu"]
     assert len(graph.layers) == len({layer["layer"] for layer in graph.layers})
     assert graph.parity["rows"] >= 200
-    # Rows that share calls passed the same gate, and do so where throughput is asked for.
+    # Rows that share calls passed the same gate, and share calls in throughput mode.
     assert graph.tokens_per_call == INT8_TOKENS_PER_CALL
-    assert excess(graph.parity["sharing_calls"], Limits()) <= 1
+    assert excess(dict(graph.parity["sharing_calls"]), Limits()) <= 1
     sharing = assay.load(bundle, mode="throughput").logits(pairs)
     assert np.abs(sharing - logits).max() > 0
     assert excess(measure(sharing, exact, "softmax"), Limits()) <= 1
 
 
-def test_rows_do_not_share_calls_where_that_does_not_pass_the_gate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def wrong(path: Path, feeds: Sequence[Feed]) -> np.ndarray:
+def test_rows_do_not_share_calls_if_that_fails_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_wrongly(path: Path, feeds: Sequence[Feed]) -> Array:
         return _run_sharing(path, feeds) + 0.2
 
-    scheme = replace(SCHEMES[0], run_sharing=wrong)
-    monkeypatch.setitem(table.BESIDE_FP32, "int8", functools.partial(table._int8, scheme))
-    rows = calibration("instructions", tmp_path)
+    scheme = replace(SCHEMES[0], run_sharing=run_wrongly)
+    monkeypatch.setitem(table.WRITERS, "int8", functools.partial(variant.write, scheme))
+    rows = write_calibration("instructions", tmp_path)
     manifest = export(
         str(CHECKPOINTS / "complexity-adapter"), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows
     )
     graph = manifest.variants["int8"]["cpu"]
     assert graph.tokens_per_call == 1
-    assert excess(graph.parity["sharing_calls"], Limits()) > 1
-    assert excess(graph.parity, Limits()) <= 1
+    assert excess(dict(graph.parity["sharing_calls"]), Limits()) > 1
+    assert excess(dict(graph.parity), Limits()) <= 1
 
 
 def test_int8_answers_do_not_depend_on_what_else_is_in_the_batch(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
-    rows = calibration("instructions", tmp_path)
+    rows = write_calibration("instructions", tmp_path)
     export(str(CHECKPOINTS / "complexity-adapter"), bundle, variants=["fp32", "int8"], calibration=rows)
     scorer = assay.load(bundle, variant="int8")
+    assert isinstance(scorer, assay.Scorer)
     texts = ["List three rivers.", "Name a red fruit.", "Name three cities.", "List three rivers."] * 3
     together = scorer.score_batch(texts)
     assert together.tolist() == [scorer.score(text) for text in texts]
 
 
 @pytest.mark.parametrize(("channels", "factor"), [((3, 17), 300.0), ((0, 5, 9, 33), 60.0), ((40,), 3000.0)])
-def test_a_scorer_with_injected_outliers_fails_the_plain_recipe_and_passes_with_remedies(
+def test_a_scorer_with_injected_outliers_fails_with_the_plain_recipe_and_passes_with_all_recipes(
     channels: tuple[int, ...], factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = merged_scorer(tmp_path / "checkpoint", lambda state: inject_into_modernbert(state, channels, factor))
-    rows = calibration("instructions", tmp_path)
+    folder = merge_scorer(tmp_path / "checkpoint", lambda state: inject_into_modernbert(state, channels, factor))
+    rows = write_calibration("instructions", tmp_path)
     manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows)
     assert manifest.variants["fp32"]["cpu"].parity["max_abs_delta"] <= 1e-4
     assert any(layer["recipe"] != "int8" for layer in manifest.variants["int8"]["cpu"].layers)
 
-    # The same with nothing but the plain recipe to choose from.
+    # With the plain recipe alone, the same checkpoint is refused.
     monkeypatch.setattr(Ladder, "of", classmethod(lambda cls, found: cls([(type(found[0][0])(), 1.0)])))
     with pytest.raises(ParityError, match="no int8 graph passes the gate"):
         export(str(folder), tmp_path / "plain", variants=["fp32", "int8"], calibration=rows)
     assert not (tmp_path / "plain").exists()
 
 
-def test_a_classifier_with_injected_outliers_passes_with_remedies(tmp_path: Path) -> None:
+def test_a_classifier_with_injected_outliers_passes(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(CHECKPOINTS / "pair-classifier", folder)
-    changed(folder, CHECKPOINTS / "pair-classifier", lambda s: inject_into_deberta_values(s, (2, 40), 500.0))
-    rows = calibration("pairs", tmp_path)
+    change_weights(folder, CHECKPOINTS / "pair-classifier", lambda s: inject_into_deberta_values(s, (2, 40), 500.0))
+    rows = write_calibration("pairs", tmp_path)
     manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows)
     values = [layer for layer in manifest.variants["int8"]["cpu"].layers if "attention.output" in layer["layer"]]
     assert all("smoothed before it" in layer["recipe"] for layer in values)
 
 
-def test_a_classifier_trained_with_outliers_fails_the_plain_recipe_and_passes_with_remedies(
+def test_a_classifier_trained_with_outliers_fails_with_the_plain_recipe_and_passes_with_all_recipes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = CHECKPOINTS / "pair-classifier-outliers"
-    rows = calibration("pairs", tmp_path)
+    rows = write_calibration("pairs", tmp_path)
     manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows)
     assert manifest.variants["fp32"]["cpu"].parity["max_abs_delta"] <= 1e-4
     recipes = [layer["recipe"] for layer in manifest.variants["int8"]["cpu"].layers]
-    assert any("smoothed by a division" in recipe for recipe in recipes)  # the residual's outliers cannot be absorbed
+    assert any("smoothed by a division" in recipe for recipe in recipes)  # outliers of the residual cannot be absorbed
     assert any(recipe.startswith("int8") for recipe in recipes)
 
-    # The same with nothing but the plain recipe to choose from.
+    # With the plain recipe alone, the same checkpoint is refused.
     monkeypatch.setattr(Ladder, "of", classmethod(lambda cls, found: cls([(type(found[0][0])(), 1.0)])))
     with pytest.raises(ParityError, match="no int8 graph passes the gate"):
         export(str(folder), tmp_path / "plain", variants=["fp32", "int8"], calibration=rows)
@@ -118,22 +119,23 @@ def test_a_classifier_trained_with_outliers_fails_the_plain_recipe_and_passes_wi
 
 
 def test_a_checkpoint_that_cannot_pass_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    rows = calibration("instructions", tmp_path)
-    impossible = Limits(max_drift=1e-9)
-    with pytest.raises(ParityError, match="resist most are"):
+    rows = write_calibration("instructions", tmp_path)
+    with pytest.raises(ParityError, match="the most damage are"):
         export(
             str(CHECKPOINTS / "complexity-adapter"),
             tmp_path / "bundle",
             variants=["fp32", "int8"],
             calibration=rows,
-            limits=impossible,
+            max_drift=1e-9,
         )
     assert [path.name for path in tmp_path.iterdir()] == ["calibration.jsonl"]
 
 
-@pytest.mark.parametrize(("variants", "said"), [(["int8"], "expected fp32"), (["fp32", "int4"], "int4"), ([], "none")])
-def test_variants_that_do_not_exist_are_refused(variants: list[str], said: str, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=said):
+@pytest.mark.parametrize(
+    ("variants", "message"), [(["int8"], "expected fp32"), (["fp32", "int4"], "int4"), ([], "none")]
+)
+def test_variants_that_do_not_exist_are_refused(variants: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=message):
         export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "bundle", variants=variants)
 
 

@@ -1,4 +1,4 @@
-"""The audit finds what exceeds float16's range and names what has to stay in float32 for it."""
+"""Values beyond float16's range are found, and traced to the groups that have to stay in float32."""
 
 from pathlib import Path
 from typing import Any
@@ -8,23 +8,25 @@ import pytest
 import torch
 
 from assay_export.errors import ParityError
-from assay_export.variants.fp16 import audit
+from assay_export.variants.fp16 import overflow
 from assay_export.variants.fp16.graph import LARGEST, Fp16
 from tests.export import tiny
 from tests.export.variants.fp16 import half
 
-FEEDS = [half.feed(tiny.token_ids(1, length)) for length in (5, 30)]
+FEEDS = [half.make_feed(tiny.token_ids(1, length)) for length in (5, 30)]
 
 
-def found(module: Any, config: dict[str, Any], folder: Path, float32: set[str] | None = None) -> dict[str, float]:
+def measure_group_peaks(
+    module: Any, config: dict[str, Any], folder: Path, float32: set[str] | None = None
+) -> dict[str, float]:
     path = folder / "model_fp16.onnx"
     precision = half.author(module, config, path, float32 or set())
-    peaks = audit.run(path, FEEDS)
+    peaks = overflow.measure_peaks(path, FEEDS)
     assert sorted(entry.name for entry in folder.iterdir()) == ["model_fp16.onnx", "model_fp16.onnx_data"]
-    return audit.by_group(peaks, precision, "model_fp16.onnx")
+    return overflow.find_group_peaks(peaks, precision, "model_fp16.onnx")
 
 
-def scaled(config: dict[str, Any], name: str, factor: float, rows: slice = slice(None)) -> Any:
+def scale_weight(config: dict[str, Any], name: str, factor: float, rows: slice = slice(None)) -> Any:
     module = tiny.model(config)
     with torch.no_grad():
         module.state_dict()[name][rows] *= factor
@@ -36,7 +38,7 @@ def test_every_group_of_an_ordinary_model_is_within_the_limit(tmp_path: Path) ->
         folder = tmp_path / config["model_type"]
         folder.mkdir()
         precision = half.author(tiny.model(config), config, tmp_path / "names.onnx")
-        peaks = found(tiny.model(config), config, folder)
+        peaks = measure_group_peaks(tiny.model(config), config, folder)
         assert set(peaks) == set(precision.is_float16) - {"embeddings.word"}  # looked up, not computed
         assert all(0 < peak < 100 for peak in peaks.values())
 
@@ -44,7 +46,7 @@ def test_every_group_of_an_ordinary_model_is_within_the_limit(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("config", "weight", "rows", "too_large"),
     [
-        # Values are convex combinations afterwards: the projection that reads them is as exposed as what makes them.
+        # Attention averages values, so the projection after it reads values as large as those before it.
         (
             half.DEBERTA,
             "deberta.encoder.layer.0.attention.self.value_proj.weight",
@@ -57,7 +59,7 @@ def test_every_group_of_an_ordinary_model_is_within_the_limit(tmp_path: Path) ->
             slice(None),
             {"layer.0.intermediate.dense", "layer.0.output.dense"},
         ),
-        # The gate half alone: both halves and their product are one group.
+        # Only the gate half is scaled, but both halves and their product are one group.
         (
             half.MODERNBERT,
             "model.layers.1.mlp.Wi.weight",
@@ -66,38 +68,40 @@ def test_every_group_of_an_ordinary_model_is_within_the_limit(tmp_path: Path) ->
         ),
     ],
 )
-def test_what_makes_a_large_value_and_what_reads_it_are_named(
+def test_the_groups_that_compute_and_read_a_large_value_are_named(
     config: dict[str, Any], weight: str, rows: slice, too_large: set[str], tmp_path: Path
 ) -> None:
-    peaks = found(scaled(config, weight, 1e4, rows), config, tmp_path)
+    peaks = measure_group_peaks(scale_weight(config, weight, 1e4, rows), config, tmp_path)
     assert {group for group, peak in peaks.items() if peak > LARGEST} == too_large
-    # And in float32 they are stored in float16 no more, nor is what follows from them.
-    again = found(scaled(config, weight, 1e4, rows), config, tmp_path, too_large)
+    # With these groups in float32, no large value is stored in float16.
+    again = measure_group_peaks(scale_weight(config, weight, 1e4, rows), config, tmp_path, too_large)
     assert all(peak <= LARGEST for peak in again.values())
 
 
-def test_scores_too_large_are_laid_to_the_projection_of_query_and_key(tmp_path: Path) -> None:
+def test_scores_that_are_too_large_are_traced_to_the_projection_of_query_and_key(tmp_path: Path) -> None:
     config = half.MODERNBERT
-    # 1e3 each: q and k stay within the limit, and their product does not.
-    peaks = found(scaled(config, "model.layers.1.attn.Wqkv.weight", 1e3, slice(0, 64)), config, tmp_path)
+    # Scaled by 1e3 each, query and key stay within the limit, but their product does not.
+    peaks = measure_group_peaks(
+        scale_weight(config, "model.layers.1.attn.Wqkv.weight", 1e3, slice(0, 64)), config, tmp_path
+    )
     assert {group for group, peak in peaks.items() if peak > LARGEST} == {"layers.1.attn.Wqkv"}
 
 
-def test_a_value_that_no_group_computes_is_refused() -> None:
+def test_a_large_value_that_belongs_to_no_group_is_refused() -> None:
     precision = Fp16()
     precision.groups_of = {"orphan": set()}
-    assert audit.by_group({"orphan": 1.0}, precision, "x.onnx") == {}
+    assert overflow.find_group_peaks({"orphan": 1.0}, precision, "x.onnx") == {}
     for peak in (1e5, float("nan"), float("inf")):
         with pytest.raises(ParityError, match="orphan reaches"):
-            audit.by_group({"orphan": peak}, precision, "x.onnx")
+            overflow.find_group_peaks({"orphan": peak}, precision, "x.onnx")
 
 
 def test_a_peak_is_the_largest_over_all_feeds(tmp_path: Path) -> None:
     config = half.DEBERTA
     path = tmp_path / "model.onnx"
     half.author(tiny.model(config), config, path)
-    apart = [audit.run(path, [feed]) for feed in FEEDS]
-    together = audit.run(path, FEEDS)
+    apart = [overflow.measure_peaks(path, [feed]) for feed in FEEDS]
+    together = overflow.measure_peaks(path, FEEDS)
     for name, peak in together.items():
         assert peak == max(peaks[name] for peaks in apart)
         assert np.isfinite(peak)

@@ -1,6 +1,7 @@
-"""The float32 twin shows what the CPU provider hides: float16 values rounded, and overflowing."""
+"""The emulated graph shows float16's rounding and overflow, which the CPU provider hides."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,13 +10,14 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from assay_export.variants.fp16 import float32_twin
+from assay_export.graphs.net import Array
+from assay_export.variants.fp16 import emulation
 from tests.export import tiny
 from tests.export.variants.fp16 import half
 
 
-def chain(path: Path, factor: float) -> Path:
-    """x float32 [4] -> float16, times `factor`, divided by it -> float32 "logits"."""
+def write_chain(path: Path, factor: float) -> Path:
+    """Write a graph: x float32 [4], cast to float16, times `factor`, divided by `factor`, cast to float32 "logits"."""
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["x"], ["half"], to=TensorProto.FLOAT16),
@@ -33,57 +35,58 @@ def chain(path: Path, factor: float) -> Path:
     return path
 
 
-def run(path: Path, x: np.ndarray, outputs: list[str] | None = None) -> list[np.ndarray]:
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(outputs or ["logits"], {"x": x})
+def run(path: Path, x: Array, outputs: list[str] | None = None) -> list[Array]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return list(session.run(outputs or ["logits"], {"x": x}))
 
 
 X = np.array([3.0, -100.0, 0.1, 1 / 3], np.float32)
 
 
-def test_the_cpu_provider_does_not_overflow_where_float16_does_and_the_rounded_twin_does(tmp_path: Path) -> None:
-    path = chain(tmp_path / "chain.onnx", 1000.0)  # -100 * 1000 is beyond 65504
+def test_the_emulated_graph_overflows_like_float16_where_the_cpu_provider_does_not(tmp_path: Path) -> None:
+    path = write_chain(tmp_path / "chain.onnx", 1000.0)  # -100 * 1000 is beyond 65504
     assert np.isfinite(run(path, X)[0]).all()
-    float32_twin.write(path, tmp_path / "rounded.onnx", rounded=True)
+    emulation.write(path, tmp_path / "rounded.onnx", rounded=True)
     assert np.isinf(run(tmp_path / "rounded.onnx", X)[0]).tolist() == [False, True, False, False]
 
 
-def test_the_rounded_twin_rounds_after_every_operator_as_numpy_does_in_float16(tmp_path: Path) -> None:
-    path = chain(tmp_path / "chain.onnx", 7.0)
-    float32_twin.write(path, tmp_path / "rounded.onnx", rounded=True)
+def test_the_emulated_graph_rounds_after_every_operator_as_numpy_does_in_float16(tmp_path: Path) -> None:
+    path = write_chain(tmp_path / "chain.onnx", 7.0)
+    emulation.write(path, tmp_path / "rounded.onnx", rounded=True)
     seven = np.float16(7)
     expected = ((X.astype(np.float16) * seven) / seven).astype(np.float32)
     assert (run(tmp_path / "rounded.onnx", X)[0] == expected).all()
     assert (run(tmp_path / "rounded.onnx", X)[0] != X).any()
 
 
-def test_the_exact_twin_rounds_nothing_and_reports_the_largest_absolute_element_of_each_value(tmp_path: Path) -> None:
-    path = chain(tmp_path / "chain.onnx", 1000.0)
-    names = float32_twin.write(path, tmp_path / "audit.onnx", rounded=False, peaks=True)
+def test_without_rounding_the_extremes_of_each_value_are_returned_exactly(tmp_path: Path) -> None:
+    path = write_chain(tmp_path / "chain.onnx", 1000.0)
+    names = emulation.write(path, tmp_path / "peaks.onnx", rounded=False, peaks=True)
     assert names == {name: name for name in ("half", "large", "back")}
-    outputs = [float32_twin.peak_output(name, end) for name in names for end in ("ReduceMax", "ReduceMin")]
-    logits, *ends = run(tmp_path / "audit.onnx", X, ["logits", *outputs])
+    outputs = [emulation.name_peak_output(name, end) for name in names for end in ("ReduceMax", "ReduceMin")]
+    logits, *ends = run(tmp_path / "peaks.onnx", X, ["logits", *outputs])
     assert (logits == X).all()
     assert np.array(ends).reshape(3, 2).tolist() == [[3, -100], [3000, -100_000], [3, -100]]
 
 
 @pytest.mark.parametrize("config", [half.DEBERTA, half.MODERNBERT], ids=["deberta", "modernbert"])
-def test_the_rounded_twin_of_a_model_answers_as_an_engine_that_stores_float16(config: dict, tmp_path: Path) -> None:
+def test_the_emulated_graph_answers_like_an_engine_that_stores_float16(config: dict[str, Any], tmp_path: Path) -> None:
     module, path = tiny.model(config), tmp_path / "model.onnx"
     half.author(module, config, path)
-    names = float32_twin.write(path, tmp_path / "rounded.onnx", rounded=True)
+    names = emulation.write(path, tmp_path / "rounded.onnx", rounded=True)
     assert len(names) > 20
-    inputs = half.feed(tiny.token_ids(3, 33), tiny.right_padding(33))
+    inputs = half.make_feed(tiny.token_ids(3, 33), tiny.right_padding(33))
     rounded = tiny.session(tmp_path / "rounded.onnx").run(["logits"], inputs)[0]
     exact = tiny.session(path).run(["logits"], inputs)[0]
-    stored = half.reference_logits(path, inputs)
+    stored = half.run_reference(path, inputs)
     assert np.abs(rounded - stored).max() < 5e-3
     assert np.abs(rounded - exact).max() > 0
 
 
-def test_the_twin_reads_the_weights_of_the_original(tmp_path: Path) -> None:
+def test_the_emulated_graph_uses_the_weight_file_of_the_original(tmp_path: Path) -> None:
     config = half.DEBERTA
     half.author(tiny.model(config), config, tmp_path / "model.onnx")
-    float32_twin.write(tmp_path / "model.onnx", tmp_path / "twin.onnx", rounded=True)
-    weights = ir.load(tmp_path / "twin.onnx").graph.initializers.values()
+    emulation.write(tmp_path / "model.onnx", tmp_path / "emulated.onnx", rounded=True)
+    weights = ir.load(tmp_path / "emulated.onnx").graph.initializers.values()
     files = {value.const_value.location for value in weights if isinstance(value.const_value, ir.ExternalTensor)}
     assert files == {"model.onnx_data"}
