@@ -74,7 +74,7 @@ def test_an_architecture_that_optimum_does_not_know_is_refused_and_nothing_is_wr
     write_tokenizer: Write, tmp_path: Path
 ) -> None:
     write_checkpoint(tmp_path / "checkpoint", BERT | {"model_type": "yoso"}, write_tokenizer)
-    with pytest.raises(ExportError, match="model_type = 'yoso' has neither an authored graph here nor"):
+    with pytest.raises(ExportError, match="model_type = 'yoso' has neither an authored graph in assay nor"):
         exporter.export(str(tmp_path / "checkpoint"), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 

@@ -12,6 +12,7 @@ storage with float32 arithmetic inside each operator, as GPUs multiply half-prec
 become infinite.
 """
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import onnx_ir as ir
@@ -19,7 +20,7 @@ import onnx_ir as ir
 from assay_export.variants.fp16 import chunked_attention
 from assay_export.variants.fp16.graph import HALF
 
-__all__ = ["name_peak_output", "write"]
+__all__ = ["SWITCH", "name_peak_output", "write"]
 
 # Operators that move values without computing: their outputs were already rounded.
 MOVES = {"Concat", "Expand", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose"} | {
@@ -27,7 +28,19 @@ MOVES = {"Concat", "Expand", "Gather", "Identity", "Pad", "Reshape", "Slice", "S
 }
 
 
-def write(path: Path, target: Path, *, rounded: bool, peaks: bool = False, attention_chunks: int = 1) -> dict[str, str]:
+SWITCH = "rounded"
+"""The name of the input, bool [groups], that switches the rounding of each group on."""
+
+
+def write(
+    path: Path,
+    target: Path,
+    *,
+    rounded: bool,
+    peaks: bool = False,
+    attention_chunks: int = 1,
+    switches: Mapping[str, Collection[int]] | None = None,
+) -> dict[str, str]:
     """Write the emulated graph. It uses the weight file of the original, so both must be in one folder.
 
     Args:
@@ -37,6 +50,9 @@ def write(path: Path, target: Path, *, rounded: bool, peaks: bool = False, atten
         peaks: Whether to add two outputs, float32 [], for each computed float16 value: its largest and its smallest
             element, named by `name_peak_output`. The values themselves need not be returned then.
         attention_chunks: The number of chunks of queries in which to compute attention.
+        switches: With `rounded`: for each float16 value of the original, the indices of the groups that it is computed
+            from. The graph then has the input SWITCH, and rounds a value only if all of its groups are switched on. A
+            value without groups is not rounded.
 
     Returns:
         For each computed float16 value, its name and the name of the value in the original graph. With chunked
@@ -63,6 +79,7 @@ def write(path: Path, target: Path, *, rounded: bool, peaks: bool = False, atten
             node.attributes["to"] = ir.AttrInt64("to", ir.DataType.FLOAT)
 
     first = graph[0]
+    conditions = _write_conditions(graph, first, switches) if switches is not None else {}
     for weight in list(graph.initializers.values()):
         if weight.dtype is HALF:
             loaded = make_node("Cast", weight, ir.DataType.FLOAT, to=ir.DataType.FLOAT)
@@ -73,12 +90,20 @@ def write(path: Path, target: Path, *, rounded: bool, peaks: bool = False, atten
     for value in computed:
         producer = value.producer()
         assert producer is not None
-        if rounded:
+        groups = None if switches is None else frozenset(switches[parts_of.get(str(value.name), str(value.name))])
+        if rounded and groups != frozenset():
             down = make_node("Cast", value, HALF, to=HALF)
             up = make_node("Cast", down.outputs[0], ir.DataType.FLOAT, to=ir.DataType.FLOAT)
-            ir.convenience.replace_all_uses_with(value, up.outputs[0])
+            nodes = [down, up]
+            if groups is not None:
+                choice = ir.node("Where", [conditions[groups], up.outputs[0], value], version=opset)
+                choice.outputs[0].dtype, choice.outputs[0].shape = ir.DataType.FLOAT, value.shape
+                nodes.append(choice)
+            ir.convenience.replace_all_uses_with(value, nodes[-1].outputs[0])
             down.replace_input_with(0, value)
-            graph.insert_after(producer, [down, up])
+            if groups is not None:
+                choice.replace_input_with(2, value)
+            graph.insert_after(producer, nodes)
         if peaks:
             ends = [make_node(op_type, value, ir.DataType.FLOAT, keepdims=0) for op_type in ("ReduceMax", "ReduceMin")]
             graph.insert_after(producer, ends)
@@ -87,6 +112,26 @@ def write(path: Path, target: Path, *, rounded: bool, peaks: bool = False, atten
                 graph.outputs.append(end.outputs[0])
     ir.save(model, target)
     return {str(value.name): parts_of.get(str(value.name), str(value.name)) for value in computed}
+
+
+def _write_conditions(
+    graph: ir.Graph, first: ir.Node, switches: Mapping[str, Collection[int]]
+) -> dict[frozenset[int], ir.Value]:
+    """Add the input SWITCH, and for each set of groups in `switches` a bool [] that is true if all of them are on."""
+    opset = graph.opset_imports[""]
+    count = 1 + max(index for indices in switches.values() for index in indices)
+    switch = ir.val(SWITCH, ir.DataType.BOOL, [count])
+    graph.inputs.append(switch)
+    conditions = {}
+    for indices in sorted({frozenset(indices) for indices in switches.values() if indices}, key=sorted):
+        chosen = ir.node("Constant", [], {"value_ints": sorted(indices)}, version=opset)
+        on = ir.node("Gather", [switch, chosen.outputs[0]], version=opset)
+        number = ir.node("Cast", [on.outputs[0]], {"to": ir.DataType.INT32}, version=opset)
+        smallest = ir.node("ReduceMin", [number.outputs[0]], {"keepdims": 0}, version=opset)
+        condition = ir.node("Cast", [smallest.outputs[0]], {"to": ir.DataType.BOOL}, version=opset)
+        graph.insert_before(first, [chosen, on, number, smallest, condition])
+        conditions[indices] = condition.outputs[0]
+    return conditions
 
 
 def name_peak_output(value: str, op_type: str) -> str:

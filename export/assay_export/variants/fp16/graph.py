@@ -35,7 +35,12 @@ HEAD = "head."
 
 
 def author(
-    architecture: Architecture, settings: Settings, weights: dict[str, Array], float32: Collection[str], path: Path
+    architecture: Architecture,
+    settings: Settings,
+    weights: dict[str, Array],
+    float32: Collection[str],
+    path: Path,
+    precision: "type[Fp16] | None" = None,
 ) -> "Fp16":
     """Write the fp16 graph and its external weights.
 
@@ -45,17 +50,18 @@ def author(
         weights: The checkpoint's weights by name, float32.
         float32: The groups to leave in float32.
         path: The .onnx file to write; the weights go to the same name with "_data" appended.
+        precision: Makes the precision from the groups to leave in float32; by default Fp16.
 
     Returns:
         The precision that the graph was written with, which knows the graph's groups.
     """
-    precision = Fp16(float32)
+    written = (precision or Fp16)(float32)
     with WeightFile(path.with_name(f"{path.name}_data")) as weight_file:
-        net = Net(architecture.ARCHITECTURE, Dialect.PORTABLE, weight_file, precision)
+        net = Net(architecture.ARCHITECTURE, Dialect.PORTABLE, weight_file, written)
         model = architecture.author(net, settings, weights)
-        precision.attribute(model.graph)
+        written.attribute(model.graph)
         ir.save(model, path)
-    return precision
+    return written
 
 
 class Fp16(Precision):
@@ -84,28 +90,26 @@ class Fp16(Precision):
         group = net.path(name)
         if group.startswith(HEAD) or not self._fits(group, weight, *([] if bias is None else [bias])):
             return super().linear(net, net.float32(x), name, weight, bias)
-        half = net.cast(x, HALF)
-        if half is not x:
-            self.write(group, half)
-        product = self.write(group, net.op.MatMul(half, _add_half_parameter(net, f"{name}.weight", weight)))
+        half = self.half_input(net, group, x)
+        product = self.write(group, net.op.MatMul(half, self.half_parameter(net, group, f"{name}.weight", weight)))
         if bias is None:
             return product
-        return self.write(group, net.op.Add(product, _add_half_parameter(net, f"{name}.bias", bias)))
+        return self.write(group, net.op.Add(product, self.half_parameter(net, group, f"{name}.bias", bias)))
 
     def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         group = net.path(name)
         if not self._fits(group, table):
             return super().embedding(net, token_ids, name, table)
-        return net.float32(self.write(group, net.op.Gather(_add_half_parameter(net, name, table), token_ids)))
+        return net.float32(self.write(group, net.op.Gather(self.half_parameter(net, group, name, table), token_ids)))
 
     def table(self, net: Net, name: str, array: Array) -> ir.Value:
         group = net.path(name)
         if not self._fits(group, array):
             return super().table(net, name, array)
-        return self.write(group, _add_half_parameter(net, name, array))
+        return self.write(group, self.half_parameter(net, group, name, array))
 
     def factor(self, net: Net, name: str, array: Array) -> ir.Value:
-        return _add_half_parameter(net, name, array)
+        return net.parameter(name, array.astype(np.float16))
 
     def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
         group = net.path(name)
@@ -113,6 +117,15 @@ class Fp16(Precision):
             self.is_float16[group] = False
             return TableProducts(net, net.float32(x), name, table)
         return _HalfTableProducts(self, net, x, name, table)
+
+    def half_input(self, net: Net, group: str, x: ir.Value) -> ir.Value:
+        """Return the input of `group` in float16, which may need no cast."""
+        half = net.cast(x, HALF)
+        return half if half is x else self.write(group, half)
+
+    def half_parameter(self, net: Net, group: str, name: str, array: Array) -> ir.Value:  # noqa: ARG002
+        """Add a weight of `group` that is stored and used in float16."""
+        return net.parameter(name, array.astype(np.float16))
 
     def _fits(self, group: str, *weights: Array) -> bool:
         """Decide by its name and weights whether the group is computed in float16, and record the decision."""
@@ -142,15 +155,10 @@ class _HalfTableProducts(TableProducts):
     def __init__(self, precision: Fp16, net: Net, x: ir.Value, name: str, table: Array) -> None:
         self._precision, self._group = precision, net.path(name)
         self.net, self.x = net, x
-        self.table = _add_half_parameter(net, f"{name}.table", table)
+        self.table = precision.half_parameter(net, self._group, f"{name}.table", table)
 
     def multiply(self, x: ir.Value, table: ir.Value) -> ir.Value:
         return self._precision.write(self._group, super().multiply(x, table))
 
     def sum(self, products: Sequence[ir.Value]) -> ir.Value:
         return self._precision.write(self._group, super().sum(products))
-
-
-def _add_half_parameter(net: Net, name: str, array: Array) -> ir.Value:
-    """Add a weight that is stored and used in float16."""
-    return net.parameter(name, array.astype(np.float16))

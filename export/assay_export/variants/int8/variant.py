@@ -3,16 +3,13 @@
 import functools
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from assay.ort.batching import INT8_TOKENS_PER_CALL
-from assay_export.checkpoint.reference import Feed
 from assay_export.graphs.entry import make_entry
-from assay_export.graphs.net import Array
+from assay_export.variants.batch import make_batch
 from assay_export.variants.int8 import damage, gate, graph
 from assay_export.variants.int8.calibration import Calibration, calibrate
 from assay_export.variants.int8.linear import Recipe
@@ -109,19 +106,11 @@ def _rank_damage(
             material.settings,
             material.loaded.reference.weights(),
             recipes,
-            _make_batch(calibration.feeds[: calibration.searched]),
+            make_batch(calibration.feeds[: calibration.searched], DAMAGE_ROWS, DAMAGE_TOKENS),
             Path(scratch),
             advance,
             scheme.write,
         )
-
-
-def _make_batch(feeds: Sequence[Feed]) -> Array:
-    """Return the first tokens of some of the longer rows, int64 [DAMAGE_ROWS, DAMAGE_TOKENS], or less if rows are few
-    or short."""
-    longest = sorted((feed["input_ids"][0] for feed in feeds), key=len)[-4 * DAMAGE_ROWS :]
-    tokens = min(DAMAGE_TOKENS, len(longest[0]))
-    return np.stack([ids[:tokens] for ids in longest[:: -(-len(longest) // DAMAGE_ROWS)]])
 
 
 def _describe(name: str, ladder: Ladder) -> dict[str, Any]:
