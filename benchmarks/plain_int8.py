@@ -16,7 +16,7 @@ from typing import Any
 from assay.errors import AssayError
 from assay_export.checkpoint import loading
 from assay_export.graphs.architectures import AUTHORED
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from assay_export.variants.int8 import graph
 from assay_export.variants.int8.linear import Recipe
 from benchmarks.peers import PeerError

@@ -24,8 +24,9 @@ from assay_export.errors import ExportError
 from assay_export.gates import parity
 from assay_export.graphs import cpu_session, traced
 from assay_export.graphs.architectures import AUTHORED
-from assay_export.graphs.net import Dialect, Net
+from assay_export.graphs.net import Net
 from assay_export.graphs.weights import WeightFile
+from assay_export.graphs.writer import Dialect
 from assay_export.progress import Progress, Silent
 from assay_export.tensorrt import lint
 from assay_export.texts import real_text

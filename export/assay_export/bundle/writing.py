@@ -12,7 +12,7 @@ from assay_export.checkpoint.source import Source
 from assay_export.checkpoint.tokenizer import TokenizerFiles, dump
 from assay_export.graphs.architectures import AUTHORED
 from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
-from assay_export.graphs.net import Dialect
+from assay_export.graphs.writer import Dialect
 
 TOOLS = (
     "assay",

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import onnxruntime
 
-from assay_export.graphs.net import Dialect
+from assay.ort import kernels
+from assay_export.graphs.writer import Dialect
 
 # The authored cpu graph is the final word: beyond constants, ONNX Runtime's rewriting makes it slower (it fuses Add and
 # LayerNormalization to SkipLayerNormalization, docs/performance.md). Portable graphs are for whatever fuses on a GPU.
-GRAPH_OPTIMIZATION = {Dialect.CPU: "basic", Dialect.PORTABLE: "all"}
+GRAPH_OPTIMIZATION = {Dialect.CPU: "basic", Dialect.PORTABLE: "all", Dialect.KERNELS: "basic"}
 
 _LEVELS = {
     "disabled": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -23,6 +24,7 @@ def load(
     *,
     keep_memory: bool = True,
     in_order: bool = False,
+    uses_kernels: bool = False,
 ) -> onnxruntime.InferenceSession:
     """The graph at `path`, loaded; without `keep_memory` each tensor is freed when it has been read for the last time.
 
@@ -33,5 +35,7 @@ def load(
     options.enable_cpu_mem_arena = options.enable_mem_pattern = keep_memory
     if in_order:
         options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
+    if uses_kernels:
+        kernels.register(options)
     options.graph_optimization_level = _LEVELS[graph_optimization]
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

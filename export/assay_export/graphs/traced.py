@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assay_export.checkpoint.reference import ReferenceModel
 from assay_export.errors import ExportError
-from assay_export.graphs.net import OPSET
+from assay_export.graphs.writer import OPSET
 
 # RoBERTa's relatives: their first token stands at position pad_token_id + 1.
 POSITIONS_AFTER_PADDING = ("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "xmod")

@@ -11,7 +11,7 @@ from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.errors import ParityError
 from assay_export.gates import parity
 from assay_export.gates.parity import Case
-from assay_export.graphs.net import Dialect
+from assay_export.graphs.writer import Dialect
 from tests.export import tiny
 
 ROWS = [("abc", "what"), ("hello", ""), ("x" * 200, "y" * 300)]

@@ -13,7 +13,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from assay_export.checkpoint.config_dialects import to_transformers_4
-from assay_export.graphs.net import Dialect
+from assay_export.graphs.writer import Dialect
 from tests.export import tiny
 
 Feed = dict[str, np.ndarray]

@@ -20,7 +20,7 @@ from assay_export.gates import parity
 from assay_export.gates.parity import Case, Logits
 from assay_export.graphs import cpu_session
 from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
-from assay_export.graphs.net import Array, Dialect
+from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.fp16 import float32_twin, query_blocks
 
 MAX_DELTA = 2e-2

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from assay_export.graphs.net import MASKED, Array, Dialect, Net, Precision, TableProducts
+from assay_export.graphs.net import Net
+from assay_export.graphs.precision import Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
+from assay_export.graphs.writer import MASKED, Array, Dialect, GraphWriter
 
 HALF = ir.DataType.FLOAT16
 HALF_MAX = float(np.finfo(np.float16).max)  # 65504
@@ -53,7 +55,7 @@ class Fp16(Precision):
         # computes in float16 all the same; but scores in float32 groups may be as large as itself.
         self.masked = MASKED if float32 else -HALF_MAX
 
-    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+    def linear(self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         group = net.path(name)
         if group.startswith(HEAD) or not self._fits(group, weight, *([] if bias is None else [bias])):
             return super().linear(net, net.float32(x), name, weight, bias)
@@ -65,22 +67,22 @@ class Fp16(Precision):
             return product
         return self.write(group, net.op.Add(product, half_parameter(net, f"{name}.bias", bias)))
 
-    def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+    def embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         group = net.path(name)
         if not self._fits(group, table):
             return super().embedding(net, token_ids, name, table)
         return net.float32(self.write(group, net.op.Gather(half_parameter(net, name, table), token_ids)))
 
-    def table(self, net: Net, name: str, array: Array) -> ir.Value:
+    def table(self, net: GraphWriter, name: str, array: Array) -> ir.Value:
         group = net.path(name)
         if not self._fits(group, array):
             return super().table(net, name, array)
         return self.write(group, half_parameter(net, name, array))
 
-    def factor(self, net: Net, name: str, array: Array) -> ir.Value:
+    def factor(self, net: GraphWriter, name: str, array: Array) -> ir.Value:
         return half_parameter(net, name, array)
 
-    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+    def table_products(self, net: GraphWriter, x: ir.Value, name: str, table: Array) -> TableProducts:
         group = net.path(name)
         if not self._fits(group, table) or x.dtype is not HALF:
             self.is_float16[group] = False
@@ -112,7 +114,7 @@ class Fp16(Precision):
 class _HalfTableProducts(TableProducts):
     """Products with a table in float16. Three terms of a quarter of float16's range each cannot overflow as a sum."""
 
-    def __init__(self, precision: Fp16, net: Net, x: ir.Value, name: str, table: Array) -> None:
+    def __init__(self, precision: Fp16, net: GraphWriter, x: ir.Value, name: str, table: Array) -> None:
         self._precision, self._group = precision, net.path(name)
         self.net, self.x = net, x
         self.table = half_parameter(net, f"{name}.table", table)
@@ -124,6 +126,6 @@ class _HalfTableProducts(TableProducts):
         return self._precision.write(self._group, super().sum(products))
 
 
-def half_parameter(net: Net, name: str, array: Array) -> ir.Value:
+def half_parameter(net: GraphWriter, name: str, array: Array) -> ir.Value:
     """A weight that is stored and used in float16."""
     return net.parameter(name, array.astype(np.float16))

@@ -11,7 +11,7 @@ from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ParityError
 from assay_export.gates import parity
 from assay_export.gates.parity import Case, Logits
-from assay_export.graphs.net import Dialect
+from assay_export.graphs.writer import Dialect
 from assay_export.texts import real_text
 from assay_export.variants.fp16 import audit, gate
 from assay_export.variants.fp16.gate import Texts

@@ -12,7 +12,7 @@ from scipy.special import expit, softmax
 from scipy.stats import spearmanr
 
 from assay_export.errors import ExportError
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 
 # A scorer's 0..1 output: how far its ranking and its worst row may move.
 MIN_SPEARMAN = 0.999

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from assay_export.graphs.net import Array, Net, Precision
+from assay_export.graphs.precision import Precision
+from assay_export.graphs.writer import Array, GraphWriter
 
 # The integers in use: -127..127, so that a column's scale is its largest weight / 127 and zero stays zero.
 WEIGHT_LEVELS = 127
@@ -33,6 +34,7 @@ class Recipe:
     score_reach: of a table of positions, see int8/positions.py.
     activation_max: where the scale of the activations is fixed at export (int8/qdq.py), the largest |x| after smoothing
         that does not saturate.
+    group: in the kernels dialect, how many input columns share a scale of the activations; 0 for a scale per row.
     """
 
     kind: str = "int8"
@@ -42,6 +44,7 @@ class Recipe:
     alpha: float | None = None
     score_reach: float = 0.0
     activation_max: float | None = None
+    group: int = 0
 
     def escalated(self, kind: str, columns: tuple[int, ...] = ()) -> "Recipe":
         return replace(self, kind=kind, columns=columns)
@@ -86,7 +89,7 @@ def quantise_blocks(rows: Array) -> tuple[Array, Array]:
     return np.rint(by_block / scale[..., None]), scale
 
 
-def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
+def write(net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
     """x [.., in] @ weight [in, out] + bias as `recipe` says."""
     op = net.op
     x, weight = smoothed(net, x, name, weight, recipe)
@@ -103,7 +106,7 @@ def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, r
 
 
 def write_parts(
-    net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int, recipe: Recipe
+    net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int, recipe: Recipe
 ) -> Sequence[ir.Value]:
     """`write` of a plain int8 layer as `parts` products with the columns of one each.
 
@@ -118,7 +121,7 @@ def write_parts(
     ]
 
 
-def smoothed(net: Net, x: ir.Value, name: str, weight: Array, recipe: Recipe) -> tuple[ir.Value, Array]:
+def smoothed(net: GraphWriter, x: ir.Value, name: str, weight: Array, recipe: Recipe) -> tuple[ir.Value, Array]:
     """x and weight as `recipe` smooths them; x is divided here unless something before it was."""
     if recipe.smoothing is None:
         return x, weight
@@ -127,7 +130,7 @@ def smoothed(net: Net, x: ir.Value, name: str, weight: Array, recipe: Recipe) ->
     return x, weight * recipe.smoothing[:, None]
 
 
-def product_of_columns(net: Net, x: ir.Value, name: str, weight: Array, columns: Sequence[int]) -> ir.Value:
+def product_of_columns(net: GraphWriter, x: ir.Value, name: str, weight: Array, columns: Sequence[int]) -> ir.Value:
     """Some input columns' part of x @ weight, in float32."""
     chosen = np.array(columns, np.int64)
     return net.op.MatMul(
@@ -136,7 +139,7 @@ def product_of_columns(net: Net, x: ir.Value, name: str, weight: Array, columns:
     )
 
 
-def _int8(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+def _int8(net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
     values, scale = quantise_columns(weight)
     inputs: list[ir.Value | None] = [x, net.parameter(f"{name}.weight", values), net.parameter(f"{name}.scale", scale)]
     if bias is not None:
@@ -144,7 +147,7 @@ def _int8(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -
     return net.microsoft("DynamicQuantizeMatMul", *inputs, like=x, last=weight.shape[1])
 
 
-def _blockwise(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+def _blockwise(net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
     rows, columns = weight.shape
     values, scale = quantise_blocks(weight.T)
     inputs: list[ir.Value | None] = [

@@ -26,7 +26,8 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from assay_export.graphs.net import Array, Net, Precision
+from assay_export.graphs.precision import Precision
+from assay_export.graphs.writer import Array, GraphWriter
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe
 from assay_export.variants.int8.static_scales import activation_scale
@@ -38,17 +39,17 @@ class Qdq(Precision):
     def __init__(self, recipes: Mapping[str, Recipe]) -> None:
         self._recipes = recipes
 
-    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+    def linear(self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         return write(net, x, name, weight, bias, self._recipes[net.path(name)])
 
-    def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+    def embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         if np.abs(table).max() > np.finfo(np.float16).max:
             return super().embedding(net, token_ids, name, table)
         rows = net.op.Gather(net.parameter(name, table.astype(np.float16)), token_ids)
         return net.op.Cast(rows, to=ir.DataType.FLOAT)
 
 
-def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
+def write(net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
     """x [.., in] @ weight [in, out] + bias as `recipe` says: kind "int8", "columns" or "fp32"."""
     op = net.op
     x, weight = linear.smoothed(net, x, name, weight, recipe)
@@ -73,7 +74,7 @@ def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, r
     return product
 
 
-def _quantised(net: Net, x: ir.Value, name: str, activation_max: float | None) -> ir.Value:
+def _quantised(net: GraphWriter, x: ir.Value, name: str, activation_max: float | None) -> ir.Value:
     """x rounded to int8 with a fixed scale, and float32 again.
 
     The zero point is written although it is 0: without one, QuantizeLinear gives uint8, and ONNX Runtime has moved

@@ -9,7 +9,8 @@ import numpy as np
 from assay.ort.batching import INT8_TOKENS_PER_CALL, group
 from assay_export.checkpoint.reference import Feed
 from assay_export.graphs import cpu_session
-from assay_export.graphs.net import Array, Dialect, Precision
+from assay_export.graphs.precision import Precision
+from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.int8 import graph, linear, positions, qdq, smoothing
 from assay_export.variants.int8.damage import Write
 from assay_export.variants.int8.linear import Recipe

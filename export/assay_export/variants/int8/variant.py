@@ -17,7 +17,7 @@ from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.gates import parity
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from assay_export.progress import Progress
 from assay_export.variants.int8 import damage, gate, graph, statistics
 from assay_export.variants.int8.gate import Limits
