@@ -10,7 +10,7 @@ One definition is written in three dialects:
   [tokens] and `row_starts` [rows + 1], where each row starts and the last one ends. Hidden states are [tokens, hidden].
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
@@ -83,9 +83,9 @@ class Net(GraphWriter):
         """Prepares products of x [batch, heads, rows, size] with rows of a table [heads, table rows, size]."""
         return self._precision.table_products(self, x, name, table)
 
-    def attention_arithmetic(self, name: str) -> str:
-        """What an attention kernel computes scores and means in: "float32" or "int8"."""
-        return self._precision.attention_arithmetic(self.path(name))
+    def attention(self, name: str, write: Callable[[str], ir.Value]) -> ir.Value:
+        """An attention operator in the kernels dialect; `write` writes it in an arithmetic, "float32" or "int8"."""
+        return self._precision.attention(self, name, write)
 
     def key_mask_bias(self, attention_mask: ir.Value) -> ir.Value:
         """0 where a key is a real token and `masked` where it is padding, float32 [batch, 1, 1, key]."""

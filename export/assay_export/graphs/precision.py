@@ -4,7 +4,7 @@ Residual sums, norms and softmax are float32 in every variant (`GraphWriter.floa
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
@@ -62,9 +62,9 @@ class Precision:
         """`embedding`, normalised, in the kernels dialect."""
         return net.norm(self.embedding(net, token_ids, name, table), norm)
 
-    def attention_arithmetic(self, path: str) -> str:  # noqa: ARG002
-        """What the attention kernel of a layer computes in: "float32" or "int8"."""
-        return "float32"
+    def attention(self, net: GraphWriter, name: str, write: Callable[[str], ir.Value]) -> ir.Value:  # noqa: ARG002
+        """An attention operator in the kernels dialect; `write` writes it in an arithmetic, "float32" or "int8"."""
+        return write("float32")
 
     def embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         """Rows of `table` [vocabulary, hidden] for token_ids [batch, sequence]."""

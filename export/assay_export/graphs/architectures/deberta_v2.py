@@ -58,6 +58,10 @@ class DebertaConfig:
         return self.hidden_size // self.heads
 
     @property
+    def layer_names(self) -> list[str]:
+        return [f"layer.{index}" for index in range(self.layers)]
+
+    @property
     def scale(self) -> float:
         """Divides every score: sqrt(head_size * (1 + number of position terms))."""
         return math.sqrt(self.head_size * (1 + self.content_to_position + self.position_to_content))
@@ -346,18 +350,22 @@ class _PackedAttention:
     def _context(self, layer: _Layer, projected: ir.Value, query: ir.Value | None) -> ir.Value:
         """The context of queries, keys and values [tokens, 3 * hidden], or of `query` and [tokens, 2 * hidden]."""
         net, config = self.net, layer.config
-        return net.kernel(
-            "DisentangledAttention",
-            projected,
-            query,
-            self.row_starts,
-            self.bucket_rows,
-            net.optional_parameter("position_keys", layer.position_keys),
-            net.optional_parameter("position_queries", layer.position_queries),
-            shape=["tokens" if query is None else "rows", config.hidden_size],
-            heads=config.heads,
-            arithmetic=net.attention_arithmetic("positions"),
-        )
+
+        def write(arithmetic: str) -> ir.Value:
+            return net.kernel(
+                "DisentangledAttention",
+                projected,
+                query,
+                self.row_starts,
+                self.bucket_rows,
+                net.optional_parameter("position_keys", layer.position_keys),
+                net.optional_parameter("position_queries", layer.position_queries),
+                shape=["tokens" if query is None else "rows", config.hidden_size],
+                heads=config.heads,
+                arithmetic=arithmetic,
+            )
+
+        return net.attention("attention", write)
 
 
 def relative_embeddings(config: DebertaConfig, weights: Mapping[str, Array]) -> Array:

@@ -45,6 +45,10 @@ class ModernBertConfig:
     def head_size(self) -> int:
         return self.hidden_size // self.heads
 
+    @property
+    def layer_names(self) -> list[str]:
+        return [f"layers.{index}" for index in range(len(self.is_global))]
+
 
 def read_config(config: Mapping[str, Any]) -> ModernBertConfig:
     """Checks config.json of a ModernBERT checkpoint.
@@ -285,17 +289,21 @@ class _PackedAttention:
     def _context(self, layer: _Layer, projected: ir.Value, query: ir.Value | None) -> ir.Value:
         """The context of queries, keys and values [tokens, 3 * hidden], or of `query` and [tokens, 2 * hidden]."""
         config = self.config
-        return self.net.kernel(
-            "RotaryAttention",
-            projected,
-            query,
-            self.row_starts,
-            shape=["tokens" if query is None else "rows", config.hidden_size],
-            heads=config.heads,
-            theta=config.global_theta if layer.is_global else config.local_theta,
-            half_window=0 if layer.is_global else config.half_window,
-            arithmetic=self.net.attention_arithmetic("attention"),
-        )
+
+        def write(arithmetic: str) -> ir.Value:
+            return self.net.kernel(
+                "RotaryAttention",
+                projected,
+                query,
+                self.row_starts,
+                shape=["tokens" if query is None else "rows", config.hidden_size],
+                heads=config.heads,
+                theta=config.global_theta if layer.is_global else config.local_theta,
+                half_window=0 if layer.is_global else config.half_window,
+                arithmetic=arithmetic,
+            )
+
+        return self.net.attention("attention", write)
 
 
 class _Attention:

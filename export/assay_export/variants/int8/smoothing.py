@@ -86,7 +86,10 @@ def candidates(
         return [(Recipe("fp32"), 0.0)]
     plain = fit(layer, Recipe())
     smoothed = min(
-        (fit(layer, Recipe(smoothing=_scales(layer, alpha), absorbed=absorbable, alpha=alpha)) for alpha in ALPHAS),
+        (
+            fit(layer, Recipe(smoothing=smoothing_scales(layer, alpha), absorbed=absorbable, alpha=alpha))
+            for alpha in ALPHAS
+        ),
         key=lambda pair: pair[1],
     )
     found = [min(plain, smoothed, key=lambda pair: pair[1])] if absorbable else [plain, smoothed]
@@ -104,7 +107,7 @@ def _with_columns(layer: LayerStatistics, recipe: Recipe, fit: Fit) -> list[tupl
     ]
 
 
-def _scales(layer: LayerStatistics, alpha: float) -> Array:
+def smoothing_scales(layer: LayerStatistics, alpha: float) -> Array:
     weight_max = np.abs(layer.weight).max(axis=1)
     seen = (layer.channel_max > 0) & (weight_max > 0)
     scale = np.ones(len(weight_max), np.float32)

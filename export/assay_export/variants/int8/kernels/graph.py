@@ -4,7 +4,7 @@ The kernels quantise activations themselves, symmetrically per row of tokens, so
 depends on the other rows of a call. Layouts are those of kernels/src/linear/linear_kernels.h.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -74,8 +74,8 @@ class KernelInt8(Precision):
         rows = op.Cast(op.Gather(net.parameter(name, values), token_ids), to=ir.DataType.FLOAT)
         return op.Mul(rows, op.Gather(net.parameter(f"{name}.scale", scale), token_ids))
 
-    def attention_arithmetic(self, path: str) -> str:
-        return "float32" if self._recipes[path].kind == "fp32" else "int8"
+    def attention(self, net: GraphWriter, name: str, write: Callable[[str], ir.Value]) -> ir.Value:
+        return write("float32" if self._recipes[net.path(name)].kind == "fp32" else "int8")
 
 
 def pack_weight(values: Array, gated: bool = False) -> Array:

@@ -1,0 +1,60 @@
+"""What an authored architecture offers: the interface of the modules in `assay_export.graphs.architectures`."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import onnx_ir as ir
+
+from assay_export.graphs.net import Net
+from assay_export.graphs.writer import Array
+
+__all__ = ["Architecture", "Settings"]
+
+
+class Settings(Protocol):
+    """What every architecture's settings say; each architecture has further fields for its own graph."""
+
+    @property
+    def max_length(self) -> int:
+        """The longest input in tokens."""
+
+    @property
+    def hidden_size(self) -> int:
+        """Channels of the hidden states."""
+
+    @property
+    def layer_names(self) -> list[str]:
+        """The scopes in which the encoder layers are written, in order."""
+
+    @property
+    def pooling(self) -> str:
+        """How the head reduces the sequence to one vector: "cls" or "mean"."""
+
+
+class Architecture(Protocol):
+    """An architecture whose graph is authored rather than traced.
+
+    `settings` is always the object that the same architecture's `read_config` returned. Its type is Any here, because
+    each architecture reads a class of its own.
+    """
+
+    ARCHITECTURE: str
+    """config.json's model_type."""
+
+    def read_config(self, config: Mapping[str, Any], /) -> Settings:
+        """Read the settings of the graph from config.json in the keys of transformers 4.
+
+        Raises:
+            UnsupportedConfigError: A value is not supported by the graph.
+        """
+
+    def author(self, net: Net, settings: Any, weights: Mapping[str, Array], /) -> ir.Model:
+        """Write the graph and its weights into `net` and return the model."""
+
+    def absorbable(self, settings: Any, /) -> set[str]:
+        """Return the names of the linear layers whose smoothing `absorb` can move into a preceding weight."""
+
+    def absorb(
+        self, settings: Any, weights: Mapping[str, Array], smoothing: Mapping[str, Array], /
+    ) -> dict[str, Array]:
+        """Return the weights with the smoothing of absorbable layers moved into the weights that precede them."""
