@@ -19,7 +19,7 @@ import numpy as np
 
 from assay.bundle.manifest import Graph
 from assay.errors import AssayError
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 from assay_export.graphs.architectures import local_attention, relative_positions
 from assay_export.graphs.precision import Precision
 from assay_export.variants.int8.graph import Int8

@@ -31,7 +31,7 @@ from assay.bundle.manifest import Graph, Manifest
 from assay.errors import AssayError
 from assay.inputs.files import read_rows
 from assay.inputs.tokenization import BundleTokenizer
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 from benchmarks import peers
 from benchmarks.peers import Ids, PeerError, Turn
 from benchmarks.suite.statistics import ratio

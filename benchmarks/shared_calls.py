@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from assay.bundle.manifest import Graph
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 from benchmarks import peers
 from benchmarks.int8_peers import round_robin
 from benchmarks.suite.statistics import ratio

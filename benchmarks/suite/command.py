@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from assay.inputs.tokenization import BundleTokenizer
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 from benchmarks.peers import PeerError
 from benchmarks.suite import machine, peers, report, texts
 from benchmarks.suite.run import Run, child, say

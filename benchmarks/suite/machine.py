@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 from packaging.requirements import Requirement
 
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 
 
 def describe() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from assay.models.scorer import Scorer
 from assay.ort.batching import TOKENS_PER_CALL, TOKENS_PER_CALL_OF_A_CORE
 from assay.ort.engine import Engine, Mode
 from assay.ort.session import GraphSession
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 
 __all__ = ["LoadOptions", "load", "load_choice"]
 

@@ -107,7 +107,7 @@ def test_the_manifest_records_source_tools_parity_and_every_file(scorer_bundle: 
     manifest = json.loads((scorer_bundle / "assay.json").read_text(encoding="utf-8"))
     files = {path.relative_to(scorer_bundle).as_posix() for path in scorer_bundle.rglob("*") if path.is_file()}
     assert set(manifest["files"]) == files - {"assay.json"}
-    assert manifest["road"] == "authored"
+    assert manifest["graph_origin"] == "authored"
     assert manifest["source"]["merge_max_abs_delta"] <= 1e-4
     assert manifest["source"]["base"] == "../complexity-base"
     assert manifest["tools"]["torch"].startswith(torch.__version__.split("+")[0])

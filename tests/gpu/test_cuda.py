@@ -57,7 +57,7 @@ def test_auto_takes_the_gpu(bundle: Path) -> None:
 
 def test_a_gpu_that_is_not_there_is_refused(bundle: Path) -> None:
     number = len(driver.find().gpus)
-    with pytest.raises(ProviderError, match="no GPU of this number"):
+    with pytest.raises(ProviderError, match="no GPU with this number"):
         assay.load(bundle, device=f"cuda:{number}")
 
 

@@ -10,8 +10,8 @@ from assay.bundle import golden
 from assay.bundle.folder import open_bundle
 from assay.cli.main import main
 from assay.devices import Device
+from assay.gpu.libraries import prepare
 from assay.ort import installation
-from assay.ort.session import prepare
 
 
 @pytest.fixture(autouse=True)

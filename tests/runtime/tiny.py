@@ -98,10 +98,10 @@ def graph(arrays: dict[str, np.ndarray], inputs: tuple[str, ...], data: str = DA
 def document(**changes: Any) -> dict[str, Any]:
     """A manifest without its files, for a classifier of pairs unless `changes` say otherwise."""
     made: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": manifest.SCHEMA_VERSION,
         "name": "tiny",
         "architecture": "tiny",
-        "road": "authored",
+        "graph_origin": "authored",
         "task": "classification",
         "input": "pair",
         "labels": list(LABELS),

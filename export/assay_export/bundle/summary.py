@@ -15,7 +15,7 @@ def show(manifest: Manifest, target: Path) -> None:
     base = manifest.source.get("base")
     console.print(
         f"[bold]{target}[/bold]: {manifest.architecture} {manifest.task} of one {manifest.input}, "
-        f"{manifest.road} graph, from {manifest.source['id']}" + (f" merged into {base}" if base else "")
+        f"{manifest.graph_origin} graph, from {manifest.source['id']}" + (f" merged into {base}" if base else "")
     )
     console.print(f"labels {', '.join(manifest.labels)}; up to {manifest.max_length:,} tokens ({_longer(manifest)})")
 

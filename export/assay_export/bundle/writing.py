@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from assay.bundle.manifest import SCHEMA_VERSION
 from assay_export.checkpoint.head import Head
 from assay_export.checkpoint.loading import Checkpoint, Location
 from assay_export.checkpoint.source import Source
@@ -70,10 +71,10 @@ def manifest(
     config = loaded.config
     is_unit_scorer = head.task == "regression" and config["model_type"] == "modernbert"
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "name": source.name,
         "architecture": config["model_type"],
-        "road": "authored" if config["model_type"] in AUTHORED else "optimum",
+        "graph_origin": "authored" if config["model_type"] in AUTHORED else "traced",
         "task": head.task,
         "input": head.row,
         "labels": list(head.labels),

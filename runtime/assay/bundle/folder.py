@@ -18,7 +18,7 @@ from assay.bundle.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest
 from assay.devices import Kind
 from assay.errors import BundleError, InputError, one_line
 from assay.inputs.validation import describe
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 
 __all__ = ["Bundle", "Choice", "open_bundle"]
 

@@ -8,7 +8,6 @@ network, and which files. Hashes are bundle.py's, the words of errors hub_errors
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _REVISION = re.compile(r"[^\s\x00-\x1f\x7f]+")  # git takes no white space and no control characters in a name
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHECKPOINTS = ("osmosis", "maxwell")  # what assay export knows by these names are no bundles
-_TRIES = 5  # of one file; each goes on where the one before broke off
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,21 +206,16 @@ def _cached(hub: Any, name: str, revision: str) -> Path | None:
 
 
 def _download(hub: Any, name: str, file: str, revision: str, force: bool = False) -> Path:
-    """One file into the cache; a download that breaks off is resumed, after a pause that grows by a second."""
-    from assay.bundle import hub_errors
+    """Download one file into the cache, and return its path there."""
+    from assay.bundle import hub_errors, hub_retries
 
-    tried = 0
-    while True:
-        tried += 1
-        try:
-            return Path(hub.hf_hub_download(name, file, revision=revision, force_download=force))
-        except Exception as error:  # see hub_errors: what transports raise has no common base
-            if tried == _TRIES or not hub_errors.is_broken_off(error):
-                raise hub_errors.explain(error, name, revision, file) from error
-            _LOG.warning("%s: download of %s broke off (%s); resuming it", name, file, one_line(error, 200))
-            # What is forced starts from the beginning: for a part in the cache that is none of this file.
-            force = force or hub_errors.is_no_part(error)
-            time.sleep(tried - 1)
+    def download(again: bool) -> Path:
+        return Path(hub.hf_hub_download(name, file, revision=revision, force_download=force or again))
+
+    try:
+        return hub_retries.retry(download, f"{name}: the download of {file}")
+    except Exception as error:  # see hub_errors: what transports raise has no common base
+        raise hub_errors.explain(error, name, revision, file) from error
 
 
 def _replace(hub: Any, name: str, file: str, commit: str, path: Path) -> Path:

@@ -22,7 +22,7 @@ from assay.errors import BundleError
 __all__ = ["MANIFEST_NAME", "SCHEMA_VERSION", "FileRecord", "Graph", "Manifest", "Scale", "parse", "read", "seal"]
 
 MANIFEST_NAME = "assay.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 TOKENIZER_NAME = "tokenizer.json"
 
 VARIANTS = ("fp32", "fp16", "int8", "int8_qdq")
@@ -72,10 +72,10 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The ranges of a regression head: of its own output, and of the Evol-Complexity scale (Maxwell's card: 1 to 6)."""
+    """The range of a regression head's own output, and of the Evol-Complexity scale where the model has one."""
 
     native: tuple[float, float]
-    evol_complexity: tuple[int, int]
+    evol_complexity: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Manifest:
 
     name: str
     architecture: str
-    road: Literal["authored", "optimum"]
+    graph_origin: Literal["authored", "traced"]
     task: Literal["classification", "regression"]
     input: Literal["pair", "text"]
     labels: tuple[str, ...]
@@ -199,7 +199,7 @@ def _manifest(document: Any, where: str) -> Manifest:
     return Manifest(
         name=fields.string("name"),
         architecture=fields.string("architecture"),
-        road=fields.choice("road", ("authored", "optimum")),
+        graph_origin=fields.choice("graph_origin", ("authored", "traced")),
         task=task,
         input=fields.choice("input", ("pair", "text")),
         labels=labels,
@@ -230,13 +230,15 @@ def _file(entry: Fields) -> FileRecord:
 
 def _scale(entry: Fields) -> Scale:
     native = entry.numbers("native", 2)
-    if native != (0.0, 1.0):
-        # The card's formula, predicted * (max - min) + min, holds for an output in 0..1 and for no other.
-        raise entry.refuse("native", repr(list(native)), "[0.0, 1.0]")
-    low, high = entry.numbers("evol_complexity", 2)
-    if not (low.is_integer() and high.is_integer() and low < high):
-        raise entry.refuse("evol_complexity", f"[{low}, {high}]", "two rising integers")
-    return Scale(native=(0.0, 1.0), evol_complexity=(int(low), int(high)))
+    if not native[0] < native[1]:
+        raise entry.refuse("native", repr(list(native)), "two rising numbers")
+    evol_complexity = None
+    if not entry.is_null("evol_complexity"):
+        low, high = entry.numbers("evol_complexity", 2)
+        if not (low.is_integer() and high.is_integer() and low < high):
+            raise entry.refuse("evol_complexity", f"[{low}, {high}]", "two rising integers, or null")
+        evol_complexity = (int(low), int(high))
+    return Scale((native[0], native[1]), evol_complexity)
 
 
 def _variants(entry: Fields, files: Mapping[str, FileRecord]) -> dict[str, dict[str, Graph]]:

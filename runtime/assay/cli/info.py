@@ -50,7 +50,7 @@ def _lines(manifest: "Manifest") -> Iterator[tuple[str, str]]:
     yield "name", manifest.name
     yield (
         "model",
-        f"{manifest.architecture}, {manifest.road} graph, pooling {manifest.pooling or 'of the architecture'}",
+        f"{manifest.architecture}, {manifest.graph_origin} graph, pooling {manifest.pooling or 'of the architecture'}",
     )
     yield "task", f"{manifest.task} of {rows}, activation {manifest.activation}"
     yield "labels", ", ".join(manifest.labels)

@@ -44,7 +44,7 @@ def _reports(bundle: Bundle, device: Device, threads: int | None) -> Iterator[tu
     """How far each graph that is made for the device is from PyTorch on the golden rows."""
     from assay.bundle import golden
     from assay.loading import LoadOptions, load_choice
-    from assay.ort.threads import usable_cores
+    from assay.threads import usable_cores
 
     rows = golden.read(bundle)
     choices = [choice for choice in bundle.choices() if choice.dialect == "portable" or not device.on_gpu]

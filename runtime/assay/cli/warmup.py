@@ -46,10 +46,10 @@ def run(args: argparse.Namespace) -> int:
     last = padded_length(args.up_to or longest, longest)
     lengths = [length for length in all_lengths(longest) if length <= last]
 
+    from assay.gpu.libraries import prepare
     from assay.loading import LoadOptions, load_choice
     from assay.ort import installation
-    from assay.ort.session import prepare
-    from assay.ort.threads import usable_cores
+    from assay.threads import usable_cores
 
     options = LoadOptions(args.threads or usable_cores())
     choice = bundle.choose(args.variant, device.kind)

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from assay.devices import CPU_PROVIDER, CUDA_PROVIDER, TENSORRT_PROVIDER, Device
 from assay.gpu.buckets import rows_per_call
+from assay.ort.session import Providers
 
-__all__ = ["GpuOptions", "Providers", "cpu", "cuda", "tensorrt"]
-
-Providers = list[tuple[str, dict[str, str]]]
+__all__ = ["GpuOptions", "cuda", "tensorrt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +26,6 @@ class GpuOptions:
 
 _OPT_ROWS = 8
 """TensorRT takes any number of rows up to a call's most and is fastest at one: this. A guess, measured nowhere yet."""
-
-
-def cpu() -> Providers:
-    return [(CPU_PROVIDER, {})]
 
 
 def cuda(device: Device, chosen: GpuOptions) -> Providers:

@@ -19,16 +19,16 @@ import numpy.typing as npt
 from assay.bundle.manifest import Graph
 from assay.devices import Device
 from assay.errors import ProviderError
-from assay.gpu import driver, placement, providers
+from assay.gpu import driver, libraries, placement, providers
 from assay.gpu.buckets import all_lengths, padded_length, rows_per_call, stack_padded
 from assay.gpu.buffers import DeviceBuffers
 from assay.gpu.engine_cache import EngineCache, cache_root
 from assay.gpu.placement import Placement
-from assay.gpu.providers import GpuOptions, Providers
+from assay.gpu.providers import GpuOptions
 from assay.inputs.tokenization import Tokens
 from assay.ort import installation, provider_errors
 from assay.ort.batching import TOKENS_PER_CALL
-from assay.ort.session import check_logits, create, prepare, run_error, session_options
+from assay.ort.session import Providers, check_logits, create, explain_failed_run, make_session_options
 
 __all__ = ["GpuSession", "engine_key"]
 
@@ -65,7 +65,7 @@ class GpuSession:
         self._threads, self._options = threads, options
         self._max_length, self._pad_token_id = limits
         self._weights = weights
-        self._preload = prepare(self._ort, device)
+        self._preload = libraries.prepare(self._ort, device)
         self._runs: dict[int, _Run] = {}
         self._built: set[int] = set()
         self._loading = threading.Lock()
@@ -95,7 +95,7 @@ class GpuSession:
         try:
             logits = run.call({name: values[name] for name in self._graph.inputs}, self._options.cuda_graphs)
         except Exception as error:
-            raise run_error(error, self._path, (rows, length), self._device) from error
+            raise explain_failed_run(self._ort, error, self._path, (rows, length), self._device) from error
         return check_logits(logits, self._path, rows, self._labels)[: len(tokens)]
 
     def build(self, length: int) -> bool:
@@ -139,7 +139,7 @@ class GpuSession:
 
         `probe` is the shape of that run.
         """
-        options = session_options(self._ort, self._graph, self._threads)
+        options = make_session_options(self._ort, self._graph, self._threads)
         with placement.profiled(options, probe[0]) as finish:
             session = create(self._ort, self._path, self._graph, self._device, options, chosen, self._preload)
             memory = (_memory_name(), self._device.index)
@@ -148,7 +148,7 @@ class GpuSession:
                 buffers = DeviceBuffers(self._ort, session, self._graph.inputs, tokens, rows, self._labels, memory)
                 buffers.run({name: values[name] for name in self._graph.inputs}, capture=False)
             except Exception as error:
-                raise run_error(error, self._path, probe, self._device) from error
+                raise explain_failed_run(self._ort, error, self._path, probe, self._device) from error
             placed = finish(session)
         _refuse_data_on_cpu(placed, self._path, self._device)
         return _Run(buffers.run, tuple(session.get_providers()), placed.nodes)
@@ -195,7 +195,7 @@ def _tensorrt_version(ort: Any) -> str:
     try:
         return str(ctypes.CDLL(_NVINFER).getInferLibVersion())
     except (OSError, AttributeError) as error:
-        raise provider_errors.not_loaded(
+        raise provider_errors.explain_dropped_provider(
             ort, ["TensorrtExecutionProvider"], Device("tensorrt", 0), str(error)
         ) from error
 
@@ -203,7 +203,7 @@ def _tensorrt_version(ort: Any) -> str:
 def _refuse_data_on_cpu(placed: Placement, path: Path, device: Device) -> None:
     if placed.on_cpu:
         operators = ", ".join(f"{count} {name}" for name, count in sorted(placed.on_cpu.items()))
-        raise provider_errors.on_cpu(path, operators, sum(placed.on_cpu.values()), device)
+        raise provider_errors.explain_cpu_placement(path, operators, sum(placed.on_cpu.values()), device)
 
 
 def _row(length: int) -> Tokens:

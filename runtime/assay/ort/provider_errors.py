@@ -1,12 +1,12 @@
-"""Why a provider did not load or a run failed on a GPU, and what to do: ONNX Runtime's and the linker's words to cures.
+"""Explain why an execution provider did not load or a run on a GPU failed, and say what to do about it.
 
-ONNX Runtime logs the reason to the terminal and drops the provider in silence, so the reason is found again here: the
-provider's library is opened once more, and the linker names the first library that is missing.
+ONNX Runtime logs the reason to the terminal and silently drops the provider. The reason is therefore determined again
+here: the provider's library is opened once more, and the linker names the first library that is missing.
 
-The words for missing libraries, for TensorRT's plugins and for CUDA failures 35, 100 and 101 were seen with
-onnxruntime-gpu 1.31.1 on a machine without a GPU, the last three with a stand-in for NVIDIA's driver that returns
-nothing but errors (tests/runtime/test_provider_errors.py). Those about memory, kernels and TensorRT's cache are from
-the sources of ONNX Runtime and https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html.
+The messages for missing libraries, for TensorRT's plugins and for CUDA failures 35, 100 and 101 were observed with
+onnxruntime-gpu 1.31.1 on a machine without a GPU, the last three with a stand-in for NVIDIA's driver that returns only
+errors (tests/runtime/ort/test_provider_errors.py). Those about memory, kernels and TensorRT's cache are from the
+sources of ONNX Runtime and https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html.
 """
 
 import ctypes
@@ -18,32 +18,39 @@ from typing import Any
 from assay.devices import CUDA_PROVIDER, TENSORRT_PROVIDER, Device
 from assay.errors import BundleError, ProviderError, one_line
 
-__all__ = ["creation", "failed_run", "linker_words", "not_in_this_build", "not_loaded", "on_cpu"]
+__all__ = [
+    "explain_cpu_placement",
+    "explain_dropped_provider",
+    "explain_failed_run",
+    "explain_failed_session",
+    "explain_missing_provider",
+    "read_linker_error",
+]
 
-_NO_GPU = "or use device='cpu'"
-_TENSORRT_MAJOR = 10  # what the TensorRT provider of onnxruntime-gpu 1.31.1 links (readelf -d)
+_OR_CPU = "or use device='cpu'"
+_TENSORRT_MAJOR = 10  # the version that the TensorRT provider of onnxruntime-gpu 1.31.1 links (readelf -d)
 
-# What is said, what it means, what to do. {build} is the CUDA version that this ONNX Runtime is built for.
+# A message's pattern, its cause, and the remedy. {build} is the CUDA version that this ONNX Runtime is built for.
 _KNOWN = (
     (
         r"libcuda\.so\.1|nvcuda\.dll",
-        "NVIDIA's driver is not here",
+        "NVIDIA's driver is not installed",
         "install the driver, or start the container with --gpus all",
     ),
     (
         r"CUDA (failure|error) 35\b|driver version is insufficient",
-        "the NVIDIA driver is older than CUDA {build} needs",
+        "the NVIDIA driver is older than {build} needs",
         "update the driver, or install an onnxruntime-gpu that is built for the CUDA version which nvidia-smi shows",
     ),
     (
         r"CUDA (failure|error) 100\b|no CUDA-capable device",
         "the driver finds no GPU",
-        "see nvidia-smi and CUDA_VISIBLE_DEVICES",
+        "check nvidia-smi and CUDA_VISIBLE_DEVICES",
     ),
     (
         r"CUDA (failure|error) 101\b|invalid device ordinal|Invalid device ID",
-        "there is no GPU of this number",
-        "see nvidia-smi and CUDA_VISIBLE_DEVICES: the first GPU is cuda:0",
+        "there is no GPU with this number",
+        "check nvidia-smi and CUDA_VISIBLE_DEVICES: the first GPU is cuda:0",
     ),
     (
         r"CUDA (failure|error) 209\b|no kernel image",
@@ -53,7 +60,7 @@ _KNOWN = (
     (
         r"CUDA (failure|error) 2\b|out of memory|[Aa]vailable memory of \d+ is smaller|ALLOC_FAILED",
         "the GPU's memory is full",
-        "see nvidia-smi for who else uses it, raise gpu_memory if it was given, or send shorter texts",
+        "see nvidia-smi for other processes that use it, raise gpu_memory if it was given, or send shorter texts",
     ),
     (
         r"cannot use the graph capture feature",
@@ -67,36 +74,53 @@ _KNOWN = (
     ),
     (
         r"could not deserialize engine|could not create timing cache",
-        "TensorRT refuses what is in its cache",
+        "TensorRT rejects the files in its cache",
         "delete the folder that the message names, and run assay warmup",
     ),
 )
 
 
-def not_in_this_build(ort: Any, missing: list[str], device: Device) -> ProviderError:
-    """The installed ONNX Runtime was built without a provider that the device needs."""
-    cure = (
-        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'assay[gpu]', or use device='cpu'"
+def explain_missing_provider(ort: Any, missing: list[str], device: Device) -> ProviderError:
+    """Return the error for an ONNX Runtime that was built without the providers `missing`."""
+    remedy = (
+        f"pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'assay[gpu]', {_OR_CPU}"
         if device.on_gpu
         else "pip install 'assay[cpu]'"
     )
     return ProviderError(
         f"device {str(device)!r} needs {' and '.join(missing)}, and the installed ONNX Runtime "
-        f"{ort.__version__} has {', '.join(ort.get_available_providers())}; to fix it: {cure}"
+        f"{ort.__version__} has {', '.join(ort.get_available_providers())}; to fix it: {remedy}"
     )
 
 
-def not_loaded(ort: Any, missing: list[str], device: Device, words: str) -> ProviderError:
-    """A provider does not load. `words` say why: the linker's, or what loading its libraries printed."""
-    cause, cure = _explain(ort, words, device)
-    said = f" ({_line(words)})" if words and " is missing" not in cause else ""
-    return ProviderError(f"{' and '.join(missing)} did not load for device {str(device)!r}: {cause}{said}; {cure}")
+def explain_dropped_provider(ort: Any, missing: list[str], device: Device, words: str) -> ProviderError:
+    """Return the error for the providers `missing`, which did not load.
+
+    Args:
+        ort: The module onnxruntime.
+        missing: The names of the providers.
+        device: The device that was requested.
+        words: The linker's message, or what loading the libraries printed.
+    """
+    cause, remedy = _explain(ort, words, device)
+    quote = f" ({_shorten(words)})" if words and " is missing" not in cause else ""
+    return ProviderError(f"{' and '.join(missing)} did not load for device {str(device)!r}: {cause}{quote}; {remedy}")
 
 
-def creation(ort: Any, error: Exception, path: Path, device: Device, preload: str) -> BundleError | ProviderError:
-    """No session could be made of the graph at `path`."""
+def explain_failed_session(
+    ort: Any, error: Exception, path: Path, device: Device, preload: str
+) -> BundleError | ProviderError:
+    """Return the error for a session that could not be created for the graph at `path`.
+
+    Args:
+        ort: The module onnxruntime.
+        error: What InferenceSession raised.
+        path: The .onnx file.
+        device: The device that was requested.
+        preload: What loading the GPU's libraries printed.
+    """
     if "escapes model directory" in str(error) and path.is_symlink():
-        # The Hub's cache is made of links; 1.24.1 does not follow them (microsoft/onnxruntime#27353, mended in #27374).
+        # The Hub's cache consists of links. 1.24.1 does not follow them (microsoft/onnxruntime#27353, fixed in #27374).
         return BundleError(
             f"{path}: ONNX Runtime {ort.__version__} does not follow the links of the Hub's cache to the weights; "
             "to fix it: pip install --upgrade onnxruntime (or onnxruntime-gpu)"
@@ -107,36 +131,42 @@ def creation(ort: Any, error: Exception, path: Path, device: Device, preload: st
             f"{path}: ONNX Runtime cannot load this graph ({one_line(error)}); "
             "check the bundle with assay verify, or export it again"
         )
-    words = _line(str(error))
+    words = _shorten(str(error))
     if "install TensorRT libraries" in words:
-        # Says nothing of which library; the linker does.
-        words = linker_words(ort, TENSORRT_PROVIDER) or linker_words(ort, CUDA_PROVIDER) or f"{words} {preload}".strip()
-    cause, cure = _explain(ort, words, device)
-    return ProviderError(f"{path}: no session could be made on {device}: {cause} ({_line(words)}); {cure}")
+        # This does not say which library is missing. The linker does.
+        words = (
+            read_linker_error(ort, TENSORRT_PROVIDER)
+            or read_linker_error(ort, CUDA_PROVIDER)
+            or f"{words} {preload}".strip()
+        )
+    cause, remedy = _explain(ort, words, device)
+    return ProviderError(f"{path}: no session could be created on {device}: {cause} ({_shorten(words)}); {remedy}")
 
 
-def failed_run(error: Exception, path: Path, shape: str, device: Device) -> ProviderError:
-    """A run failed; `shape` is that of its token ids."""
-    known = _known(str(error)) if device.on_gpu else None
-    cause, cure = known or ("", "try shorter texts or another device")
+def explain_failed_run(ort: Any, error: Exception, path: Path, shape: str, device: Device) -> ProviderError:
+    """Return the error for a failed run on token ids of `shape`, such as "8x512"."""
+    known = _match_known(ort, str(error)) if device.on_gpu else None
+    cause, remedy = known or ("", "try shorter texts or another device")
     return ProviderError(
         f"{path}: the run on {device} failed for token ids of shape {shape}{f': {cause}' if cause else ''} "
-        f"({_line(str(error))}); {cure}"
+        f"({_shorten(str(error))}); {remedy}"
     )
 
 
-def on_cpu(path: Path, operators: str, count: int, device: Device) -> ProviderError:
-    """Operators that compute on data were placed on the CPU though a GPU was asked for."""
+def explain_cpu_placement(path: Path, operators: str, count: int, device: Device) -> ProviderError:
+    """Return the error for `count` operators that compute on data and were placed on the CPU instead of a GPU."""
     return ProviderError(
-        f"{path}: {count} operators were placed on the CPU and not on {device} ({operators}): this ONNX Runtime has no "
-        "GPU kernel for them; use another variant, a newer onnxruntime-gpu, or device='cpu'"
+        f"{path}: {count} {'operator was' if count == 1 else 'operators were'} placed on the CPU and not on {device} "
+        f"({operators}): this ONNX Runtime has no GPU kernel for them; use another variant, a newer onnxruntime-gpu, "
+        "or device='cpu'"
     )
 
 
-def linker_words(ort: Any, provider: str) -> str:
-    """What the linker says when it opens the library of `provider`; empty where it opens or cannot be found.
+def read_linker_error(ort: Any, provider: str) -> str:
+    """Open the library of `provider`, and return the linker's error. Empty if it opens or cannot be found.
 
-    Only after ONNX Runtime has tried to load it: the library asks for its host as it is opened, and would keep none.
+    Call this only after ONNX Runtime has tried to load the library: the library looks for its host when it is opened,
+    and would not find it later.
     """
     stem = {CUDA_PROVIDER: "cuda", TENSORRT_PROVIDER: "tensorrt"}[provider]
     prefix, suffix = ("", ".dll") if sys.platform == "win32" else ("lib", ".so")
@@ -153,62 +183,63 @@ def linker_words(ort: Any, provider: str) -> str:
 
 
 def _explain(ort: Any, words: str, device: Device) -> tuple[str, str]:
-    """The cause and the cure that `words` mean."""
+    """Return the cause and the remedy for the message `words`."""
     library = re.search(r"\blib([A-Za-z_]+)\.so\.(\d+)", words)
-    known = _known(words, ort)
+    known = _match_known(ort, words)
     if known is None and library is not None:
-        known = _missing_library(library[1], library[2], ort)
+        known = _explain_missing_library(ort, library[1], library[2])
     if known is None:
+        tensorrt = f" {_quote_tensorrt(ort)}" if device.kind == "tensorrt" else ""
         known = (
             "the reason is not known",
-            f"see with nvidia-smi that the driver finds this GPU, then {_install(device)}",
+            f"check with nvidia-smi that the driver finds this GPU, then pip install 'assay[gpu]'{tensorrt}",
         )
-    return known[0], f"{known[1]}, {_NO_GPU}"
+    return known[0], f"{known[1]}, {_OR_CPU}"
 
 
-def _known(words: str, ort: Any = None) -> tuple[str, str] | None:
-    for pattern, cause, cure in _KNOWN:
+def _match_known(ort: Any, words: str) -> tuple[str, str] | None:
+    version = getattr(ort, "cuda_version", "")
+    for pattern, cause, remedy in _KNOWN:
         if re.search(pattern, words):
-            return cause.format(build=getattr(ort, "cuda_version", "") or "this build"), cure
+            return cause.format(build=f"CUDA {version}" if version else "this ONNX Runtime"), remedy
     return None
 
 
-def _missing_library(name: str, version: str, ort: Any) -> tuple[str, str]:
+def _explain_missing_library(ort: Any, name: str, version: str) -> tuple[str, str]:
     file = f"lib{name}.so.{version}"
+    install, major = "pip install 'assay[gpu]'", _read_cuda_major(ort)
     if name.startswith("nvinfer") or name.startswith("nvonnxparser"):
-        cure = f"pip install 'tensorrt-cu{_cuda_major(ort)}>={_TENSORRT_MAJOR},<{_TENSORRT_MAJOR + 1}'"
-        other = _installed(r"tensorrt(-cu\d+)?", version)
+        remedy = f"pip install {_quote_tensorrt(ort)}"
+        other = _find_other_version(r"tensorrt(-cu\d+)?", version)
         if other:
             return (
                 f"{other} is installed, and this ONNX Runtime links TensorRT {version} ({file} is missing)",
-                f"pip uninstall -y {other.split()[0]} && {cure}",
+                f"pip uninstall -y {other.split()[0]} && {remedy}",
             )
-        return f"TensorRT {version} is not installed ({file} is missing)", cure
+        return f"TensorRT {version} is not installed ({file} is missing)", remedy
     if name.startswith("cudnn"):
-        return f"cuDNN {version} is not installed ({file} is missing)", _install(None)
-    other = _installed(r"nvidia-(cublas|cuda-runtime)(-cu\d+)?", _cuda_major(ort))
+        return f"cuDNN {version} is not installed ({file} is missing)", install
+    other = _find_other_version(r"nvidia-(cublas|cuda-runtime)(-cu\d+)?", major)
     if other:
         return (
-            f"{file} is missing: this ONNX Runtime is built for CUDA {_cuda_major(ort)}, and {other} is installed",
-            f"{_install(None)}, which brings CUDA {_cuda_major(ort)} beside it",
+            f"{file} is missing: this ONNX Runtime is built for CUDA {major}, and {other} is installed",
+            f"{install}, which adds CUDA {major}",
         )
     part = "cuBLAS" if name.startswith("cublas") else "a part of CUDA"
-    return f"{part} for CUDA {_cuda_major(ort)} is not installed ({file} is missing)", _install(None)
+    return f"{part} for CUDA {major} is not installed ({file} is missing)", install
 
 
-def _install(device: Device | None) -> str:
-    tensorrt = (
-        f" 'tensorrt-cu13>={_TENSORRT_MAJOR},<{_TENSORRT_MAJOR + 1}'" if device and device.kind == "tensorrt" else ""
-    )
-    return f"pip install 'assay[gpu]'{tensorrt}"
+def _quote_tensorrt(ort: Any) -> str:
+    """Return the requirement, quoted for a shell, for the TensorRT that goes with this build of ONNX Runtime."""
+    return f"'tensorrt-cu{_read_cuda_major(ort)}>={_TENSORRT_MAJOR},<{_TENSORRT_MAJOR + 1}'"
 
 
-def _cuda_major(ort: Any) -> str:
+def _read_cuda_major(ort: Any) -> str:
     return str(getattr(ort, "cuda_version", None) or "13").split(".")[0]
 
 
-def _installed(pattern: str, major: str) -> str:
-    """A distribution whose name matches `pattern` and whose version is another than `major`, as "name version"."""
+def _find_other_version(pattern: str, major: str) -> str:
+    """Return "name version" of an installed distribution that matches `pattern`, unless one has the version `major`."""
     from importlib.metadata import distributions  # slow to import, and needed for an error only
 
     found = {}
@@ -221,7 +252,7 @@ def _installed(pattern: str, major: str) -> str:
     return next((f"{name} {version}" for name, version in sorted(found.items())), "")
 
 
-def _line(words: str) -> str:
-    """The telling part of `words`: ONNX Runtime puts whole C++ signatures before it."""
+def _shorten(words: str) -> str:
+    """Return the informative part of `words`: ONNX Runtime puts whole C++ signatures before it."""
     failure = re.search(r"(CUDA|CUDNN|CUBLAS) failure \d+: [^;]*", words)
     return one_line(Exception(failure[0].strip() if failure else words))

@@ -54,7 +54,7 @@ def test_an_architecture_that_is_not_authored_goes_through_optimum(
     manifest = exporter.export(
         str(make(tmp_path / "checkpoint", config, write_tokenizer)), tmp_path / "bundle", row="pair"
     )
-    assert (manifest.road, manifest.architecture) == ("optimum", config["model_type"])
+    assert (manifest.graph_origin, manifest.architecture) == ("traced", config["model_type"])
     assert (manifest.labels, manifest.max_length, manifest.pooling) == (("no", "yes", "maybe"), max_length, None)
     assert list(manifest.variants) == ["fp32"]
     assert list(manifest.variants["fp32"]) == ["portable"]

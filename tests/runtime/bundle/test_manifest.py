@@ -78,10 +78,16 @@ def test_every_shortening_is_noticed() -> None:
 
 
 def test_a_newer_schema_is_refused_with_the_upgrade_that_reads_it() -> None:
-    message = refusal(document() | {"schema_version": 2})
-    assert "schema_version is 2" in message
-    assert "reads 1" in message
+    message = refusal(document() | {"schema_version": 3})
+    assert "schema_version is 3" in message
+    assert "reads 2" in message
     assert "pip install --upgrade assay" in message
+
+
+def test_an_older_schema_is_refused_with_the_advice_to_export_again() -> None:
+    message = refusal(document() | {"schema_version": 1})
+    assert "schema_version is 1" in message
+    assert "export the bundle again" in message
 
 
 def test_an_unknown_variant_is_refused_by_name() -> None:
@@ -94,7 +100,7 @@ def test_an_unknown_variant_is_refused_by_name() -> None:
     ("name", "value"),
     [
         ("task", "ranking"),
-        ("road", "traced"),
+        ("graph_origin", "optimum"),
         ("input", "triple"),
         ("activation", "relu"),
         ("pooling", "max"),
@@ -144,9 +150,23 @@ def test_a_contradiction_is_refused(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("native", "evol_complexity"), [([0, 1], [1, 6]), ([-1.5, 3], [0, 10]), ([1, 5], None), ([-1e30, 1e30], None)]
+)
+def test_a_scale_is_a_native_range_and_an_optional_evol_complexity(native: list[float], evol_complexity: Any) -> None:
+    scale = {"native": native, "evol_complexity": evol_complexity}
+    read = manifest.parse(manifest.seal(document() | tiny.REGRESSION | {"scale": scale}), "assay.json").scale
+    expected = None if evol_complexity is None else tuple(evol_complexity)
+    assert read == manifest.Scale(tuple(native), expected)
+
+
+@pytest.mark.parametrize(
     "scale",
     [
-        {"native": [0, 2], "evol_complexity": [1, 6]},
+        {"native": [1, 0], "evol_complexity": None},
+        {"native": [1, 1], "evol_complexity": None},
+        {"native": [0], "evol_complexity": None},
+        {"native": None, "evol_complexity": [1, 6]},
+        {"evol_complexity": [1, 6]},
         {"native": [0, 1], "evol_complexity": [6, 1]},
         {"native": [0, 1], "evol_complexity": [1, 2.5]},
         {"native": [0, 1], "evol_complexity": [1, 10**400]},
@@ -154,7 +174,7 @@ def test_a_contradiction_is_refused(change: dict[str, Any]) -> None:
         {"native": [0, 1]},
     ],
 )
-def test_a_scale_that_the_card_does_not_have_is_refused(scale: dict[str, Any]) -> None:
+def test_a_scale_that_is_not_two_rising_pairs_is_refused(scale: dict[str, Any]) -> None:
     refusal(document() | tiny.REGRESSION | {"scale": scale})
 
 

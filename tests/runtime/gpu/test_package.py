@@ -58,7 +58,7 @@ def test_cuda_is_refused_in_one_line_that_names_the_library_and_the_package(
     assert "CUDAExecutionProvider did not load for device 'cuda:0'" in done.stderr
     major = python("import onnxruntime; print(onnxruntime.cuda_version.split('.')[0])")
     without_cuda = f"cuBLAS for CUDA {major} is not installed (libcublasLt.so.{major} is missing)"
-    without_driver = "NVIDIA's driver is not here"
+    without_driver = "NVIDIA's driver is not installed"
     assert without_cuda in done.stderr or without_driver in done.stderr
     assert "pip install 'assay[gpu]'" in done.stderr or "--gpus all" in done.stderr
 

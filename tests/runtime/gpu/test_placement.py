@@ -7,7 +7,7 @@ import numpy as np
 from assay.bundle.manifest import Graph
 from assay.gpu.placement import Placement, profiled, read
 from assay.ort import installation
-from assay.ort.session import session_options
+from assay.ort.session import make_session_options
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -66,7 +66,7 @@ def test_of_one_row_everything_on_the_cpu_counts() -> None:
 
 def test_the_profile_of_a_real_session_is_read_and_removed(pair_bundle: Path) -> None:
     ort = installation.onnxruntime()
-    options = session_options(ort, Graph("", (), (), "disabled", {}), 1)
+    options = make_session_options(ort, Graph("", (), (), "disabled", {}), 1)
     with profiled(options, 19) as finish:
         folder = Path(options.profile_file_prefix).parent
         session = ort.InferenceSession(str(pair_bundle / "onnx/model.onnx"), options, providers=[CPU])

@@ -65,7 +65,7 @@ def test_both_dialects_give_the_same(judge: Classifier, tmp_path: Path) -> None:
 def test_token_type_ids_reach_a_graph_that_takes_them(tmp_path: Path) -> None:
     inputs = ["input_ids", "attention_mask", "token_type_ids"]
     variants = {"fp32": {"portable": tiny.entry("onnx/model.onnx", inputs)}}
-    model = assay.load(tiny.write(tmp_path / "types", variants=variants, road="optimum"), threads=1)
+    model = assay.load(tiny.write(tmp_path / "types", variants=variants, graph_origin="traced"), threads=1)
     assert np.allclose(model.logits([("a", "b")]), expected_logits([("a", "b")]), atol=1e-5)
 
 

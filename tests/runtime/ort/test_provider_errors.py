@@ -43,7 +43,15 @@ def installed(monkeypatch: pytest.MonkeyPatch, **versions: str) -> None:
 
 def dropped(words: str, device: Device = CUDA) -> str:
     """The message where the linker says `words`."""
-    error = provider_errors.not_loaded(ORT, list(device.required), device, words)
+    error = provider_errors.explain_dropped_provider(ORT, list(device.required), device, words)
+    assert isinstance(error, ProviderError)
+    assert "\n" not in str(error)
+    return str(error)
+
+
+def failed_session(words: str, device: Device = CUDA, ort: Any = ORT, preload: str = "") -> str:
+    """The message where creating a session raises an error that says `words`."""
+    error = provider_errors.explain_failed_session(ort, RuntimeError(words), PATH, device, preload)
     assert isinstance(error, ProviderError)
     assert "\n" not in str(error)
     return str(error)
@@ -57,7 +65,7 @@ def dropped(words: str, device: Device = CUDA) -> str:
         ("libcurand.so.10", "a part of CUDA for CUDA 13 is not installed", "pip install 'assay[gpu]'"),  # seen
         ("libcudart.so.13", "a part of CUDA for CUDA 13 is not installed", "pip install 'assay[gpu]'"),
         ("libcudnn.so.9", "cuDNN 9 is not installed", "pip install 'assay[gpu]'"),
-        ("libcuda.so.1", "NVIDIA's driver is not here", "--gpus all"),  # seen
+        ("libcuda.so.1", "NVIDIA's driver is not installed", "--gpus all"),  # seen
         ("libnvinfer.so.10", "TensorRT 10 is not installed", "pip install 'tensorrt-cu13>=10,<11'"),  # seen
         ("libnvonnxparser.so.10", "TensorRT 10 is not installed", "pip install 'tensorrt-cu13>=10,<11'"),
     ],
@@ -75,7 +83,7 @@ def test_cuda_12_beside_a_build_for_cuda_13_is_named(monkeypatch: pytest.MonkeyP
     installed(monkeypatch, nvidia_cublas_cu12="12.9.1", nvidia_cuda_runtime_cu12="12.9.79")
     message = dropped(f"libcublasLt.so.13{MISSING}")
     assert "built for CUDA 13, and nvidia-cublas-cu12 12.9.1 is installed" in message
-    assert "pip install 'assay[gpu]', which brings CUDA 13 beside it" in message
+    assert "pip install 'assay[gpu]', which adds CUDA 13" in message
 
 
 def test_tensorrt_11_beside_a_provider_for_tensorrt_10_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,12 +103,14 @@ def test_the_right_version_that_is_not_found_is_not_called_wrong(monkeypatch: py
     [
         (35, "CUDA driver version is insufficient for CUDA runtime version", "driver is older than CUDA 13.0 needs"),
         (100, "no CUDA-capable device is detected", "the driver finds no GPU"),
-        (101, "invalid device ordinal", "there is no GPU of this number"),
+        (101, "invalid device ordinal", "there is no GPU with this number"),
         (999, "unknown error", "the reason is not known"),
     ],
 )
 def test_a_failure_of_the_driver_is_told_without_its_signature(code: int, text: str, cause: str) -> None:
-    error = provider_errors.creation(ORT, RuntimeError(CUDA_CALL.format(code=code, text=text)), PATH, CUDA, "")
+    error = provider_errors.explain_failed_session(
+        ORT, RuntimeError(CUDA_CALL.format(code=code, text=text)), PATH, CUDA, ""
+    )
     assert isinstance(error, ProviderError)
     assert f"{cause} (CUDA failure {code}: {text}); " in str(error)
     assert "conditional_t" not in str(error)
@@ -108,20 +118,45 @@ def test_a_failure_of_the_driver_is_told_without_its_signature(code: int, text: 
 
 def test_a_number_that_the_provider_refuses_is_told_as_well() -> None:
     words = 'Failed to parse provider option "device_id": Invalid device ID: 9, must be between 0 (inclusive) and 1'
-    assert "no GPU of this number" in str(provider_errors.creation(ORT, RuntimeError(words), PATH, CUDA, ""))
+    assert "no GPU with this number" in str(
+        provider_errors.explain_failed_session(ORT, RuntimeError(words), PATH, CUDA, "")
+    )
 
 
 def test_tensorrts_own_words_say_nothing_so_the_linker_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
-    monkeypatch.setattr(provider_errors, "linker_words", lambda *_: f"libnvinfer.so.10{MISSING}")
-    error = provider_errors.creation(ORT, RuntimeError(PLUGINS), PATH, TENSORRT, "")
-    assert "TensorRT 10 is not installed (libnvinfer.so.10 is missing)" in str(error)
+    monkeypatch.setattr(provider_errors, "read_linker_error", lambda *_: f"libnvinfer.so.10{MISSING}")
+    assert "TensorRT 10 is not installed (libnvinfer.so.10 is missing)" in failed_session(PLUGINS, TENSORRT)
 
 
 def test_where_the_linker_has_nothing_to_say_the_words_are_kept() -> None:
-    error = provider_errors.creation(ORT, RuntimeError(PLUGINS), PATH, TENSORRT, "Failed to load x.so")
-    assert "Please install TensorRT libraries" in str(error)
-    assert "'tensorrt-cu13>=10,<11'" in str(error)
+    message = failed_session(PLUGINS, TENSORRT, preload="Failed to load x.so")
+    assert "Please install TensorRT libraries" in message
+    assert "'tensorrt-cu13>=10,<11'" in message
+
+
+@pytest.mark.parametrize("words", [PLUGINS, f"libnvinfer.so.10{MISSING}"])
+def test_a_build_for_cuda_12_is_told_to_install_the_tensorrt_for_cuda_12(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch)
+    for_cuda_12 = SimpleNamespace(
+        __version__="1.23.0", cuda_version="12.8", __file__="/nowhere/onnxruntime/__init__.py"
+    )
+    message = failed_session(words, TENSORRT, ort=for_cuda_12)
+    assert "pip install" in message
+    assert "'tensorrt-cu12>=10,<11'" in message
+    assert "cu13" not in message
+
+
+@pytest.mark.parametrize(("version", "named"), [("13.0", "CUDA 13.0"), ("", "this ONNX Runtime"), (None, "this ONNX")])
+def test_a_driver_that_is_too_old_for_a_run_is_compared_with_the_cuda_of_the_build(
+    version: str | None, named: str
+) -> None:
+    ort = SimpleNamespace(__version__="1.31.1", cuda_version=version)
+    error = provider_errors.explain_failed_run(ort, RuntimeError("CUDA failure 35: insufficient"), PATH, "1x32", CUDA)
+    assert f"the NVIDIA driver is older than {named}" in str(error)
+    assert "{" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -134,38 +169,40 @@ def test_where_the_linker_has_nothing_to_say_the_words_are_kept() -> None:
     ],
 )
 def test_a_run_that_fails_on_a_gpu_says_why(words: str, cause: str) -> None:
-    error = provider_errors.failed_run(RuntimeError(words), PATH, "8x512", CUDA)
+    error = provider_errors.explain_failed_run(ORT, RuntimeError(words), PATH, "8x512", CUDA)
     assert "the run on cuda:0 failed for token ids of shape 8x512: " in str(error)
     assert cause in str(error)
 
 
 def test_a_graph_that_tensorrt_takes_in_parts_is_told_from_its_demand_for_profiles() -> None:
     words = "User needs to provide all the dynamic shape inputs with associated profiles if they want to ..."
-    assert "only parts of this graph" in str(provider_errors.creation(ORT, RuntimeError(words), PATH, TENSORRT, ""))
+    assert "only parts of this graph" in str(
+        provider_errors.explain_failed_session(ORT, RuntimeError(words), PATH, TENSORRT, "")
+    )
 
 
 def test_a_graph_that_cannot_be_captured_names_the_option() -> None:
     words = (
         "This session cannot use the graph capture feature as requested by the user  as all compute graph nodes have"
     )
-    assert "cuda_graphs=False" in str(provider_errors.creation(ORT, RuntimeError(words), PATH, CUDA, ""))
+    assert "cuda_graphs=False" in failed_session(words)
 
 
 @pytest.mark.parametrize("device", [CPU, CUDA])
 def test_a_broken_file_is_not_the_devices_fault(device: Device) -> None:
     error = type("InvalidProtobuf", (Exception,), {})("x")
-    assert isinstance(provider_errors.creation(ORT, error, PATH, device, ""), BundleError)
+    assert isinstance(provider_errors.explain_failed_session(ORT, error, PATH, device, ""), BundleError)
 
 
 def test_the_linker_is_asked_for_the_providers_own_library(tmp_path: Path) -> None:
     capi = tmp_path / "onnxruntime" / "capi"
     capi.mkdir(parents=True)
     ort: Any = SimpleNamespace(__file__=str(tmp_path / "onnxruntime" / "__init__.py"))
-    assert provider_errors.linker_words(ort, "CUDAExecutionProvider") == ""
+    assert provider_errors.read_linker_error(ort, "CUDAExecutionProvider") == ""
     for name in ("shared", "cuda"):
         (capi / f"libonnxruntime_providers_{name}.so").write_bytes(b"no library")
         (capi / f"onnxruntime_providers_{name}.dll").write_bytes(b"no library")
-    assert "providers_shared" in provider_errors.linker_words(ort, "CUDAExecutionProvider")
+    assert "providers_shared" in provider_errors.read_linker_error(ort, "CUDAExecutionProvider")
 
 
 def test_an_onnxruntime_that_does_not_follow_the_links_of_the_hubs_cache_is_to_be_upgraded(tmp_path: Path) -> None:
@@ -173,8 +210,8 @@ def test_an_onnxruntime_that_does_not_follow_the_links_of_the_hubs_cache_is_to_b
     link.symlink_to(tmp_path / "blob")
     # Seen with onnxruntime 1.24.1.
     words = 'ValidateExternalDataPath External data path: "model.onnx_data" escapes model directory: "/cache/onnx"'
-    error = provider_errors.creation(ORT, RuntimeError(words), link, CPU, "")
+    error = provider_errors.explain_failed_session(ORT, RuntimeError(words), link, CPU, "")
     assert isinstance(error, BundleError)
     assert "does not follow the links" in str(error)
     assert "pip install --upgrade onnxruntime" in str(error)
-    assert "upgrade" not in str(provider_errors.creation(ORT, RuntimeError(words), PATH, CPU, ""))
+    assert "upgrade" not in str(provider_errors.explain_failed_session(ORT, RuntimeError(words), PATH, CPU, ""))

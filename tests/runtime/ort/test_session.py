@@ -1,5 +1,5 @@
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,12 @@ def test_a_provider_that_this_build_lacks_is_refused_with_the_build_that_has_it(
         assay.load(pair_bundle, device=device)
 
 
-def fake_runtime(monkeypatch: pytest.MonkeyPatch, loaded: list[str], preload: Any = lambda: None) -> None:
-    """An ONNX Runtime that lists every provider and loads `loaded`, as a GPU build without its libraries does."""
-    real = installation.onnxruntime()
+def fake_runtime(monkeypatch: pytest.MonkeyPatch, loaded: list[str], preload: str = "pass") -> None:
+    """An ONNX Runtime that lists every provider and loads `loaded`, as a GPU build without its libraries does.
 
+    `preload` is the body of its preload_dlls.
+    """
+    real = installation.onnxruntime()
     levels: list[int] = []
 
     class Session:
@@ -61,14 +63,16 @@ def fake_runtime(monkeypatch: pytest.MonkeyPatch, loaded: list[str], preload: An
             return [SimpleNamespace(name="logits")]
 
     available = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
-    fake = SimpleNamespace(
-        **{name: getattr(real, name) for name in ("SessionOptions", "ExecutionMode", "GraphOptimizationLevel")},
+    fake = ModuleType("onnxruntime")
+    for name in ("SessionOptions", "ExecutionMode", "GraphOptimizationLevel"):
+        setattr(fake, name, getattr(real, name))
+    fake.__dict__.update(
         __version__="1.0",
         InferenceSession=Session,
         get_available_providers=lambda: available,
-        preload_dlls=preload,
         set_default_logger_severity=levels.append,
     )
+    exec(f"def preload_dlls():\n    {preload}", fake.__dict__)
     monkeypatch.setattr(installation, "onnxruntime", lambda: fake)
     monkeypatch.setattr(gpu_session, "engine_key", lambda *_: {"key": "of a test"})
 
@@ -90,7 +94,7 @@ def test_a_provider_that_was_dropped_in_silence_is_an_error_with_the_loaders_wor
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
-    fake_runtime(monkeypatch, loaded, lambda: print("Failed to load\nlibcudnn.so.9"))
+    fake_runtime(monkeypatch, loaded, "print('Failed to load\\nlibcudnn.so.9')")
     with pytest.raises(ProviderError, match=r"did not load.*libcudnn\.so\.9.*pip install 'assay\[gpu\]'"):
         assay.load(pair_bundle, device=device)
     assert capsys.readouterr().out == ""
@@ -107,7 +111,7 @@ def test_a_gpu_on_which_no_session_can_be_made_is_a_provider_error(
 
     monkeypatch.setattr(installation.onnxruntime(), "InferenceSession", fail)
     with pytest.raises(
-        ProviderError, match=r"on cuda:9: there is no GPU of this number .CUDA failure 101: invalid device ordinal"
+        ProviderError, match=r"on cuda:9: there is no GPU with this number .CUDA failure 101: invalid device ordinal"
     ):
         assay.load(pair_bundle, device="cuda:9")
 
@@ -137,7 +141,7 @@ def test_a_run_that_fails_is_a_provider_error(pair_bundle: Path) -> None:
 
 
 def test_threads_spin_between_operators_and_sleep_after_a_run() -> None:
-    options = session.session_options(installation.onnxruntime(), Graph("", (), (), "extended", {}), 2)
+    options = session.make_session_options(installation.onnxruntime(), Graph("", (), (), "extended", {}), 2)
     assert options.get_session_config_entry("session.intra_op.spin_duration_us") == "100"
     assert options.intra_op_num_threads == 2
     assert options.graph_optimization_level == installation.onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED

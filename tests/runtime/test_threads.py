@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.ort.threads import usable_cores
+from assay.threads import usable_cores
 
 
 @pytest.fixture(autouse=True)
