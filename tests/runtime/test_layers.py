@@ -77,9 +77,7 @@ def test_imports_between_rooms_go_down_only() -> None:
         f"{module} imports {name}"
         for module, tree in MODULES.items()
         for name in imported(ast.walk(tree))
-        if name.split(".")[0] == "assay"
-        and room(module) != room(name)
-        and LEVELS[room(name)] >= LEVELS[room(module)]
+        if name.split(".")[0] == "assay" and room(module) != room(name) and LEVELS[room(name)] >= LEVELS[room(module)]
     ]
     assert wrong == []
 

@@ -9,10 +9,11 @@ folder.
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from assay.bundle.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest, read
 from assay.devices import Kind
@@ -24,13 +25,13 @@ __all__ = ["Bundle", "Choice", "open_bundle"]
 
 # Best first: the precision that "auto" takes where the bundle has it, which it has only if it passed its gate.
 _AUTO: dict[Kind, tuple[str, ...]] = {
-    "cpu": ("int8", "fp32"),
+    "cpu": ("int8", "int8_ort", "fp32"),
     "cuda": ("fp16", "fp32"),
     "tensorrt": ("int8_qdq", "fp16", "fp32"),
 }
-# The cpu dialect may use operators that only the CPU provider has.
+# The cpu dialect may use operators that only the CPU provider has, the kernels dialect those of assay-kernels.
 _DIALECTS: dict[Kind, tuple[str, ...]] = {
-    "cpu": ("cpu", "portable"),
+    "cpu": ("kernels", "cpu", "portable"),
     "cuda": ("portable",),
     "tensorrt": ("portable",),
 }
@@ -66,15 +67,34 @@ class Bundle:
     def obtain(self, names: Iterable[str]) -> None:
         """Get the files, where they come from elsewhere. In a local folder they are there, or a check says so."""
 
-    def choose(self, variant: str, device: Kind) -> Choice:
-        """The graph of `variant` ("auto": the best there is) for a device. Raises BundleError where there is none."""
+    def choose(self, variant: str, device: Kind, unusable: Mapping[str, str] = MappingProxyType({})) -> Choice:
+        """Choose the graph of `variant` for a device.
+
+        Args:
+            variant: Its name, or "auto" for the first that the bundle has and this process can run.
+            device: The kind of device.
+            unusable: Variants and dialects that this process cannot run, each with the reason
+                (assay.ort.usable.find_unusable).
+
+        Raises:
+            BundleError: The bundle has no such graph, or only one that this process cannot run.
+        """
         variants = self.manifest.variants
         wanted = _AUTO[device] if variant == "auto" else (variant,)
-        for position, name in enumerate(wanted):
+        passed_over: list[str] = []
+        for name in wanted:
+            if name not in variants:
+                passed_over.append(f"the bundle has no {name}")
             for dialect in _DIALECTS[device]:
-                if dialect in variants.get(name, {}):
-                    why = _why(wanted, position, device) if variant == "auto" else "asked for"
-                    return Choice(name, dialect, variants[name][dialect], why)
+                if dialect not in variants.get(name, {}):
+                    continue
+                if reason := unusable.get(name) or unusable.get(dialect):
+                    passed_over.append(f"{name} is not used: {reason}")
+                    continue
+                return Choice(name, dialect, variants[name][dialect], _why(variant, passed_over, device))
+        reasons = [reason for reason in passed_over if "is not used" in reason]
+        if variant != "auto" and reasons:
+            raise BundleError(f"{self.folder}: {reasons[0]}, or load another variant")
         present = ", ".join(f"{name} ({'/'.join(dialects)})" for name, dialects in variants.items())
         reads = " or ".join(_DIALECTS[device])
         raise BundleError(
@@ -174,11 +194,11 @@ class Bundle:
             )
 
 
-def _why(wanted: tuple[str, ...], position: int, device: Kind) -> str:
-    """Why "auto" took wanted[position]."""
-    if position == 0:
-        return f"auto: first choice on {device}"
-    return f"auto: on {device} the bundle has no {' and no '.join(wanted[:position])}"
+def _why(variant: str, passed_over: Sequence[str], device: Kind) -> str:
+    """Why a graph was chosen, given what "auto" passed over before it."""
+    if variant != "auto":
+        return "asked for"
+    return f"auto: on {device} {'; '.join(passed_over)}" if passed_over else f"auto: first choice on {device}"
 
 
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:
