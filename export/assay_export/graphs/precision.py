@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
+from assay_export.graphs.kernel_weights import pack_float_weight
 from assay_export.graphs.writer import MASKED, Array, Fusion, GraphWriter, Norm
 
 __all__ = ["Precision", "TableProducts"]
@@ -55,7 +56,8 @@ class Precision:
         self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None, fusion: Fusion
     ) -> ir.Value:
         """`linear` with what surrounds it, in the kernels dialect: x [tokens, in] to [tokens, out]."""
-        inputs = [x, net.parameter(f"{name}.weight", weight), net.optional_parameter(f"{name}.bias", bias)]
+        packed = net.parameter(f"{name}.weight", pack_float_weight(weight, fusion.gated))
+        inputs = [x, packed, net.optional_parameter(f"{name}.bias", bias)]
         return net.kernel_linear("FloatLinear", inputs, [], weight.shape, fusion, {})
 
     def normed_embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array, norm: Norm) -> ir.Value:

@@ -27,6 +27,7 @@ import torch
 
 from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
 from assay_export.errors import UnsupportedConfigError
+from assay_export.graphs import attention_tables
 from assay_export.graphs.architectures.relative_positions import Buckets, Distances, bucket_rows, stacked_table
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import ACTIVATIONS, Array, Dialect, Fusion, Norm
@@ -333,8 +334,13 @@ class _PackedAttention:
 
     def __init__(self, net: Net, config: DebertaConfig, row_starts: ir.Value) -> None:
         self.net, self.row_starts = net, row_starts
-        with net.scope("distances"):
-            self.bucket_rows = net.parameter("bucket_rows", _table_rows(config.buckets))
+        # transformers clamps the bucket `span` to the last of the 2 * span table rows.
+        rows = np.minimum(bucket_rows(config.buckets), 2 * config.buckets.span - 1)
+        self._used_rows, place_of_distance = attention_tables.compact(rows)
+        self._bucket_rows: ir.Value | None = None
+        if config.content_to_position or config.position_to_content:
+            with net.scope("distances"):
+                self._bucket_rows = net.parameter("bucket_rows", place_of_distance)
 
     def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
         """[tokens, hidden] to the same."""
@@ -352,20 +358,33 @@ class _PackedAttention:
         net, config = self.net, layer.config
 
         def write(arithmetic: str) -> ir.Value:
+            first_token = query is not None
             return net.kernel(
                 "DisentangledAttention",
-                projected,
-                query,
+                query if first_token else projected,
                 self.row_starts,
-                self.bucket_rows,
-                net.optional_parameter("position_keys", layer.position_keys),
-                net.optional_parameter("position_queries", layer.position_queries),
-                shape=["tokens" if query is None else "rows", config.hidden_size],
+                projected if first_token else None,
+                self._bucket_rows,
+                *self._table("position_keys", layer.position_keys, arithmetic),
+                *self._table("position_queries", layer.position_queries, arithmetic),
+                shape=["rows" if first_token else "tokens", config.hidden_size],
                 heads=config.heads,
+                first_token=int(first_token),
                 arithmetic=arithmetic,
             )
 
         return net.attention("attention", write)
+
+    def _table(self, name: str, table: Array | None, arithmetic: str) -> list[ir.Value | None]:
+        """A table by bucket [heads, 2 * span, head_size] as the operator takes it: panels, scale and correction."""
+        if table is None:
+            return [None, None, None]
+        table, name = table[:, self._used_rows], f"{name}.{arithmetic}"
+        if arithmetic == "float32":
+            return [self.net.parameter(name, attention_tables.pack_float32(table)), None, None]
+        packed = attention_tables.pack_int8(table)
+        parts = zip(("", ".scale", ".correction"), packed, strict=True)
+        return [self.net.parameter(f"{name}{part}", array) for part, array in parts]
 
 
 def relative_embeddings(config: DebertaConfig, weights: Mapping[str, Array]) -> Array:
@@ -381,11 +400,6 @@ def relative_embeddings(config: DebertaConfig, weights: Mapping[str, Array]) -> 
 def _layers(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> list[_Layer]:
     table = relative_embeddings(config, weights)
     return [_Layer(net, config, weights, index, table) for index in range(config.layers)]
-
-
-def _table_rows(buckets: Buckets) -> Array:
-    """`bucket_rows` for tables of 2 * span rows, int32: transformers clamps the bucket `span` to the last row."""
-    return np.minimum(bucket_rows(buckets), 2 * buckets.span - 1).astype(np.int32)
 
 
 def _dense(net: Net, x: ir.Value, weights: Mapping[str, Array], name: str, fusion: Fusion) -> ir.Value:

@@ -128,10 +128,8 @@ def _author_packed(net: Net, config: ModernBertConfig, weights: Mapping[str, Arr
     if config.pooling == "cls":
         pooled = net.norm(attention.first_token(layers[-1], hidden), final_norm)
     else:
-        hidden = attention.all_tokens(layers[-1], hidden)
-        gain, bias = net.norm_parameters(final_norm)
-        shape = ["rows", config.hidden_size]
-        pooled = net.kernel("MeanRows", hidden, row_starts, gain, bias, shape=shape, epsilon=config.epsilon)
+        hidden = net.norm(attention.all_tokens(layers[-1], hidden), final_norm)
+        pooled = net.kernel("MeanRows", hidden, row_starts, shape=["rows", config.hidden_size])
     return net.finish(_head(net, config, weights, pooled))
 
 
@@ -272,6 +270,12 @@ class _PackedAttention:
 
     def __init__(self, net: Net, config: ModernBertConfig, row_starts: ir.Value) -> None:
         self.net, self.config, self.row_starts = net, config, row_starts
+        self._frequencies: dict[bool, ir.Value] = {}
+        with net.scope("positions"):
+            for is_global in sorted(set(config.is_global)):
+                theta, kind = (config.global_theta, "global") if is_global else (config.local_theta, "local")
+                frequencies = rotary_frequencies(config, theta)
+                self._frequencies[is_global] = net.parameter(f"{kind}_frequency", frequencies)
 
     def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
         """[tokens, hidden] to the same."""
@@ -291,15 +295,17 @@ class _PackedAttention:
         config = self.config
 
         def write(arithmetic: str) -> ir.Value:
+            first_token = query is not None
             return self.net.kernel(
                 "RotaryAttention",
-                projected,
-                query,
+                query if first_token else projected,
                 self.row_starts,
-                shape=["tokens" if query is None else "rows", config.hidden_size],
+                self._frequencies[layer.is_global],
+                projected if first_token else None,
+                shape=["rows" if first_token else "tokens", config.hidden_size],
                 heads=config.heads,
-                theta=config.global_theta if layer.is_global else config.local_theta,
-                half_window=0 if layer.is_global else config.half_window,
+                first_token=int(first_token),
+                half_window=-1 if layer.is_global else config.half_window,
                 arithmetic=arithmetic,
             )
 

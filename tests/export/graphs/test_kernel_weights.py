@@ -1,9 +1,9 @@
-"""How weights are packed for the kernels' Linear operator."""
+"""How weights are packed for the kernels' linear operators."""
 
 import numpy as np
 import pytest
 
-from assay_export.variants.int8.kernels.graph import pack_columns, pack_weight, sum_columns
+from assay_export.graphs.kernel_weights import pack_columns, pack_weight, sum_columns
 
 
 def int8(rows: int, columns: int) -> np.ndarray:
