@@ -15,7 +15,7 @@ from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.net import Net
 from assay_export.graphs.precision import Precision
 from assay_export.graphs.weights import WeightFile
-from assay_export.graphs.writer import Array, Dialect, Fusion, GraphWriter
+from assay_export.graphs.writer import Array, Dialect, Fusion, GraphWriter, Norm
 from assay_export.variants.int8.kernels.graph import KernelInt8
 from assay_export.variants.int8.linear import Recipe
 
@@ -75,6 +75,18 @@ class _Both(KernelInt8):
         with net.scope("exact"):
             exact = Precision.fused_linear(self, net, x, name, exact_weight, bias, fusion)
         return self._choose(net, path, quantised, exact)
+
+    def normed_embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array, norm: Norm) -> ir.Value:
+        quantised = super().normed_embedding(net, token_ids, name, table, norm)
+        with net.scope("exact"):
+            exact = net.norm(Precision.embedding(self, net, token_ids, name, table), norm)
+        return self._choose(net, net.path(name), quantised, exact)
+
+    def embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+        quantised = super().embedding(net, token_ids, name, table)
+        with net.scope("exact"):
+            exact = Precision.embedding(self, net, token_ids, name, table)
+        return self._choose(net, net.path(name), quantised, exact)
 
     def attention(self, net: GraphWriter, name: str, write: Callable[[str], ir.Value]) -> ir.Value:
         return self._choose(net, net.path(name), write("int8"), write("float32"))

@@ -52,6 +52,8 @@ class KernelInt8(Precision):
         return net.kernel_linear("Linear", inputs, last_inputs, weight.shape, fusion, {"group": recipe.group})
 
     def normed_embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array, norm: Norm) -> ir.Value:
+        if self._recipes[net.path(name)].kind != "int8":
+            return net.norm(self.embedding(net, token_ids, name, table), norm)
         values, scale = linear.quantise_rows(table)
         gain, bias = net.norm_parameters(norm)
         return net.kernel(
@@ -67,6 +69,8 @@ class KernelInt8(Precision):
 
     def embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         op = net.op
+        if self._recipes[net.path(name)].kind == "fp16":
+            return op.Cast(op.Gather(net.parameter(name, table.astype(np.float16)), token_ids), to=ir.DataType.FLOAT)
         values, scale = linear.quantise_rows(table)
         rows = op.Cast(op.Gather(net.parameter(name, values), token_ids), to=ir.DataType.FLOAT)
         return op.Mul(rows, op.Gather(net.parameter(f"{name}.scale", scale), token_ids))

@@ -30,10 +30,14 @@ Evaluate = Callable[[Mapping[str, Recipe]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Plan:
-    """A remedy for each line, in their order."""
+    """A remedy for each line: its place in the line's remedies."""
 
     lines: Sequence[Line]
-    remedies: tuple[Remedy, ...]
+    steps: tuple[int, ...]
+
+    @property
+    def remedies(self) -> list[Remedy]:
+        return [line.remedies[step] for line, step in zip(self.lines, self.steps, strict=True)]
 
     @property
     def recipes(self) -> dict[str, Recipe]:
@@ -55,7 +59,7 @@ class Plan:
 
     @property
     def has_int8(self) -> bool:
-        return any(remedy.recipe.kind != "fp32" and remedy.time > 0 for remedy in self.remedies)
+        return any(remedy.recipe.kind == "int8" and remedy.time > 0 for remedy in self.remedies)
 
 
 def fastest(lines: Sequence[Line], allowed: float) -> Plan:
@@ -66,8 +70,8 @@ def fastest(lines: Sequence[Line], allowed: float) -> Plan:
     """
 
     def at(price: float) -> Plan:
-        chosen = (min(line.remedies, key=lambda r: r.time + price * line.damage_of(r) ** 2) for line in lines)
-        return Plan(lines, tuple(chosen))
+        costs = ([r.time + price * line.damage_of(r) ** 2 for r in line.remedies] for line in lines)
+        return Plan(lines, tuple(cost.index(min(cost)) for cost in costs))
 
     if at(0.0).damage <= allowed:
         return at(0.0)
@@ -82,25 +86,25 @@ def fastest(lines: Sequence[Line], allowed: float) -> Plan:
             break
     plan = at(high)
     if plan.damage > allowed:  # not even at the highest price
-        plan = Plan(lines, tuple(line.remedies[-1] for line in lines))
+        plan = Plan(lines, tuple(len(line.remedies) - 1 for line in lines))
     return _spend_the_rest(plan, allowed)
 
 
 def _spend_the_rest(plan: Plan, allowed: float) -> Plan:
     """`plan` with faster remedies for single lines, most time first, while the damage stays within `allowed`."""
-    chosen = list(plan.remedies)
-    squares = [line.damage_of(remedy) ** 2 for line, remedy in zip(plan.lines, chosen, strict=True)]
+    steps = list(plan.steps)
+    squares = [line.damage_of(remedy) ** 2 for line, remedy in zip(plan.lines, plan.remedies, strict=True)]
     moves = [
-        (chosen[index].time - remedy.time, index, remedy)
+        (line.remedies[steps[index]].time - line.remedies[step].time, index, step)
         for index, line in enumerate(plan.lines)
-        for remedy in line.remedies
-        if remedy.time < chosen[index].time
+        for step in range(steps[index])
     ]
-    for _, index, remedy in sorted(moves, key=lambda move: -move[0]):
-        square = plan.lines[index].damage_of(remedy) ** 2
-        if remedy.time < chosen[index].time and math.sqrt(sum(squares) - squares[index] + square) <= allowed:
-            chosen[index], squares[index] = remedy, square
-    return Plan(plan.lines, tuple(chosen))
+    for _, index, step in sorted(moves, key=lambda move: -move[0]):
+        line = plan.lines[index]
+        square = line.damage_of(line.remedies[step]) ** 2
+        if step < steps[index] and math.sqrt(sum(squares) - squares[index] + square) <= allowed:
+            steps[index], squares[index] = step, square
+    return Plan(plan.lines, tuple(steps))
 
 
 def search(
@@ -116,13 +120,13 @@ def search(
     drift_only = Limits(max_flips=1.0, max_drift=limits.max_drift)
     best: tuple[Plan, dict[str, Any]] | None = None
     reports: list[tuple[float, dict[str, Any]]] = []
-    seen: set[tuple[Remedy, ...]] = set()
+    seen: set[tuple[int, ...]] = set()
     plan = fastest(lines, math.inf)
     fails, passes = math.inf, 0.0  # the least allowed damage known to fail, the greatest known to pass
     for _ in range(MOST_EVALUATIONS):
-        if plan.remedies in seen or not plan.has_int8:
+        if plan.steps in seen or not plan.has_int8:
             break
-        seen.add(plan.remedies)
+        seen.add(plan.steps)
         report = on_search_rows(plan.recipes)
         past = gate.excess(report, drift_only)
         if past <= 1:

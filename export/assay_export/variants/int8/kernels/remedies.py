@@ -15,7 +15,7 @@ from assay_export.variants.int8.linear import WEIGHT_LEVELS, Recipe, quantise_co
 from assay_export.variants.int8.smoothing import ALPHAS, FEW_COLUMNS, smoothing_scales
 from assay_export.variants.int8.statistics import LayerStatistics
 
-__all__ = ["Line", "Remedy", "attention_line", "linear_line"]
+__all__ = ["Line", "Remedy", "attention_line", "embedding_line", "linear_line"]
 
 # Input columns that share a scale of the activations; 0: all of a row.
 GROUPS = (0, 256, 128, 64)
@@ -25,6 +25,8 @@ COLUMN_COUNTS = (0, 4, 8, 16, 32)
 # Times relative to the plain int8 product of the same shape. Measured: docs/measurements/kernels.md.
 TIME_OF_GROUPS = {0: 1.0, 256: 1.03, 128: 1.05, 64: 1.1}
 TIME_OF_FLOAT32 = 4.0
+# A head, and what only the first token of the last layer passes through, is computed once per text.
+TOKENS_OF_A_TEXT = 64
 # Attention in float32 instead of int8, in multiply-adds per token and channel, at the lengths of most texts.
 TIME_OF_FLOAT32_ATTENTION = 400.0
 
@@ -58,10 +60,16 @@ def attention_line(name: str, hidden_size: int) -> Line:
     return Line(name, [Remedy(Recipe(), 1.0, 0.0), Remedy(Recipe("fp32"), 0.0, time)])
 
 
+def embedding_line(name: str, hidden_size: int) -> Line:
+    """The token embeddings: int8 with a scale per token, or float16, which takes more memory rather than more time."""
+    return Line(name, [Remedy(Recipe(), 1.0, 0.0), Remedy(Recipe("fp16"), 0.0, float(hidden_size))])
+
+
 def linear_line(layer: LayerStatistics, absorbable: bool) -> Line:
     """A linear layer, with the remedies that nothing faster is as exact as."""
     rows, columns = layer.weight.shape
-    size = float(rows * columns)
+    once_per_text = len(layer.sample) <= len(layer.peaks)
+    size = rows * columns / (TOKENS_OF_A_TEXT if once_per_text else 1)
     exact = Remedy(Recipe("fp32"), 0.0, size * TIME_OF_FLOAT32)
     if columns <= FEW_COLUMNS:  # a classifier: an operator's overhead is all that int8 could change
         return Line(layer.name, [exact])

@@ -15,13 +15,14 @@ from assay_export.errors import ExportError
 from assay_export.graphs import cpu_session
 from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.net import Net
+from assay_export.graphs.packing import pack_rows
 from assay_export.graphs.weights import WeightFile
 from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.int8 import gate
 from assay_export.variants.int8.kernels.damage import measure_damage
 from assay_export.variants.int8.kernels.graph import KernelInt8
 from assay_export.variants.int8.kernels.plan import Plan, search
-from assay_export.variants.int8.kernels.remedies import Line, attention_line, linear_line
+from assay_export.variants.int8.kernels.remedies import Line, Remedy, attention_line, embedding_line, linear_line
 from assay_export.variants.int8.linear import Recipe
 from assay_export.variants.int8.statistics import LayerStatistics
 from assay_export.variants.material import Material
@@ -83,7 +84,7 @@ def write(material: Material) -> dict[str, Any]:
         "inputs": ["input_ids", "row_starts"],
         "graph_optimization": cpu_session.GRAPH_OPTIMIZATION[Dialect.KERNELS],
         "parity": report,
-        "layers": [_entry(line, plan) for line in plan.lines],
+        "layers": [_entry(line, remedy) for line, remedy in zip(plan.lines, plan.remedies, strict=True)],
     }
     return {Dialect.KERNELS.value: graph}
 
@@ -116,19 +117,13 @@ def run_packed(path: Path, feeds: Sequence[Feed]) -> Array:
     return np.concatenate(answers)
 
 
-def pack_rows(rows: Sequence[Array]) -> dict[str, Array]:
-    """Rows of token ids end to end, with where each starts and the last one ends."""
-    starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
-    return {"input_ids": np.concatenate(rows), "row_starts": starts.astype(np.int64)}
-
-
 def _lines(material: Material) -> list[Line]:
     absorbable = material.architecture.absorbable(material.settings)
     layers = [layer for layer in material.calibration.layers.values() if isinstance(layer, LayerStatistics)]
     lines = [linear_line(layer, layer.name in absorbable) for layer in layers]
     hidden_size = material.settings.hidden_size
     attention = [attention_line(f"{name}.attention", hidden_size) for name in material.settings.layer_names]
-    return [*lines, *attention]
+    return [*lines, *attention, embedding_line("embeddings.word", hidden_size)]
 
 
 def _longest(feeds: Sequence[Feed], count: int) -> list[Feed]:
@@ -145,8 +140,8 @@ def _describe(plan: Plan) -> str:
 
 
 def _kind(recipe: Recipe) -> str:
-    if recipe.kind == "fp32":
-        return "fp32"
+    if recipe.kind != "int8":
+        return recipe.kind
     parts = ["int8"]
     if recipe.group:
         parts.append(f"by groups of {recipe.group}")
@@ -155,9 +150,8 @@ def _kind(recipe: Recipe) -> str:
     return " ".join(parts)
 
 
-def _entry(line: Line, plan: Plan) -> dict[str, Any]:
+def _entry(line: Line, remedy: Remedy) -> dict[str, Any]:
     """One layer in the manifest's table: its recipe, and why."""
-    remedy = plan.remedies[plan.lines.index(line)]
     recipe = _kind(remedy.recipe)
     if remedy.recipe.smoothing is not None:
         recipe += ", smoothed"

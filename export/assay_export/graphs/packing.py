@@ -1,0 +1,15 @@
+"""Packed rows: the inputs of a graph of the kernels dialect."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from assay_export.graphs.writer import Array
+
+__all__ = ["pack_rows"]
+
+
+def pack_rows(rows: Iterable[Array]) -> dict[str, Array]:
+    """Rows of token ids end to end, with where each starts and the last one ends."""
+    starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    return {"input_ids": np.concatenate(rows), "row_starts": starts.astype(np.int64)}
