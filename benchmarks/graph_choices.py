@@ -21,7 +21,7 @@ from assay.bundle.manifest import Graph
 from assay.errors import AssayError
 from assay.threads import usable_cores
 from assay_export.graphs.architectures import local_attention, relative_positions
-from assay_export.graphs.net import Precision
+from assay_export.graphs.precision import Precision
 from assay_export.variants.int8.graph import Int8
 from assay_export.variants.int8.linear import Recipe
 from benchmarks import peers, plain_int8

@@ -17,7 +17,7 @@ from assay.errors import AssayError
 from assay_export.checkpoint import loading
 from assay_export.checkpoint.files import open_files
 from assay_export.graphs.architectures import AUTHORED
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from assay_export.variants.int8 import graph
 from assay_export.variants.int8.linear import Recipe
 from benchmarks.peers import PeerError

@@ -8,7 +8,7 @@ from pathlib import Path
 from assay.bundle.manifest import MANIFEST_NAME, seal
 from assay.ort.batching import INT8_TOKENS_PER_CALL
 from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
-from assay_export.graphs.net import Dialect
+from assay_export.graphs.writer import Dialect
 from benchmarks import plain_int8, standins
 
 INT8 = "onnx/model_int8.onnx"

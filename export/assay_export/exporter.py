@@ -25,8 +25,9 @@ from assay_export.graphs import cpu_session, traced
 from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.architectures import AUTHORED
 from assay_export.graphs.entry import make_entry
-from assay_export.graphs.net import Dialect, Net
+from assay_export.graphs.net import Net
 from assay_export.graphs.weights import WeightFile
+from assay_export.graphs.writer import Dialect
 from assay_export.options import check_options
 from assay_export.progress import Progress, Silent
 from assay_export.tensorrt import lint

@@ -17,10 +17,12 @@ from assay.inputs.validation import check_flag, describe
 from assay.models.base import Model
 from assay.models.classifier import Classifier
 from assay.models.scorer import Scorer
-from assay.ort import installation
-from assay.ort.batching import TOKENS_PER_CALL, TOKENS_PER_CALL_OF_A_CORE
+from assay.ort import installation, kernels
+from assay.ort.batching import TOKENS_PER_CALL, TOKENS_PER_CALL_OF_A_CORE, group, pack
 from assay.ort.engine import Engine, Mode
+from assay.ort.packed_session import PackedSession
 from assay.ort.session import GraphSession
+from assay.ort.usable import find_unusable
 from assay.threads import usable_cores
 
 __all__ = ["LoadOptions", "Options", "load", "load_choice", "load_classifier", "load_scorer"]
@@ -64,9 +66,9 @@ def load(
         device: "cpu", "cuda", "cuda:N" or "tensorrt". The call fails if the device does not load. "auto" selects the
             first GPU if CUDA loads there, else the CPU, and logs which. It never selects TensorRT, whose engines take
             minutes to build.
-        variant: "fp32", "int8", "fp16", "int8_qdq", or "auto": the first one in the bundle of int8 and fp32 on the CPU,
-            of fp16 and fp32 on CUDA, and of int8_qdq, fp16 and fp32 on TensorRT. A bundle contains a variant only if
-            it passed its gate.
+        variant: "fp32", "int8", "int8_ort", "fp16", "int8_qdq", or "auto": the first one in the bundle of int8 (where
+            the CPU kernels load), int8_ort and fp32 on the CPU, of fp16 and fp32 on CUDA, and of int8_qdq, fp16 and
+            fp32 on TensorRT. A bundle contains a variant only if it passed its gate.
         threads: Threads of one run on the CPU. Default: the cores that this process may use (affinity, cgroup quota).
         verify: Check the SHA-256 of every file before it is used. Without it, only the sizes and the manifest's seal
             are checked. On TensorRT the hashes are always checked, because its engines are cached under them.
@@ -104,7 +106,7 @@ def load(
     options = LoadOptions(count, verify, gpu_options, mode, reload)
     if from_auto:
         return _load_auto(bundle, variant, options)
-    return load_choice(bundle, bundle.choose(variant, target.kind), target, options)
+    return load_choice(bundle, _choose(bundle, variant, target), target, options)
 
 
 def load_classifier(path: str | os.PathLike[str], **options: Unpack[Options]) -> Classifier:
@@ -180,6 +182,9 @@ def load_choice(
         info["revision"] = bundle.revision
     if engine.session.nodes:
         info["nodes"] = engine.session.nodes
+    if choice.graph.is_packed:
+        info["instruction_set"] = kernels.read_instruction_set()
+        _LOG.info("%s: the CPU kernels use %s", choice.graph.file, info["instruction_set"])
     kind = Scorer if manifest.task == "regression" else Classifier
     return kind(bundle, choice, engine, tokenizer, info, make_engine, options.reload)
 
@@ -210,9 +215,15 @@ def _load_auto(bundle: Bundle, variant: str, options: LoadOptions) -> Classifier
         else:
             _LOG.info("device auto: %s, %s, variant %s", device, name, choice.variant)
             return model
-    choice = bundle.choose(variant, _CPU.kind)
+    choice = _choose(bundle, variant, _CPU)
     _LOG.info("device auto: cpu, variant %s (%s)", choice.variant, why)
     return load_choice(bundle, choice, _CPU, options, why_device=f"auto: {why}")
+
+
+def _choose(bundle: Bundle, variant: str, device: Device) -> Choice:
+    """Choose the graph for a device, of those that this process can run."""
+    unusable = {} if device.on_gpu else find_unusable(bundle.manifest.variants)
+    return bundle.choose(variant, device.kind, unusable)
 
 
 def _choose_for_cuda(bundle: Bundle, variant: str) -> Choice | None:
@@ -228,26 +239,27 @@ def _make_engine(bundle: Bundle, choice: Choice, device: Device, options: LoadOp
     path, labels = bundle.folder / graph.file, len(manifest.labels)
     if not device.on_gpu:
         parallel = options.mode == "throughput"
-        session = GraphSession(path, graph, labels, device, 1 if parallel else options.threads)
-        return Engine(session, options.threads if parallel else 1, _limit_tokens(choice, options.mode))
+        kind = PackedSession if graph.is_packed else GraphSession
+        session = kind(path, graph, labels, device, 1 if parallel else options.threads)
+        plan = pack if graph.is_packed else functools.partial(group, budget=_limit_tokens(choice, options.mode))
+        return Engine(session, options.threads if parallel else 1, plan)
     # Not imported for the CPU.
     from assay.gpu.session import GpuSession
 
     limits = (manifest.max_length, manifest.pad_token_id)
     weights = {name: manifest.files[name].sha256 for name in graph.files}
-    return Engine(
-        GpuSession(path, graph, labels, device, options.threads, options.gpu, limits, weights), 1, TOKENS_PER_CALL
-    )
+    gpu_session = GpuSession(path, graph, labels, device, options.threads, options.gpu, limits, weights)
+    return Engine(gpu_session, 1, functools.partial(group, budget=TOKENS_PER_CALL))
 
 
 def _limit_tokens(choice: Choice, mode: Mode) -> int:
     """Return the most tokens that the rows of one call on the CPU may have together. A longer row is a call by itself.
 
-    int8 activations of one call share a scale. In latency mode the answer to a row must not depend on other rows, so
-    that each int8 row is a call. In throughput mode short rows share calls if the export passed its gate that way
+    The int8_ort activations of one call share a scale. In latency mode the answer to a row must not depend on other
+    rows, so that each row is a call. In throughput mode short rows share calls if the export passed its gate that way
     (manifest.Graph).
     """
-    if choice.variant == "int8":
+    if choice.variant == "int8_ort":
         return choice.graph.tokens_per_call if mode == "throughput" else 1
     return TOKENS_PER_CALL if mode == "latency" else TOKENS_PER_CALL_OF_A_CORE
 

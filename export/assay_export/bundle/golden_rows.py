@@ -17,6 +17,7 @@ from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ParityError
 from assay_export.gates import parity
 from assay_export.graphs import cpu_session
+from assay_export.graphs.packing import pack_rows
 from assay_export.texts import real_text
 from assay_export.texts.calibration import read_calibration
 
@@ -50,14 +51,19 @@ def write_golden_rows(
         ParityError: A graph differs from PyTorch by more than its own gate allows.
     """
     graphs = [graph for dialects in variants.values() for graph in dialects.values()]
-    names = {"input_ids", "attention_mask"}.union(*(graph["inputs"] for graph in graphs))
+    names = {"input_ids", "attention_mask"}.union(*(graph["inputs"] for graph in graphs)) - {"row_starts"}
     encoded = _encode_rows(tokens, head.row, max_length)
     feeds = [{name: array for name, array in feed.items() if name in names} for feed in encoded]
     expected = np.concatenate([loaded.reference.logits(feed) for feed in feeds])
     exported = {}
     for graph in graphs:
-        session = cpu_session.load(folder / graph["file"], graph["graph_optimization"])
-        logits = [session.run(["logits"], {name: feed[name] for name in graph["inputs"]})[0] for feed in feeds]
+        is_packed = "row_starts" in graph["inputs"]
+        session = cpu_session.load(folder / graph["file"], graph["graph_optimization"], uses_kernels=is_packed)
+        inputs = [
+            pack_rows(list(feed["input_ids"])) if is_packed else {name: feed[name] for name in graph["inputs"]}
+            for feed in feeds
+        ]
+        logits = [session.run(["logits"], values)[0] for values in inputs]
         delta = np.abs(np.concatenate(logits).astype(np.float64) - expected)
         exported[graph["file"]] = float(delta.max())
         allowed = graph["parity"].get("threshold", float(np.finfo(np.float32).max))

@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 import onnx_ir as ir
 
-from assay_export.graphs.net import Array, Net
+from assay_export.graphs.net import Net
+from assay_export.graphs.writer import Array
 
 __all__ = ["Architecture", "Settings"]
 
@@ -16,6 +17,14 @@ class Settings(Protocol):
     @property
     def max_length(self) -> int:
         """The longest input in tokens."""
+
+    @property
+    def hidden_size(self) -> int:
+        """Channels of the hidden states."""
+
+    @property
+    def layer_names(self) -> list[str]:
+        """The scopes in which the encoder layers are written, in order."""
 
     @property
     def pooling(self) -> str:

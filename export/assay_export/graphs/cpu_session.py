@@ -4,11 +4,12 @@ from pathlib import Path
 
 import onnxruntime
 
-from assay_export.graphs.net import Dialect
+from assay.ort import kernels
+from assay_export.graphs.writer import Dialect
 
 __all__ = ["GRAPH_OPTIMIZATION", "load"]
 
-GRAPH_OPTIMIZATION = {Dialect.CPU: "basic", Dialect.PORTABLE: "all"}
+GRAPH_OPTIMIZATION = {Dialect.CPU: "basic", Dialect.PORTABLE: "all", Dialect.KERNELS: "basic"}
 """The optimisation level of an authored float32 graph, by dialect. The cpu graph is already in its fastest form: beyond
 constant folding, ONNX Runtime makes it slower (it fuses Add and LayerNormalization to SkipLayerNormalization,
 docs/performance.md). Portable graphs rely on the fusions of the execution provider that runs them."""
@@ -26,6 +27,7 @@ def load(
     *,
     keep_memory: bool = True,
     in_order: bool = False,
+    uses_kernels: bool = False,
 ) -> onnxruntime.InferenceSession:
     """Load the graph at `path` into a session.
 
@@ -41,5 +43,7 @@ def load(
     options.enable_cpu_mem_arena = options.enable_mem_pattern = keep_memory
     if in_order:
         options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
+    if uses_kernels:
+        kernels.register(options)
     options.graph_optimization_level = _LEVELS[graph_optimization]
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -4,11 +4,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
-from assay_export.graphs.net import Dialect
+from assay_export.graphs.writer import Dialect
 
 __all__ = ["make_entry"]
 
-GRAPH_INPUTS = {Dialect.PORTABLE: ("input_ids", "attention_mask"), Dialect.CPU: ("input_ids",)}
+GRAPH_INPUTS = {
+    Dialect.PORTABLE: ("input_ids", "attention_mask"),
+    Dialect.CPU: ("input_ids",),
+    Dialect.KERNELS: ("input_ids", "row_starts"),
+}
 
 
 def make_entry(dialect: Dialect, file: str, data: Iterable[str], inputs: Iterable[str] | None = None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assay_export.checkpoint.reference import ReferenceModel
 from assay_export.errors import ExportError
-from assay_export.graphs.net import OPSET
+from assay_export.graphs.writer import OPSET
 
 __all__ = ["export", "read_max_length"]
 

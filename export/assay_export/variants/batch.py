@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assay_export.checkpoint.reference import Feed
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 
 __all__ = ["make_batch"]
 

@@ -6,12 +6,14 @@ from typing import Any
 
 from assay_export.variants.fp16 import variant as fp16
 from assay_export.variants.int8 import variant as int8
+from assay_export.variants.int8.kernels import variant as kernels
 from assay_export.variants.int8.schemes import SCHEMES
 from assay_export.variants.material import Material
 
 __all__ = ["WRITERS"]
 
 WRITERS: Mapping[str, Callable[[Material], dict[str, Any]]] = {
+    "int8": kernels.write,
     **{scheme.variant: functools.partial(int8.write, scheme) for scheme in SCHEMES},
     "fp16": fp16.write,
 }

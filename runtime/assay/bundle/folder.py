@@ -8,10 +8,11 @@ against damage and mix-ups, not against someone with write access to the folder.
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from assay.bundle.manifest import MANIFEST_NAME, TOKENIZER_NAME, VARIANTS, Graph, Manifest, read
 from assay.devices import Kind
@@ -23,13 +24,13 @@ __all__ = ["Bundle", "Choice", "check_variant", "open_bundle"]
 
 # The order in which "auto" tries variants. A bundle contains a variant only if it passed its gate.
 _AUTO: dict[Kind, tuple[str, ...]] = {
-    "cpu": ("int8", "fp32"),
+    "cpu": ("int8", "int8_ort", "fp32"),
     "cuda": ("fp16", "fp32"),
     "tensorrt": ("int8_qdq", "fp16", "fp32"),
 }
-# Graphs of the cpu dialect may use operators that only the CPU provider has.
+# The cpu dialect may use operators that only the CPU provider has, the kernels dialect those of assay-kernels.
 _DIALECTS: dict[Kind, tuple[str, ...]] = {
-    "cpu": ("cpu", "portable"),
+    "cpu": ("kernels", "cpu", "portable"),
     "cuda": ("portable",),
     "tensorrt": ("portable",),
 }
@@ -65,28 +66,36 @@ class Bundle:
     def obtain(self, names: Iterable[str]) -> None:
         """Download the files that are missing. Does nothing in a local folder, where the checks report them."""
 
-    def choose(self, variant: str, device: Kind) -> Choice:
-        """Choose the graph for a device.
+    def choose(self, variant: str, device: Kind, unusable: Mapping[str, str] = MappingProxyType({})) -> Choice:
+        """Choose the graph of `variant` for a device.
 
         Args:
-            variant: The variant, or "auto" for the first one available in the device's order of preference.
+            variant: Its name, or "auto" for the first that the bundle has and this process can run.
             device: The kind of device.
-
-        Returns:
-            The graph, and why it was chosen.
+            unusable: Variants and dialects that this process cannot run, each with the reason
+                (assay.ort.usable.find_unusable).
 
         Raises:
             InputError: There is no variant of this name.
-            BundleError: The bundle does not contain it for this device.
+            BundleError: The bundle has no such graph, or only one that this process cannot run.
         """
         check_variant(variant)
         variants = self.manifest.variants
         wanted = _AUTO[device] if variant == "auto" else (variant,)
-        for position, name in enumerate(wanted):
+        passed_over: list[str] = []
+        for name in wanted:
+            if name not in variants:
+                passed_over.append(f"the bundle has no {name}")
             for dialect in _DIALECTS[device]:
-                if dialect in variants.get(name, {}):
-                    why = _explain_auto(wanted, position, device) if variant == "auto" else "asked for"
-                    return Choice(name, dialect, variants[name][dialect], why)
+                if dialect not in variants.get(name, {}):
+                    continue
+                if reason := unusable.get(name) or unusable.get(dialect):
+                    passed_over.append(f"{name} is not used: {reason}")
+                    continue
+                return Choice(name, dialect, variants[name][dialect], _explain_choice(variant, passed_over, device))
+        reasons = [reason for reason in passed_over if "is not used" in reason]
+        if variant != "auto" and reasons:
+            raise BundleError(f"{self.folder}: {reasons[0]}, or load another variant")
         present = ", ".join(f"{name} ({'/'.join(dialects)})" for name, dialects in variants.items())
         reads = " or ".join(_DIALECTS[device])
         raise BundleError(
@@ -188,11 +197,11 @@ class Bundle:
             )
 
 
-def _explain_auto(wanted: tuple[str, ...], position: int, device: Kind) -> str:
-    """Say why "auto" selected wanted[position]."""
-    if position == 0:
-        return f"auto: first choice on {device}"
-    return f"auto: on {device} the bundle has no {' and no '.join(wanted[:position])}"
+def _explain_choice(variant: str, passed_over: Sequence[str], device: Kind) -> str:
+    """Say why a graph was chosen, given what "auto" passed over before it."""
+    if variant != "auto":
+        return "asked for"
+    return f"auto: on {device} {'; '.join(passed_over)}" if passed_over else f"auto: first choice on {device}"
 
 
 def check_variant(variant: object) -> None:

@@ -39,9 +39,9 @@ MANIFEST_NAME = "assay.json"
 SCHEMA_VERSION = 2
 TOKENIZER_NAME = "tokenizer.json"
 
-VARIANTS = ("fp32", "fp16", "int8", "int8_qdq")
-DIALECTS = ("portable", "cpu")
-GRAPH_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+VARIANTS = ("fp32", "fp16", "int8", "int8_ort", "int8_qdq")
+DIALECTS = ("portable", "cpu", "kernels")
+GRAPH_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "row_starts")
 
 _DIGITS = 64  # hexadecimal digits of a SHA-256
 _ZEROS = b"0" * _DIGITS
@@ -82,6 +82,11 @@ class Graph:
     parity: Mapping[str, Any]
     layers: tuple[Mapping[str, Any], ...] = ()
     tokens_per_call: int = 1
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether rows of any lengths lie end to end: input_ids [tokens] and row_starts [rows + 1]."""
+        return "row_starts" in self.inputs
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -74,13 +74,18 @@ def _describe(manifest: "Manifest") -> Iterator[tuple[str, str]]:
 
 def _list_choices(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """Yield what the variant "auto" is on each device, and why."""
+    from assay.ort import kernels
+
+    problem = kernels.find_problem() if "int8" in bundle.manifest.variants else None
+    unusable = {"kernels": problem} if problem else {}
     for kind in KINDS:
         try:
-            choice = bundle.choose("auto", kind)
+            choice = bundle.choose("auto", kind, unusable if kind == "cpu" else {})
         except BundleError:
             yield f"on {kind}", "none: the bundle has no portable graph"
         else:
-            yield f"on {kind}", f"{choice.variant}, {choice.graph.file} ({choice.why})"
+            with_set = f" with {kernels.read_instruction_set()}" if choice.graph.is_packed else ""
+            yield f"on {kind}", f"{choice.variant}{with_set}, {choice.graph.file} ({choice.why})"
 
 
 def _describe_graph(graph: "Graph", manifest: "Manifest") -> str:

@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
-__all__ = ["INT8_TOKENS_PER_CALL", "TOKENS_PER_CALL", "TOKENS_PER_CALL_OF_A_CORE", "group"]
+__all__ = [
+    "INT8_TOKENS_PER_CALL",
+    "PACKED_TOKENS_PER_CALL",
+    "TOKENS_PER_CALL",
+    "TOKENS_PER_CALL_OF_A_CORE",
+    "group",
+    "pack",
+]
+
+PACKED_TOKENS_PER_CALL = 1_024
+"""Tokens of one call of packed rows. More gained nothing, fewer read the weights more often (docs/measurements)."""
 
 TOKENS_PER_CALL = 4_096
 """Tokens in one call of the session: enough to keep all cores busy. It limits the memory of attention scores
@@ -14,6 +24,9 @@ TOKENS_PER_CALL_OF_A_CORE = 512
 INT8_TOKENS_PER_CALL = 128
 """Tokens in one int8 call, whose rows share the scale of their activations. Larger calls were not faster
 (measurements in docs)."""
+
+
+_SHORTEST = 3  # tokens of the shortest row: one, between two special tokens
 
 
 def group(lengths: Sequence[int], budget: int = TOKENS_PER_CALL) -> list[list[int]]:
@@ -30,3 +43,26 @@ def group(lengths: Sequence[int], budget: int = TOKENS_PER_CALL) -> list[list[in
         else:
             groups.append([index])
     return groups
+
+
+def pack(lengths: Sequence[int], budget: int = PACKED_TOKENS_PER_CALL) -> list[list[int]]:
+    """Return the indices of rows of any lengths in calls of at most `budget` tokens; a longer row has its own call.
+
+    Longest first, each row into the first call with room, so that calls are full and the short ones end the batch.
+    """
+    calls: list[list[int]] = []
+    room: list[int] = []
+    first_open = 0
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        length = lengths[index]
+        for number in range(first_open, len(calls)):
+            if room[number] >= length:
+                calls[number].append(index)
+                room[number] -= length
+                break
+        else:
+            calls.append([index])
+            room.append(budget - length)
+        while first_open < len(calls) and room[first_open] < _SHORTEST:
+            first_open += 1
+    return calls

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 
 from assay.inputs.tokenization import Tokens
-from assay.ort.batching import group
 from assay.ort.session import Float32, Session
 
 __all__ = ["Engine", "Mode"]
@@ -22,10 +21,10 @@ Mode = Literal["latency", "throughput"]
 class Engine:
     """A session with the threads that call it. Idle threads wait without spinning."""
 
-    def __init__(self, session: Session, callers: int, tokens_per_call: int) -> None:
-        """Run up to `callers` calls at a time, each of rows with at most `tokens_per_call` tokens together."""
+    def __init__(self, session: Session, callers: int, plan_calls: Callable[[Sequence[int]], list[list[int]]]) -> None:
+        """Run up to `callers` calls at a time. `plan_calls` groups rows into calls by their lengths in tokens."""
         self.session = session
-        self._tokens_per_call = tokens_per_call
+        self._plan_calls = plan_calls
         self._pool = ThreadPoolExecutor(callers, thread_name_prefix="assay") if callers > 1 else None
 
     def answer(self, tokens: Sequence[Tokens], labels: int) -> Float32:
@@ -36,7 +35,7 @@ class Engine:
             logits[indices] = self.session.answer([tokens[index] for index in indices])
 
         lengths = [self.session.pad_length(len(row.ids)) for row in tokens]
-        self._for_each(call, group(lengths, self._tokens_per_call))
+        self._for_each(call, self._plan_calls(lengths))
         return logits
 
     def _for_each(self, call: Callable[[list[int]], None], groups: list[list[int]]) -> None:

@@ -16,7 +16,7 @@ from assay.bundle.manifest import Graph
 from assay.devices import CPU_PROVIDER, Device
 from assay.errors import BundleError, ProviderError, one_line
 from assay.inputs.tokenization import Tokens
-from assay.ort import installation, provider_errors
+from assay.ort import installation, kernels, provider_errors
 
 __all__ = [
     "GraphSession",
@@ -86,6 +86,8 @@ class GraphSession:
         self._device = device
         self._inputs = graph.inputs
         options = make_session_options(ort, graph, threads)
+        if graph.is_packed:
+            kernels.register(options)
         self._session = create(ort, path, graph, device, options, [(CPU_PROVIDER, {})])
 
     @property

@@ -125,7 +125,7 @@ def test_graph_and_reference_model_agree_on_transformers_5s_config(
 ) -> None:
     config = version_5(pattern)
     graphs = tiny.Graphs(load(saved, config), to_transformers_4(config), tmp_path)
-    for dialect in graphs.sessions:
+    for dialect in graphs.paths:
         assert graphs.delta(dialect, tiny.token_ids(2, 60)) < tiny.ROUNDING
 
 

@@ -6,7 +6,7 @@ import pytest
 from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.gates import answers
 from assay_export.gates.answers import find_flips, run_pytorch
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from tests.export import tiny
 
 LENGTHS = (7, 3, 7, 12, 3, 3)

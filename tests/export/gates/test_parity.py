@@ -15,7 +15,7 @@ from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.errors import ParityError
 from assay_export.gates import parity
 from assay_export.gates.parity import Case, Logits
-from assay_export.graphs.net import Array, Dialect
+from assay_export.graphs.writer import Array, Dialect
 from tests.export import tiny
 
 Answer = list[Any]

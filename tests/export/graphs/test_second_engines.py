@@ -14,7 +14,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from assay_export.checkpoint.config_dialects import to_transformers_4
-from assay_export.graphs.net import Array, Dialect
+from assay_export.graphs.writer import Array, Dialect
 from tests.export import tiny
 
 Feed = dict[str, Array]

@@ -8,8 +8,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from assay_export.graphs.net import Array
 from assay_export.graphs.weights import INLINE_BYTES, PAGE_BYTES, WeightFile
+from assay_export.graphs.writer import Array
 
 LARGE = np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32)
 

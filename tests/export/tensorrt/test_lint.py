@@ -15,7 +15,8 @@ from assay_export import exporter
 from assay_export.checkpoint.config_dialects import to_transformers_4
 from assay_export.errors import ExportError
 from assay_export.graphs.architectures import deberta_v2
-from assay_export.graphs.net import Dialect, Net
+from assay_export.graphs.net import Net
+from assay_export.graphs.writer import Dialect
 from assay_export.tensorrt import lint
 from assay_export.tensorrt.operators import DATA_DEPENDENT, INTEGER_ARITHMETIC, OPERATORS, TENSOR_TYPES
 from tests.conftest import CHECKPOINTS

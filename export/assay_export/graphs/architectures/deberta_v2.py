@@ -27,8 +27,10 @@ import torch
 
 from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
 from assay_export.errors import UnsupportedConfigError
-from assay_export.graphs.architectures.relative_positions import Buckets, Distances, stacked_table
-from assay_export.graphs.net import ACTIVATIONS, Array, Dialect, Net
+from assay_export.graphs import attention_tables
+from assay_export.graphs.architectures.relative_positions import Buckets, Distances, bucket_rows, stacked_table
+from assay_export.graphs.net import Net
+from assay_export.graphs.writer import ACTIVATIONS, Array, Dialect, Fusion, Norm
 
 ARCHITECTURE = "deberta-v2"
 
@@ -55,6 +57,10 @@ class DebertaConfig:
     @property
     def head_size(self) -> int:
         return self.hidden_size // self.heads
+
+    @property
+    def layer_names(self) -> list[str]:
+        return [f"layer.{index}" for index in range(self.layers)]
 
     @property
     def scale(self) -> float:
@@ -122,6 +128,8 @@ def read_config(config: Mapping[str, Any]) -> DebertaConfig:
 
 def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.Model:
     """Writes the whole graph: token ids in, logits float32 [batch, labels] out."""
+    if net.dialect is Dialect.KERNELS:
+        return _author_packed(net, config, weights)
     op = net.op
     input_ids = net.token_input("input_ids")
     length = net.length(input_ids)
@@ -133,19 +141,42 @@ def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.
         if config.absolute_positions:
             positions = net.parameter("position", weights["deberta.embeddings.position_embeddings.weight"])
             hidden = op.Add(hidden, op.Slice(positions, [0], length, [0]))
-        hidden = _layer_norm(net, hidden, config, weights, "deberta.embeddings.LayerNorm")
+        hidden = net.norm(hidden, _norm(config, weights, "deberta.embeddings.LayerNorm"))
 
-    distances = Distances(net, config.buckets, length)
-    relative = relative_embeddings(config, weights)
-    layers = [_Layer(net, config, weights, index, relative, distances, mask_bias) for index in range(config.layers)]
+    attention = _Attention(net, Distances(net, config.buckets, length), mask_bias)
+    layers = _layers(net, config, weights)
     for layer in layers[:-1]:
-        hidden = layer.all_tokens(hidden)
-    first = layers[-1].first_token(hidden)
+        hidden = attention.all_tokens(layer, hidden)
+    first = attention.first_token(layers[-1], hidden)
+    return net.finish(_head(net, config, weights, op.Squeeze(first, [1])))
 
+
+def _author_packed(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.Model:
+    """The same for packed rows: hidden states are [tokens, hidden], the attention is one operator a layer."""
+    op = net.op
+    input_ids, row_starts = net.packed_inputs()
+    with net.scope("embeddings"):
+        norm = _norm(config, weights, "deberta.embeddings.LayerNorm")
+        table = weights["deberta.embeddings.word_embeddings.weight"]
+        if config.absolute_positions:
+            positions = net.parameter("position", weights["deberta.embeddings.position_embeddings.weight"])
+            at = op.Gather(positions, net.positions_in_rows(input_ids, row_starts))
+            hidden = net.norm(op.Add(net.embedding(input_ids, "word", table), at), norm)
+        else:
+            hidden = net.normed_embedding(input_ids, "word", table, norm)
+
+    attention = _PackedAttention(net, config, row_starts)
+    layers = _layers(net, config, weights)
+    for layer in layers[:-1]:
+        hidden = attention.all_tokens(layer, hidden)
+    return net.finish(_head(net, config, weights, attention.first_token(layers[-1], hidden)))
+
+
+def _head(net: Net, config: DebertaConfig, weights: Mapping[str, Array], first: ir.Value) -> ir.Value:
+    """Logits [rows, labels] of the first tokens [rows, hidden]."""
     with net.scope("head"):
-        pooled = _dense(net, op.Squeeze(first, [1]), weights, "pooler.dense")
-        logits = _dense(net, net.activation(pooled, config.pooler_activation), weights, "classifier")
-    return net.finish(logits)
+        pooled = _dense(net, first, weights, "pooler.dense", Fusion(activation=config.pooler_activation))
+        return _dense(net, pooled, weights, "classifier", Fusion())
 
 
 def absorbable(config: DebertaConfig) -> set[str]:
@@ -184,28 +215,21 @@ def absorb(config: DebertaConfig, weights: Mapping[str, Array], smoothing: Mappi
 
 
 class _Layer:
-    """One encoder layer: its weights and the two ways to compute it (all query rows, or the first only)."""
+    """The weights of one encoder layer, and what every dialect computes in the same way."""
 
-    def __init__(
-        self,
-        net: Net,
-        config: DebertaConfig,
-        weights: Mapping[str, Array],
-        index: int,
-        table: Array,
-        distances: Distances,
-        mask_bias: ir.Value | None,
-    ) -> None:
-        self.net, self.config, self.distances, self.mask_bias = net, config, distances, mask_bias
+    def __init__(self, net: Net, config: DebertaConfig, weights: Mapping[str, Array], index: int, table: Array) -> None:
+        self.net, self.config = net, config
         self.name = f"layer.{index}"
         self.weights = {
             name.removeprefix(f"deberta.encoder.layer.{index}."): array
             for name, array in weights.items()
             if name.startswith(f"deberta.encoder.layer.{index}.")
         }
-        self.query_weight = self.weights["attention.self.query_proj.weight"].T / np.float32(config.scale)
-        self.query_bias = self.weights["attention.self.query_proj.bias"] / np.float32(config.scale)
-        self.key_value = [
+        self._query = [
+            self.weights["attention.self.query_proj.weight"].T / np.float32(config.scale),
+            self.weights["attention.self.query_proj.bias"] / np.float32(config.scale),
+        ]
+        self._key_value = [
             np.concatenate([self.weights[f"attention.self.{part}_proj.{kind}"].T for part in ("key", "value")], axis=-1)
             for kind in ("weight", "bias")
         ]
@@ -217,68 +241,150 @@ class _Layer:
             projection = "query_proj" if shared else "pos_query_proj"
             self.position_queries = self._position_table(projection, table, config.scale)
 
-    def all_tokens(self, hidden: ir.Value) -> ir.Value:
-        """[batch, sequence, hidden] to the same."""
-        net, op, heads = self.net, self.net.op, self.config.heads
-        with net.scope(self.name):
-            weight = np.concatenate([self.query_weight, self.key_value[0]], axis=-1)
-            bias = np.concatenate([self.query_bias, self.key_value[1]])
-            projected = op.Reshape(net.linear(hidden, "query_key_value", weight, bias), [0, 0, 3 * heads, -1])
-            query_key, value = op.Split(
-                op.Transpose(projected, perm=[0, 2, 1, 3]), [2 * heads, heads], axis=1, _outputs=2
-            )
-            query, key = op.Split(query_key, axis=1, num_outputs=2, _outputs=2)
-            scores = net.product_with_transposed(query, key)
-            of_queries, of_keys = self.config.content_to_position, self.config.position_to_content
-            if of_queries or of_keys:
-                x = query_key if of_queries and of_keys else query if of_queries else key
-                table = stacked_table(self.config.buckets, self.position_keys, self.position_queries)
-                by_position = self.distances.scores(x, table, of_queries=of_queries, of_keys=of_keys)
-                scores = op.Add(*net.common(scores, by_position))
-            return self._after_scores(scores, value, hidden)
+    def query_key_value(self, hidden: ir.Value) -> ir.Value:
+        """[.., hidden] to [.., 3 * hidden]."""
+        weight, bias = (np.concatenate(parts, axis=-1) for parts in zip(self._query, self._key_value, strict=True))
+        return self.net.linear(hidden, "query_key_value", weight, bias)
 
-    def first_token(self, hidden: ir.Value) -> ir.Value:
-        """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that the head reads."""
-        net, op, heads = self.net, self.net.op, self.config.heads
-        with net.scope(self.name):
-            first = op.Slice(hidden, [0], [1], [1])
-            query = op.Reshape(net.linear(first, "query", self.query_weight, self.query_bias), [0, 0, heads, -1])
-            query = op.Transpose(query, perm=[0, 2, 1, 3])
-            projected = op.Reshape(net.linear(hidden, "key_value", *self.key_value), [0, 0, 2 * heads, -1])
-            key, value = op.Split(op.Transpose(projected, perm=[0, 2, 1, 3]), axis=1, num_outputs=2, _outputs=2)
+    def query(self, hidden: ir.Value) -> ir.Value:
+        """[.., hidden] to the same."""
+        return self.net.linear(hidden, "query", *self._query)
 
-            # Query 0 is at distance r = -j from key j: the tables are read in that order, and nothing is realigned.
-            reached = key
-            if self.position_keys is not None:
-                table = net.table("position_keys", self.position_keys)
-                reached = op.Add(*net.common(key, self.distances.seen_from_first_token(table)))
-            scores = net.product_with_transposed(query, reached)
-            if self.position_queries is not None:
-                table = net.table("position_queries", self.position_queries)
-                products = op.Mul(*net.common(key, self.distances.seen_from_first_token(table)))
-                of_key = op.ReduceSum(net.float32(products), [-1], keepdims=0)
-                scores = op.Add(net.float32(scores), op.Unsqueeze(of_key, [2]))
-            return self._after_scores(scores, value, first)
+    def key_value(self, hidden: ir.Value) -> ir.Value:
+        """[.., hidden] to [.., 2 * hidden]."""
+        return self.net.linear(hidden, "key_value", *self._key_value)
 
-    def _after_scores(self, scores: ir.Value, value: ir.Value, residual: ir.Value) -> ir.Value:
-        """Softmax, output projection and feed-forward, with a post-norm after each residual sum."""
-        net, op = self.net, self.net.op
-        scores = net.float32(scores)
-        if self.mask_bias is not None:
-            scores = op.Add(scores, self.mask_bias)
-        context = op.MatMul(net.like(op.Softmax(scores, axis=-1), value), value)
-        context = op.Reshape(op.Transpose(context, perm=[0, 2, 1, 3]), [0, 0, -1])
-        attended = op.Add(net.float32(_dense(net, context, self.weights, "attention.output.dense")), residual)
-        attended = _layer_norm(net, attended, self.config, self.weights, "attention.output.LayerNorm")
-        inner = net.activation(_dense(net, attended, self.weights, "intermediate.dense"), self.config.activation)
-        output = op.Add(net.float32(_dense(net, inner, self.weights, "output.dense")), attended)
-        return _layer_norm(net, output, self.config, self.weights, "output.LayerNorm")
+    def after_attention(self, context: ir.Value, residual: ir.Value) -> ir.Value:
+        """Output projection and feed-forward, with a post-norm after each residual sum."""
+        net, config, weights = self.net, self.config, self.weights
+        first_norm = _norm(config, weights, "attention.output.LayerNorm")
+        attended = _dense(
+            net, context, weights, "attention.output.dense", Fusion(residual=residual, post_norm=first_norm)
+        )
+        inner = _dense(net, attended, weights, "intermediate.dense", Fusion(activation=config.activation))
+        second_norm = _norm(config, weights, "output.LayerNorm")
+        return _dense(net, inner, weights, "output.dense", Fusion(residual=attended, post_norm=second_norm))
 
     def _position_table(self, projection: str, table: Array, scale: float) -> Array:
         """The relative-embedding table through one projection, by bucket: [heads, 2 * span, head_size]."""
         weight = self.weights[f"attention.self.{projection}.weight"]
         projected = (table @ weight.T + self.weights[f"attention.self.{projection}.bias"]) / np.float32(scale)
         return np.ascontiguousarray(projected.reshape(len(table), self.config.heads, -1).transpose(1, 0, 2))
+
+
+class _Attention:
+    """Attention over [batch, sequence, hidden] by ONNX's operators: for all query rows, or the first only."""
+
+    def __init__(self, net: Net, distances: Distances, mask_bias: ir.Value | None) -> None:
+        self.net, self.distances, self.mask_bias = net, distances, mask_bias
+
+    def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
+        """[batch, sequence, hidden] to the same."""
+        net, op, config = self.net, self.net.op, layer.config
+        heads = config.heads
+        with net.scope(layer.name):
+            projected = op.Reshape(layer.query_key_value(hidden), [0, 0, 3 * heads, -1])
+            query_key, value = op.Split(
+                op.Transpose(projected, perm=[0, 2, 1, 3]), [2 * heads, heads], axis=1, _outputs=2
+            )
+            query, key = op.Split(query_key, axis=1, num_outputs=2, _outputs=2)
+            scores = net.product_with_transposed(query, key)
+            of_queries, of_keys = config.content_to_position, config.position_to_content
+            if of_queries or of_keys:
+                x = query_key if of_queries and of_keys else query if of_queries else key
+                table = stacked_table(config.buckets, layer.position_keys, layer.position_queries)
+                by_position = self.distances.scores(x, table, of_queries=of_queries, of_keys=of_keys)
+                scores = op.Add(*net.common(scores, by_position))
+            return layer.after_attention(self._context(scores, value), hidden)
+
+    def first_token(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
+        """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that the head reads."""
+        net, op, heads = self.net, self.net.op, layer.config.heads
+        with net.scope(layer.name):
+            first = op.Slice(hidden, [0], [1], [1])
+            query = op.Transpose(op.Reshape(layer.query(first), [0, 0, heads, -1]), perm=[0, 2, 1, 3])
+            projected = op.Reshape(layer.key_value(hidden), [0, 0, 2 * heads, -1])
+            key, value = op.Split(op.Transpose(projected, perm=[0, 2, 1, 3]), axis=1, num_outputs=2, _outputs=2)
+
+            # Query 0 is at distance r = -j from key j: the tables are read in that order, and nothing is realigned.
+            reached = key
+            if layer.position_keys is not None:
+                table = net.table("position_keys", layer.position_keys)
+                reached = op.Add(*net.common(key, self.distances.seen_from_first_token(table)))
+            scores = net.product_with_transposed(query, reached)
+            if layer.position_queries is not None:
+                table = net.table("position_queries", layer.position_queries)
+                products = op.Mul(*net.common(key, self.distances.seen_from_first_token(table)))
+                of_key = op.ReduceSum(net.float32(products), [-1], keepdims=0)
+                scores = op.Add(net.float32(scores), op.Unsqueeze(of_key, [2]))
+            return layer.after_attention(self._context(scores, value), first)
+
+    def _context(self, scores: ir.Value, value: ir.Value) -> ir.Value:
+        """Softmax of scores [batch, heads, query, key], and the mean of values [batch, heads, key, head_size]."""
+        net, op = self.net, self.net.op
+        scores = net.float32(scores)
+        if self.mask_bias is not None:
+            scores = op.Add(scores, self.mask_bias)
+        context = op.MatMul(net.like(op.Softmax(scores, axis=-1), value), value)
+        return op.Reshape(op.Transpose(context, perm=[0, 2, 1, 3]), [0, 0, -1])
+
+
+class _PackedAttention:
+    """Attention over packed rows by the operator DisentangledAttention of assay-kernels."""
+
+    def __init__(self, net: Net, config: DebertaConfig, row_starts: ir.Value) -> None:
+        self.net, self.row_starts = net, row_starts
+        # transformers clamps the bucket `span` to the last of the 2 * span table rows.
+        rows = np.minimum(bucket_rows(config.buckets), 2 * config.buckets.span - 1)
+        self._used_rows, place_of_distance = attention_tables.compact(rows)
+        self._bucket_rows: ir.Value | None = None
+        if config.content_to_position or config.position_to_content:
+            with net.scope("distances"):
+                self._bucket_rows = net.parameter("bucket_rows", place_of_distance)
+
+    def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
+        """[tokens, hidden] to the same."""
+        with self.net.scope(layer.name):
+            return layer.after_attention(self._context(layer, layer.query_key_value(hidden), None), hidden)
+
+    def first_token(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
+        """[tokens, hidden] to [rows, hidden]: the only rows that the head reads."""
+        with self.net.scope(layer.name):
+            first = self.net.first_tokens(hidden, self.row_starts)
+            return layer.after_attention(self._context(layer, layer.key_value(hidden), layer.query(first)), first)
+
+    def _context(self, layer: _Layer, projected: ir.Value, query: ir.Value | None) -> ir.Value:
+        """The context of queries, keys and values [tokens, 3 * hidden], or of `query` and [tokens, 2 * hidden]."""
+        net, config = self.net, layer.config
+
+        def write(arithmetic: str) -> ir.Value:
+            first_token = query is not None
+            return net.kernel(
+                "DisentangledAttention",
+                query if first_token else projected,
+                self.row_starts,
+                projected if first_token else None,
+                self._bucket_rows,
+                *self._table("position_keys", layer.position_keys, arithmetic),
+                *self._table("position_queries", layer.position_queries, arithmetic),
+                shape=["rows" if first_token else "tokens", config.hidden_size],
+                heads=config.heads,
+                first_token=int(first_token),
+                arithmetic=arithmetic,
+            )
+
+        return net.attention("attention", write)
+
+    def _table(self, name: str, table: Array | None, arithmetic: str) -> list[ir.Value | None]:
+        """A table by bucket [heads, 2 * span, head_size] as the operator takes it: panels, scale and correction."""
+        if table is None:
+            return [None, None, None]
+        table, name = table[:, self._used_rows], f"{name}.{arithmetic}"
+        if arithmetic == "float32":
+            return [self.net.parameter(name, attention_tables.pack_float32(table)), None, None]
+        packed = attention_tables.pack_int8(table)
+        parts = zip(("", ".scale", ".correction"), packed, strict=True)
+        return [self.net.parameter(f"{name}{part}", array) for part, array in parts]
 
 
 def relative_embeddings(config: DebertaConfig, weights: Mapping[str, Array]) -> Array:
@@ -291,9 +397,14 @@ def relative_embeddings(config: DebertaConfig, weights: Mapping[str, Array]) -> 
     return result
 
 
-def _dense(net: Net, x: ir.Value, weights: Mapping[str, Array], name: str) -> ir.Value:
-    return net.linear(x, name, weights[f"{name}.weight"].T, weights[f"{name}.bias"])
+def _layers(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> list[_Layer]:
+    table = relative_embeddings(config, weights)
+    return [_Layer(net, config, weights, index, table) for index in range(config.layers)]
 
 
-def _layer_norm(net: Net, x: ir.Value, config: DebertaConfig, weights: Mapping[str, Array], name: str) -> ir.Value:
-    return net.layer_norm(x, name, weights[f"{name}.weight"], weights[f"{name}.bias"], config.epsilon)
+def _dense(net: Net, x: ir.Value, weights: Mapping[str, Array], name: str, fusion: Fusion) -> ir.Value:
+    return net.fused_linear(x, name, weights[f"{name}.weight"].T, weights[f"{name}.bias"], fusion)
+
+
+def _norm(config: DebertaConfig, weights: Mapping[str, Array], name: str) -> Norm:
+    return Norm(name, weights[f"{name}.weight"], weights[f"{name}.bias"], config.epsilon)

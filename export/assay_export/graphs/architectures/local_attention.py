@@ -8,7 +8,8 @@ one block, and K is L.
 
 import onnx_ir as ir
 
-from assay_export.graphs.net import MASKED, Net
+from assay_export.graphs.net import Net
+from assay_export.graphs.writer import MASKED
 
 # Wider than the window, so that the keys gathered per row stay a small multiple of the rows; narrower, and K grows
 # relative to b. 8,192 tokens then take 64 blocks of 128 rows and 256 keys instead of 8,192 x 8,192 scores.

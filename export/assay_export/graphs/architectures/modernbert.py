@@ -9,7 +9,7 @@ Shapes are written [batch, heads, query, key]; weights are [in, out].
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ import torch
 from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.architectures.local_attention import LocalBlocks
-from assay_export.graphs.net import ACTIVATIONS, Array, Dialect, Net
+from assay_export.graphs.net import Net
+from assay_export.graphs.writer import ACTIVATIONS, Array, Dialect, Fusion, Norm
 
 ARCHITECTURE = "modernbert"
 
@@ -43,6 +44,10 @@ class ModernBertConfig:
     @property
     def head_size(self) -> int:
         return self.hidden_size // self.heads
+
+    @property
+    def layer_names(self) -> list[str]:
+        return [f"layers.{index}" for index in range(len(self.is_global))]
 
 
 def read_config(config: Mapping[str, Any]) -> ModernBertConfig:
@@ -86,32 +91,53 @@ def read_config(config: Mapping[str, Any]) -> ModernBertConfig:
 
 def author(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> ir.Model:
     """Writes the whole graph: token ids in, logits float32 [batch, labels] out."""
+    if net.dialect is Dialect.KERNELS:
+        return _author_packed(net, config, weights)
     op = net.op
     input_ids = net.token_input("input_ids")
     attention_mask = net.token_input("attention_mask") if net.dialect is Dialect.PORTABLE else None
-    length = net.length(input_ids)
-    positions = _Positions(net, config, input_ids, length, attention_mask)
-
+    attention = _Attention(net, config, _Positions(net, config, input_ids, net.length(input_ids), attention_mask))
     with net.scope("embeddings"):
-        hidden = net.embedding(input_ids, "word", weights["model.embeddings.tok_embeddings.weight"])
-        hidden = _layer_norm(net, hidden, config, weights, "model.embeddings.norm")
+        table = weights["model.embeddings.tok_embeddings.weight"]
+        hidden = net.normed_embedding(input_ids, "word", table, _norm(config, weights, "model.embeddings.norm"))
 
-    layers = [_Layer(net, config, weights, index, positions) for index in range(len(config.is_global))]
+    layers = [_Layer(net, config, weights, index) for index in range(len(config.is_global))]
     for layer in layers[:-1]:
-        hidden = layer.all_tokens(hidden)
+        hidden = attention.all_tokens(layer, hidden)
+    final_norm = _norm(config, weights, "model.final_norm")
     if config.pooling == "cls":
-        pooled = op.Squeeze(layers[-1].first_token(hidden), [1])
-        pooled = _layer_norm(net, pooled, config, weights, "model.final_norm")
+        pooled = net.norm(op.Squeeze(attention.first_token(layers[-1], hidden), [1]), final_norm)
     else:
-        hidden = layers[-1].all_tokens(hidden)
-        hidden = _layer_norm(net, hidden, config, weights, "model.final_norm")
+        hidden = net.norm(attention.all_tokens(layers[-1], hidden), final_norm)
         pooled = _mean_over_real_tokens(net, hidden, attention_mask)
+    return net.finish(_head(net, config, weights, pooled))
 
+
+def _author_packed(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> ir.Model:
+    """The same for packed rows: hidden states are [tokens, hidden], the attention is one operator a layer."""
+    input_ids, row_starts = net.packed_inputs()
+    attention = _PackedAttention(net, config, row_starts)
+    with net.scope("embeddings"):
+        table = weights["model.embeddings.tok_embeddings.weight"]
+        hidden = net.normed_embedding(input_ids, "word", table, _norm(config, weights, "model.embeddings.norm"))
+
+    layers = [_Layer(net, config, weights, index) for index in range(len(config.is_global))]
+    for layer in layers[:-1]:
+        hidden = attention.all_tokens(layer, hidden)
+    final_norm = _norm(config, weights, "model.final_norm")
+    if config.pooling == "cls":
+        pooled = net.norm(attention.first_token(layers[-1], hidden), final_norm)
+    else:
+        hidden = net.norm(attention.all_tokens(layers[-1], hidden), final_norm)
+        pooled = net.kernel("MeanRows", hidden, row_starts, shape=["rows", config.hidden_size])
+    return net.finish(_head(net, config, weights, pooled))
+
+
+def _head(net: Net, config: ModernBertConfig, weights: Mapping[str, Array], pooled: ir.Value) -> ir.Value:
+    """Logits [rows, labels] of pooled rows [rows, hidden]."""
     with net.scope("head"):
-        pooled = net.activation(_dense(net, pooled, weights, "head.dense"), config.classifier_activation)
-        pooled = _layer_norm(net, pooled, config, weights, "head.norm")
-        logits = _dense(net, pooled, weights, "classifier")
-    return net.finish(logits)
+        pooled = _dense(net, pooled, weights, "head.dense", Fusion(activation=config.classifier_activation))
+        return _dense(net, pooled, weights, "classifier", Fusion(norm=_norm(config, weights, "head.norm")))
 
 
 def absorbable(config: ModernBertConfig) -> set[str]:
@@ -197,63 +223,137 @@ class _Positions:
 
 
 class _Layer:
-    """One encoder layer: its weights and the two ways to compute it (all query rows, or the first only)."""
+    """The weights of one encoder layer, and what every dialect computes in the same way."""
 
-    def __init__(
-        self, net: Net, config: ModernBertConfig, weights: Mapping[str, Array], index: int, positions: _Positions
-    ) -> None:
-        self.net, self.config, self.index, self.positions = net, config, index, positions
-        prefix = f"model.layers.{index}."
+    def __init__(self, net: Net, config: ModernBertConfig, weights: Mapping[str, Array], index: int) -> None:
+        self.net, self.config = net, config
+        self.name, self.is_global = f"layers.{index}", config.is_global[index]
+        prefix = f"model.{self.name}."
         self.weights = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
-        self.is_global = config.is_global[index]
+        #: Layer 0 has no norm before its attention.
+        self.norm = None if index == 0 else _norm(config, self.weights, "attn_norm")
         scale = np.ones(3 * config.hidden_size, np.float32)
         scale[: config.hidden_size] = config.head_size**-0.5
-        self.weight = self.weights["attn.Wqkv.weight"].T * scale
+        self._weight = self.weights["attn.Wqkv.weight"].T * scale
         bias = self.weights.get("attn.Wqkv.bias")
-        self.bias = None if bias is None else bias * scale
+        self._bias = None if bias is None else bias * scale
 
-    def all_tokens(self, hidden: ir.Value) -> ir.Value:
-        """[batch, sequence, hidden] to the same."""
-        net = self.net
-        with net.scope(f"layers.{self.index}"):
-            projected = net.linear(self._attention_norm(hidden), "attn.Wqkv", self.weight, self.bias)
-            attend = self._attend_cpu if net.dialect is Dialect.CPU else self._attend_portable
-            return self._after_attention(attend(projected), hidden)
+    def query_key_value(self, hidden: ir.Value) -> ir.Value:
+        """[.., hidden] before the norm to [.., 3 * hidden], not yet rotated."""
+        return self.net.fused_linear(hidden, "attn.Wqkv", self._weight, self._bias, Fusion(norm=self.norm))
 
-    def first_token(self, hidden: ir.Value) -> ir.Value:
-        """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that a head with cls pooling reads."""
-        net, op, size = self.net, self.net.op, self.config.hidden_size
-        with net.scope(f"layers.{self.index}"):
-            normed = self._attention_norm(hidden)
-            query_bias, key_value_bias = (None, None) if self.bias is None else (self.bias[:size], self.bias[size:])
+    def query(self, hidden: ir.Value, norm: Norm | None) -> ir.Value:
+        """[.., hidden] to the same, not yet rotated."""
+        return self._part(hidden, "attn.Wq", slice(None, self.config.hidden_size), norm)
+
+    def key_value(self, hidden: ir.Value, norm: Norm | None) -> ir.Value:
+        """[.., hidden] to [.., 2 * hidden], not yet rotated."""
+        return self._part(hidden, "attn.Wkv", slice(self.config.hidden_size, None), norm)
+
+    def _part(self, hidden: ir.Value, name: str, columns: slice, norm: Norm | None) -> ir.Value:
+        bias = None if self._bias is None else self._bias[columns]
+        if norm is not None:  # two operators have this norm's parameters each
+            norm = replace(norm, name=f"{name}.{norm.name}")
+        return self.net.fused_linear(hidden, name, self._weight[:, columns], bias, Fusion(norm=norm))
+
+    def after_attention(self, context: ir.Value, residual: ir.Value) -> ir.Value:
+        """Output projection and gated feed-forward, each added to the residual stream."""
+        net, config, weights = self.net, self.config, self.weights
+        hidden = _dense(net, context, weights, "attn.Wo", Fusion(residual=residual))
+        norm = _norm(config, weights, "mlp_norm")
+        gated = _dense(net, hidden, weights, "mlp.Wi", Fusion(norm=norm, activation=config.activation, gated=True))
+        return _dense(net, gated, weights, "mlp.Wo", Fusion(residual=hidden))
+
+
+class _PackedAttention:
+    """Attention over packed rows by the operator RotaryAttention of assay-kernels."""
+
+    def __init__(self, net: Net, config: ModernBertConfig, row_starts: ir.Value) -> None:
+        self.net, self.config, self.row_starts = net, config, row_starts
+        self._frequencies: dict[bool, ir.Value] = {}
+        with net.scope("positions"):
+            for is_global in sorted(set(config.is_global)):
+                theta, kind = (config.global_theta, "global") if is_global else (config.local_theta, "local")
+                frequencies = rotary_frequencies(config, theta)
+                self._frequencies[is_global] = net.parameter(f"{kind}_frequency", frequencies)
+
+    def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
+        """[tokens, hidden] to the same."""
+        with self.net.scope(layer.name):
+            return layer.after_attention(self._context(layer, layer.query_key_value(hidden), None), hidden)
+
+    def first_token(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
+        """[tokens, hidden] to [rows, hidden]: the only rows that a head with cls pooling reads."""
+        with self.net.scope(layer.name):
+            first = self.net.first_tokens(hidden, self.row_starts)
             # The first token stands at position 0, where the rotation is the identity: its query is used as it is.
-            query = net.linear(op.Slice(normed, [0], [1], [1]), "attn.Wq", self.weight[:, :size], query_bias)
-            key_value = net.linear(normed, "attn.Wkv", self.weight[:, size:], key_value_bias)
-            key, value = op.Split(
-                op.Reshape(key_value, [0, 0, 2, self.config.heads, -1]), axis=2, num_outputs=2, _outputs=2
+            query, key_value = layer.query(first, layer.norm), layer.key_value(hidden, layer.norm)
+            return layer.after_attention(self._context(layer, key_value, query), first)
+
+    def _context(self, layer: _Layer, projected: ir.Value, query: ir.Value | None) -> ir.Value:
+        """The context of queries, keys and values [tokens, 3 * hidden], or of `query` and [tokens, 2 * hidden]."""
+        config = self.config
+
+        def write(arithmetic: str) -> ir.Value:
+            first_token = query is not None
+            return self.net.kernel(
+                "RotaryAttention",
+                query if first_token else projected,
+                self.row_starts,
+                self._frequencies[layer.is_global],
+                projected if first_token else None,
+                shape=["rows" if first_token else "tokens", config.hidden_size],
+                heads=config.heads,
+                first_token=int(first_token),
+                half_window=-1 if layer.is_global else config.half_window,
+                arithmetic=arithmetic,
             )
+
+        return self.net.attention("attention", write)
+
+
+class _Attention:
+    """Attention over [batch, sequence, hidden]: for all query rows, or the first only."""
+
+    def __init__(self, net: Net, config: ModernBertConfig, positions: _Positions) -> None:
+        self.net, self.config, self.positions = net, config, positions
+
+    def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
+        """[batch, sequence, hidden] to the same."""
+        with self.net.scope(layer.name):
+            attend = self._attend_cpu if self.net.dialect is Dialect.CPU else self._attend_portable
+            return layer.after_attention(attend(layer.query_key_value(hidden), layer.is_global), hidden)
+
+    def first_token(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
+        """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that a head with cls pooling reads."""
+        net, op, heads = self.net, self.net.op, self.config.heads
+        with net.scope(layer.name):
+            normed = hidden if layer.norm is None else net.norm(hidden, layer.norm)
+            # The first token stands at position 0, where the rotation is the identity: its query is used as it is.
+            query = layer.query(op.Slice(normed, [0], [1], [1]), None)
+            key_value = op.Reshape(layer.key_value(normed, None), [0, 0, 2, heads, -1])
+            key, value = op.Split(key_value, axis=2, num_outputs=2, _outputs=2)
             query, key, value = (
-                op.Transpose(op.Reshape(part, [0, 0, self.config.heads, -1]), perm=[0, 2, 1, 3])
-                for part in (query, key, value)
+                op.Transpose(op.Reshape(part, [0, 0, heads, -1]), perm=[0, 2, 1, 3]) for part in (query, key, value)
             )
-            cos, sin = self.positions.rotary[self.is_global]
+            cos, sin = self.positions.rotary[layer.is_global]
             if net.dialect is Dialect.CPU:
                 cos, sin = (op.Slice(table, [0], self.positions.length, [0]) for table in (cos, sin))
-            bias = self.positions.global_bias if self.is_global else self.positions.first_row_local_bias
+            bias = self.positions.global_bias if layer.is_global else self.positions.first_row_local_bias
             context = self._softmax_attention(query, self._rotate(key, cos, sin), value, bias)
-            return self._after_attention(context, op.Slice(hidden, [0], [1], [1]))
+            return layer.after_attention(context, op.Slice(hidden, [0], [1], [1]))
 
-    def _attend_portable(self, projected: ir.Value) -> ir.Value:
+    def _attend_portable(self, projected: ir.Value, is_global: bool) -> ir.Value:
         """[batch, sequence, 3 * hidden] of unrotated query, key and value to the context [batch, sequence, hidden]."""
         op = self.net.op
         projected = op.Reshape(projected, [0, 0, 3, self.config.heads, -1])
         query_key, value = op.Split(op.Transpose(projected, perm=[2, 0, 3, 1, 4]), [2, 1], axis=0, _outputs=2)
-        bias = self.positions.global_bias if self.is_global else self.positions.local_bias
-        rotated = self._rotate(query_key, *self.positions.rotary[self.is_global])
+        bias = self.positions.global_bias if is_global else self.positions.local_bias
+        rotated = self._rotate(query_key, *self.positions.rotary[is_global])
         query, key = op.Split(rotated, axis=0, num_outputs=2, _outputs=2)
         return self._softmax_attention(op.Squeeze(query, [0]), op.Squeeze(key, [0]), op.Squeeze(value, [0]), bias)
 
-    def _attend_cpu(self, projected: ir.Value) -> ir.Value:
+    def _attend_cpu(self, projected: ir.Value, is_global: bool) -> ir.Value:
         """The same by ONNX Runtime's fused operators (its ContribOperators.md); local layers in blocks."""
         net, blocks = self.net, self.positions.local_blocks
         query, key, value = net.op.Split(projected, axis=2, num_outputs=3, _outputs=3)
@@ -262,13 +362,13 @@ class _Layer:
                 "RotaryEmbedding",
                 part,
                 self.positions.first_position,
-                *self.positions.rotary[self.is_global],
+                *self.positions.rotary[is_global],
                 like=part,
                 num_heads=self.config.heads,
             )
             for part in (query, key)
         )
-        if self.is_global or blocks is None:
+        if is_global or blocks is None:
             return self._fused_attention(query, key, value, None)
         query, key, value = blocks.queries(query), blocks.keys(key), blocks.keys(value)
         return blocks.sequence(self._fused_attention(query, key, value, blocks.bias))
@@ -296,21 +396,6 @@ class _Layer:
             op.Sub(op.Mul(left, cos), op.Mul(right, sin)), op.Add(op.Mul(right, cos), op.Mul(left, sin)), axis=-1
         )
 
-    def _attention_norm(self, hidden: ir.Value) -> ir.Value:
-        if self.index == 0:
-            return hidden
-        return _layer_norm(self.net, hidden, self.config, self.weights, "attn_norm")
-
-    def _after_attention(self, context: ir.Value, residual: ir.Value) -> ir.Value:
-        """Output projection and gated feed-forward, each added to the residual stream."""
-        net, op = self.net, self.net.op
-        hidden = op.Add(residual, net.float32(_dense(net, context, self.weights, "attn.Wo")))
-        normed = _layer_norm(net, hidden, self.config, self.weights, "mlp_norm")
-        weight, bias = self.weights["mlp.Wi.weight"].T, self.weights.get("mlp.Wi.bias")
-        activated, gate = net.linear_parts(normed, "mlp.Wi", weight, bias, 2)
-        gated = op.Mul(net.activation(activated, self.config.activation), gate)
-        return op.Add(hidden, net.float32(_dense(net, gated, self.weights, "mlp.Wo")))
-
 
 def rotary_frequencies(config: ModernBertConfig, theta: float) -> Array:
     """Radians per position of each pair of channels, float32 [head_size / 2], by torch's arithmetic."""
@@ -334,9 +419,9 @@ def _mean_over_real_tokens(net: Net, hidden: ir.Value, attention_mask: ir.Value 
     return op.Div(op.ReduceSum(op.Mul(hidden, mask), [1], keepdims=0), op.ReduceSum(mask, [1], keepdims=0))
 
 
-def _dense(net: Net, x: ir.Value, weights: Mapping[str, Array], name: str) -> ir.Value:
-    return net.linear(x, name, weights[f"{name}.weight"].T, weights.get(f"{name}.bias"))
+def _dense(net: Net, x: ir.Value, weights: Mapping[str, Array], name: str, fusion: Fusion) -> ir.Value:
+    return net.fused_linear(x, name, weights[f"{name}.weight"].T, weights.get(f"{name}.bias"), fusion)
 
 
-def _layer_norm(net: Net, x: ir.Value, config: ModernBertConfig, weights: Mapping[str, Array], name: str) -> ir.Value:
-    return net.layer_norm(x, name, weights[f"{name}.weight"], weights.get(f"{name}.bias"), config.epsilon)
+def _norm(config: ModernBertConfig, weights: Mapping[str, Array], name: str) -> Norm:
+    return Norm(name, weights[f"{name}.weight"], weights.get(f"{name}.bias"), config.epsilon)

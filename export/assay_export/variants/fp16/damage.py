@@ -13,7 +13,7 @@ import onnx_ir as ir
 from assay_export.checkpoint.reference import Feed
 from assay_export.graphs import cpu_session
 from assay_export.graphs.architecture import Architecture, Settings
-from assay_export.graphs.net import Array, Net
+from assay_export.graphs.writer import Array, GraphWriter
 from assay_export.variants.fp16 import emulation
 from assay_export.variants.fp16.graph import HALF, Fp16, author
 
@@ -71,13 +71,13 @@ class _Fp16WithFloat32Weights(Fp16):
     another group has computed.
     """
 
-    def half_input(self, net: Net, group: str, x: ir.Value) -> ir.Value:
+    def half_input(self, net: GraphWriter, group: str, x: ir.Value) -> ir.Value:
         return self.write(group, net.op.Cast(x, to=HALF))
 
-    def half_parameter(self, net: Net, group: str, name: str, array: Array) -> ir.Value:
+    def half_parameter(self, net: GraphWriter, group: str, name: str, array: Array) -> ir.Value:
         return self.write(group, net.cast(net.parameter(name, array), HALF))
 
-    def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+    def embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         group = net.path(name)
         if not self._fits(group, table):
             return super().embedding(net, token_ids, name, table)

@@ -21,7 +21,7 @@ from assay_export.gates.answers import find_flips
 from assay_export.gates.parity import Case, Logits
 from assay_export.graphs import cpu_session
 from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
-from assay_export.graphs.net import Array, Dialect
+from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.fp16 import chunked_attention, emulation
 
 __all__ = ["ADVICE", "MAX_DELTA", "Texts", "check"]

@@ -18,8 +18,10 @@ import numpy as np
 import onnx_ir as ir
 
 from assay_export.graphs.architecture import Architecture, Settings
-from assay_export.graphs.net import MASKED, Array, Dialect, Net, Precision, TableProducts
+from assay_export.graphs.net import Net
+from assay_export.graphs.precision import Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
+from assay_export.graphs.writer import MASKED, Array, Dialect, GraphWriter
 
 __all__ = ["HALF", "HALF_MAX", "LARGEST", "Fp16", "author"]
 
@@ -86,7 +88,7 @@ class Fp16(Precision):
         # an engine computes in float16 anyway; but scores in float32 groups may be as large as that constant.
         self.masked = MASKED if float32 else -HALF_MAX
 
-    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+    def linear(self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         group = net.path(name)
         if group.startswith(HEAD) or not self._fits(group, weight, *([] if bias is None else [bias])):
             return super().linear(net, net.float32(x), name, weight, bias)
@@ -96,34 +98,34 @@ class Fp16(Precision):
             return product
         return self.write(group, net.op.Add(product, self.half_parameter(net, group, f"{name}.bias", bias)))
 
-    def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+    def embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         group = net.path(name)
         if not self._fits(group, table):
             return super().embedding(net, token_ids, name, table)
         return net.float32(self.write(group, net.op.Gather(self.half_parameter(net, group, name, table), token_ids)))
 
-    def table(self, net: Net, name: str, array: Array) -> ir.Value:
+    def table(self, net: GraphWriter, name: str, array: Array) -> ir.Value:
         group = net.path(name)
         if not self._fits(group, array):
             return super().table(net, name, array)
         return self.write(group, self.half_parameter(net, group, name, array))
 
-    def factor(self, net: Net, name: str, array: Array) -> ir.Value:
+    def factor(self, net: GraphWriter, name: str, array: Array) -> ir.Value:
         return net.parameter(name, array.astype(np.float16))
 
-    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+    def table_products(self, net: GraphWriter, x: ir.Value, name: str, table: Array) -> TableProducts:
         group = net.path(name)
         if not self._fits(group, table) or x.dtype is not HALF:
             self.is_float16[group] = False
             return TableProducts(net, net.float32(x), name, table)
         return _HalfTableProducts(self, net, x, name, table)
 
-    def half_input(self, net: Net, group: str, x: ir.Value) -> ir.Value:
+    def half_input(self, net: GraphWriter, group: str, x: ir.Value) -> ir.Value:
         """Return the input of `group` in float16, which may need no cast."""
         half = net.cast(x, HALF)
         return half if half is x else self.write(group, half)
 
-    def half_parameter(self, net: Net, group: str, name: str, array: Array) -> ir.Value:  # noqa: ARG002
+    def half_parameter(self, net: GraphWriter, group: str, name: str, array: Array) -> ir.Value:  # noqa: ARG002
         """Add a weight of `group` that is stored and used in float16."""
         return net.parameter(name, array.astype(np.float16))
 
@@ -152,7 +154,7 @@ class Fp16(Precision):
 class _HalfTableProducts(TableProducts):
     """Products with a table in float16. A sum of three terms within a quarter of float16's range cannot overflow."""
 
-    def __init__(self, precision: Fp16, net: Net, x: ir.Value, name: str, table: Array) -> None:
+    def __init__(self, precision: Fp16, net: GraphWriter, x: ir.Value, name: str, table: Array) -> None:
         self._precision, self._group = precision, net.path(name)
         self.net, self.x = net, x
         self.table = precision.half_parameter(net, self._group, f"{name}.table", table)

@@ -14,7 +14,7 @@ from assay_export.gates import parity
 from assay_export.gates.answers import run_pytorch
 from assay_export.gates.parity import Case
 from assay_export.graphs.entry import make_entry
-from assay_export.graphs.net import Dialect
+from assay_export.graphs.writer import Dialect
 from assay_export.texts import real_text
 from assay_export.variants.batch import make_batch
 from assay_export.variants.fp16 import gate, overflow

@@ -8,7 +8,7 @@ from pathlib import Path
 from assay_export.checkpoint.reference import Feed
 from assay_export.gates import parity
 from assay_export.gates.answers import run_pytorch
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from assay_export.variants.int8 import statistics
 from assay_export.variants.int8.statistics import Statistics
 from assay_export.variants.material import Material

@@ -13,8 +13,10 @@ import onnx_ir as ir
 
 from assay_export.graphs import cpu_session
 from assay_export.graphs.architecture import Architecture, Settings
-from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
+from assay_export.graphs.net import Net
+from assay_export.graphs.precision import Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
+from assay_export.graphs.writer import Array, Dialect, GraphWriter
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe
 from assay_export.variants.int8.positions import SimulatedTableProducts
@@ -22,7 +24,7 @@ from assay_export.variants.int8.positions import SimulatedTableProducts
 __all__ = ["Write", "rank"]
 
 # Writes a linear layer by its recipe: linear.write, or another variant's counterpart.
-Write = Callable[[Net, ir.Value, str, Array, Array | None, Recipe], ir.Value]
+Write = Callable[[GraphWriter, ir.Value, str, Array, Array | None, Recipe], ir.Value]
 
 
 def rank(
@@ -86,19 +88,19 @@ class _Both(Precision):
         self._write = write
         self._names = list(recipes)
 
-    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+    def linear(self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         path = net.path(name)
         recipe = replace(self._recipes[path], absorbed=False)
         exact = super().linear(net, x, f"{name}.exact", weight, bias)
         quantised = self._write(net, x, name, weight, bias, recipe)
         return net.op.Where(self._chosen(net, path), quantised, exact)
 
-    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+    def table_products(self, net: GraphWriter, x: ir.Value, name: str, table: Array) -> TableProducts:
         path = net.path(name)
         recipe = self._recipes[path]
         if recipe.kind == "fp32":
             return super().table_products(net, x, name, table)
         return SimulatedTableProducts(net, x, name, table, recipe.score_reach, self._chosen(net, path))
 
-    def _chosen(self, net: Net, path: str) -> ir.Value:
+    def _chosen(self, net: GraphWriter, path: str) -> ir.Value:
         return net.op.Gather(self.switch, net.op.Constant(value_int=self._names.index(path)))

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from assay_export.errors import ExportError
 from assay_export.gates.answers import find_flips
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 
 __all__ = ["Limits", "describe", "excess", "measure"]
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import onnx_ir as ir
 
 from assay_export.graphs.architecture import Architecture, Settings
-from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
+from assay_export.graphs.net import Net
+from assay_export.graphs.precision import Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
+from assay_export.graphs.writer import Array, Dialect, GraphWriter
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe
 from assay_export.variants.int8.positions import Int8TableProducts
@@ -52,31 +54,31 @@ class Int8(Precision):
     def __init__(self, recipes: Mapping[str, Recipe]) -> None:
         self._recipes = recipes
 
-    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+    def linear(self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         return linear.write(net, x, name, weight, bias, self._recipes[net.path(name)])
 
     def linear_parts(
-        self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int
+        self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int
     ) -> Sequence[ir.Value]:
         recipe = self._recipes[net.path(name)]
         if recipe.kind == "int8":
             return linear.write_parts(net, x, name, weight, bias, parts, recipe)
         return super().linear_parts(net, x, name, weight, bias, parts)
 
-    def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+    def embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         op = net.op
         values, scale = linear.quantise_rows(table)
         rows = op.Cast(op.Gather(net.parameter(name, values), token_ids), to=ir.DataType.FLOAT)
         return op.Mul(rows, op.Gather(net.parameter(f"{name}.scale", scale), token_ids))
 
-    def table(self, net: Net, name: str, array: Array) -> ir.Value:
+    def table(self, net: GraphWriter, name: str, array: Array) -> ir.Value:
         # ONNX Runtime folds this into a float32 constant when it loads the graph, so it is int8 on disk and float32 in
         # memory.
         values, scale = linear.quantise_rows(array.reshape(-1, array.shape[-1]))
         rows = net.op.Cast(net.parameter(name, values.reshape(array.shape)), to=ir.DataType.FLOAT)
         return net.op.Mul(rows, net.parameter(f"{name}.scale", scale.reshape(*array.shape[:-1], 1)))
 
-    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+    def table_products(self, net: GraphWriter, x: ir.Value, name: str, table: Array) -> TableProducts:
         recipe = self._recipes[net.path(name)]
         if recipe.kind == "int8":
             return Int8TableProducts(net, x, name, table, recipe.score_reach)

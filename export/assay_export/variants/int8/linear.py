@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from assay_export.graphs.net import Array, Net, Precision
+from assay_export.graphs.precision import Precision
+from assay_export.graphs.writer import Array, GraphWriter
 
 __all__ = [
     "BLOCK",
@@ -50,6 +51,7 @@ class Recipe:
         score_reach: For a table of positions; see int8/positions.py.
         activation_max: If the scale of the activations is fixed at export (int8/qdq.py), the largest |x| after
             smoothing that does not saturate.
+        group: In the kernels dialect, how many input columns share a scale of the activations; 0 for a scale per row.
     """
 
     kind: str = "int8"
@@ -59,6 +61,7 @@ class Recipe:
     alpha: float | None = None
     score_reach: float = 0.0
     activation_max: float | None = None
+    group: int = 0
 
     def escalated(self, kind: str, columns: tuple[int, ...] = ()) -> "Recipe":
         """Return this recipe with another kind, and the given float32 columns."""
@@ -108,7 +111,7 @@ def quantise_blocks(rows: Array) -> tuple[Array, Array]:
     return np.rint(by_block / scale[..., None]), scale
 
 
-def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
+def write(net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
     """Write x [..., in] @ weight [in, out] + bias by the recipe."""
     op = net.op
     x, weight = smooth(net, x, name, weight, recipe)
@@ -125,7 +128,7 @@ def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, r
 
 
 def write_parts(
-    net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int, recipe: Recipe
+    net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int, recipe: Recipe
 ) -> Sequence[ir.Value]:
     """Write a plain int8 layer as `parts` products, each with an equal share of the columns.
 
@@ -140,7 +143,7 @@ def write_parts(
     ]
 
 
-def smooth(net: Net, x: ir.Value, name: str, weight: Array, recipe: Recipe) -> tuple[ir.Value, Array]:
+def smooth(net: GraphWriter, x: ir.Value, name: str, weight: Array, recipe: Recipe) -> tuple[ir.Value, Array]:
     """Return x and weight smoothed by the recipe. The division of x is written here unless it has been absorbed."""
     if recipe.smoothing is None:
         return x, weight
@@ -149,7 +152,7 @@ def smooth(net: Net, x: ir.Value, name: str, weight: Array, recipe: Recipe) -> t
     return x, weight * recipe.smoothing[:, None]
 
 
-def write_columns(net: Net, x: ir.Value, name: str, weight: Array, columns: Sequence[int]) -> ir.Value:
+def write_columns(net: GraphWriter, x: ir.Value, name: str, weight: Array, columns: Sequence[int]) -> ir.Value:
     """Write the part of x @ weight that belongs to some of the input columns, in float32."""
     chosen = np.array(columns, np.int64)
     return net.op.MatMul(
@@ -158,7 +161,7 @@ def write_columns(net: Net, x: ir.Value, name: str, weight: Array, columns: Sequ
     )
 
 
-def _int8(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+def _int8(net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
     values, scale = quantise_columns(weight)
     inputs: list[ir.Value | None] = [x, net.parameter(f"{name}.weight", values), net.parameter(f"{name}.scale", scale)]
     if bias is not None:
@@ -166,7 +169,7 @@ def _int8(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -
     return net.microsoft("DynamicQuantizeMatMul", *inputs, like=x, last=weight.shape[1])
 
 
-def _blockwise(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+def _blockwise(net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
     rows, columns = weight.shape
     values, scale = quantise_blocks(weight.T)
     inputs: list[ir.Value | None] = [

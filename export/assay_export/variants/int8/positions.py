@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from assay_export.graphs.net import Array, Net, TableProducts
+from assay_export.graphs.precision import TableProducts
+from assay_export.graphs.writer import Array, GraphWriter
 from assay_export.variants.int8.linear import WEIGHT_LEVELS, Recipe
 from assay_export.variants.int8.smoothing import quantise_activations
 from assay_export.variants.int8.statistics import TableStatistics
@@ -28,7 +29,7 @@ HEADROOM = 1.25
 class Int8TableProducts(TableProducts):
     """x is quantised per tensor at run time and the table at export. Products are uint8 until they are summed."""
 
-    def __init__(self, net: Net, x: ir.Value, name: str, table: Array, score_reach: float) -> None:
+    def __init__(self, net: GraphWriter, x: ir.Value, name: str, table: Array, score_reach: float) -> None:
         """Prepare the products of x with `table`.
 
         Args:
@@ -79,7 +80,9 @@ class Int8TableProducts(TableProducts):
 class SimulatedTableProducts(TableProducts):
     """The same arithmetic in float32 if `chosen`, a bool [], and the exact products otherwise (for damage.py)."""
 
-    def __init__(self, net: Net, x: ir.Value, name: str, table: Array, score_reach: float, chosen: ir.Value) -> None:
+    def __init__(
+        self, net: GraphWriter, x: ir.Value, name: str, table: Array, score_reach: float, chosen: ir.Value
+    ) -> None:
         op = net.op
         values, scale = quantise_table(table)
         quantised, self._x_scale, zero_point = op.DynamicQuantizeLinear(x, _outputs=3)
@@ -147,5 +150,5 @@ def quantise_table(table: Array) -> tuple[Array, np.float32]:
     return np.rint(table / scale).astype(np.int8), scale
 
 
-def _scalar(net: Net, value: np.generic) -> ir.Value:
+def _scalar(net: GraphWriter, value: np.generic) -> ir.Value:
     return net.op.Constant(value=ir.tensor(value))

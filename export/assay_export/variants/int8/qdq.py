@@ -26,7 +26,8 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from assay_export.graphs.net import Array, Net, Precision
+from assay_export.graphs.precision import Precision
+from assay_export.graphs.writer import Array, GraphWriter
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe
 from assay_export.variants.int8.static_scales import compute_activation_scale
@@ -40,17 +41,17 @@ class Qdq(Precision):
     def __init__(self, recipes: Mapping[str, Recipe]) -> None:
         self._recipes = recipes
 
-    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+    def linear(self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         return write(net, x, name, weight, bias, self._recipes[net.path(name)])
 
-    def embedding(self, net: Net, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+    def embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
         if np.abs(table).max() > np.finfo(np.float16).max:
             return super().embedding(net, token_ids, name, table)
         rows = net.op.Gather(net.parameter(name, table.astype(np.float16)), token_ids)
         return net.op.Cast(rows, to=ir.DataType.FLOAT)
 
 
-def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
+def write(net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None, recipe: Recipe) -> ir.Value:
     """Write x [..., in] @ weight [in, out] + bias by a recipe of kind "int8", "columns" or "fp32"."""
     op = net.op
     x, weight = linear.smooth(net, x, name, weight, recipe)
@@ -75,7 +76,7 @@ def write(net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None, r
     return product
 
 
-def _quantise(net: Net, x: ir.Value, name: str, activation_max: float | None) -> ir.Value:
+def _quantise(net: GraphWriter, x: ir.Value, name: str, activation_max: float | None) -> ir.Value:
     """Write x rounded to int8 with a fixed scale, and dequantised again.
 
     The zero point is written even though it is 0. Without it QuantizeLinear returns uint8, and ONNX Runtime has a bug

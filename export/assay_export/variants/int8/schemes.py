@@ -9,7 +9,8 @@ import numpy as np
 from assay.ort.batching import INT8_TOKENS_PER_CALL, group
 from assay_export.checkpoint.reference import Feed
 from assay_export.graphs import cpu_session
-from assay_export.graphs.net import Array, Dialect, Precision
+from assay_export.graphs.precision import Precision
+from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.int8 import graph, linear, positions, qdq, smoothing
 from assay_export.variants.int8.damage import Write
 from assay_export.variants.int8.linear import Recipe
@@ -109,6 +110,6 @@ def _run_padded(path: Path, feeds: Sequence[Feed]) -> Array:
 
 
 SCHEMES = (
-    Scheme("int8", Dialect.CPU, graph.Int8, linear.write, _fit_for_cpu, _run_one_by_one, _run_sharing),
+    Scheme("int8_ort", Dialect.CPU, graph.Int8, linear.write, _fit_for_cpu, _run_one_by_one, _run_sharing),
     Scheme("int8_qdq", Dialect.PORTABLE, qdq.Qdq, qdq.write, _fit_for_tensorrt, _run_padded, None),
 )

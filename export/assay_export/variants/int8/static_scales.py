@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from assay_export.variants.int8.linear import Recipe, quantise_columns
 from assay_export.variants.int8.smoothing import compute_relative_error, split_operands
 from assay_export.variants.int8.statistics import LayerStatistics

@@ -13,8 +13,10 @@ import onnx_ir as ir
 from assay_export.checkpoint.reference import Feed
 from assay_export.graphs import cpu_session
 from assay_export.graphs.architecture import Architecture, Settings
-from assay_export.graphs.net import Array, Dialect, Net, Precision, TableProducts
+from assay_export.graphs.net import Net
+from assay_export.graphs.precision import Precision, TableProducts
 from assay_export.graphs.weights import WeightFile
+from assay_export.graphs.writer import Array, Dialect, GraphWriter
 
 __all__ = ["LayerStatistics", "Statistics", "TableStatistics", "collect"]
 
@@ -156,13 +158,13 @@ class _Observed(Precision):
     def __init__(self) -> None:
         self.gatherers: dict[str, _LayerGatherer | _TableGatherer] = {}
 
-    def linear(self, net: Net, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+    def linear(self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
         path = net.path(name)
         self.gatherers[path] = _LayerGatherer(path, weight, bias)
         net.observe(path, x)
         return super().linear(net, x, name, weight, bias)
 
-    def table_products(self, net: Net, x: ir.Value, name: str, table: Array) -> TableProducts:
+    def table_products(self, net: GraphWriter, x: ir.Value, name: str, table: Array) -> TableProducts:
         path = net.path(name)
         self.gatherers[path] = _TableGatherer(path, table)
         net.observe(path, x)

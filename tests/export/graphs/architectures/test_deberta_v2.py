@@ -11,7 +11,7 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_p
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.architectures import deberta_v2
 from assay_export.graphs.architectures.relative_positions import Buckets, bucket_rows
-from assay_export.graphs.net import ACTIVATIONS, Dialect
+from assay_export.graphs.writer import ACTIVATIONS, Dialect
 from assay_export.tensorrt import lint
 from tests.export import tiny
 
@@ -227,7 +227,7 @@ def test_the_portable_graph_has_nothing_that_tensorrt_does_not_take(graphs: tiny
 def test_inputs_and_output_have_the_names_types_and_axes_of_the_dialect(
     as_v3: tiny.Graphs, dialect: Dialect, names: list[str]
 ) -> None:
-    session = as_v3.sessions[dialect]
+    session = as_v3.session(dialect)
     assert [(node.name, node.type, node.shape) for node in session.get_inputs()] == [
         (name, "tensor(int64)", ["batch", "sequence"]) for name in names
     ]

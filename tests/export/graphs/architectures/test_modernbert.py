@@ -11,7 +11,7 @@ import torch
 from assay_export.checkpoint.config_dialects import to_transformers_4
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.architectures import modernbert
-from assay_export.graphs.net import ACTIVATIONS, Dialect
+from assay_export.graphs.writer import ACTIVATIONS, Dialect
 from assay_export.tensorrt import lint
 from tests.export import tiny
 
@@ -239,7 +239,7 @@ def test_the_portable_graph_has_nothing_that_tensorrt_does_not_take(graphs: tiny
 def test_inputs_and_output_have_the_names_types_and_axes_of_the_dialect(
     graphs: tiny.Graphs, dialect: Dialect, names: list[str]
 ) -> None:
-    session = graphs.sessions[dialect]
+    session = graphs.session(dialect)
     assert [(node.name, node.type, node.shape) for node in session.get_inputs()] == [
         (name, "tensor(int64)", ["batch", "sequence"]) for name in names
     ]

@@ -6,7 +6,7 @@ import pytest
 
 from assay_export.checkpoint.config_dialects import to_transformers_4
 from assay_export.graphs.architectures.relative_positions import BLOCK_ROWS
-from assay_export.graphs.net import Dialect
+from assay_export.graphs.writer import Dialect
 from tests.export import tiny
 
 LENGTHS = sorted({n * BLOCK_ROWS + d for n in (1, 2, 3) for d in (-1, 0, 1, 2)} | {5, 100, 7 * BLOCK_ROWS + 5})

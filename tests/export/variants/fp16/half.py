@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 
 from assay_export.checkpoint.config_dialects import to_transformers_4
 from assay_export.graphs.architectures import AUTHORED
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from assay_export.variants.fp16 import graph
 from assay_export.variants.fp16.graph import Fp16
 from tests.export import tiny

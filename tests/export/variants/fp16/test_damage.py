@@ -9,7 +9,7 @@ import torch
 
 from assay_export.checkpoint.reference import Feed
 from assay_export.graphs.architectures import AUTHORED
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from assay_export.variants.fp16 import emulation
 from assay_export.variants.fp16.damage import measure_damage
 from tests.export import tiny

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from assay_export.variants.fp16 import emulation
 from tests.export import tiny
 from tests.export.variants.fp16 import half

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from assay_export.variants.fp16.graph import HALF_MAX, Fp16
 from tests.export import tiny
 from tests.export.variants.fp16 import half

@@ -7,8 +7,9 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from assay_export.graphs.net import Array, Dialect, Net
+from assay_export.graphs.net import Net
 from assay_export.graphs.weights import WeightFile
+from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe, quantise_columns, quantise_rows
 from assay_export.variants.int8.smoothing import estimate_layer_error, list_candidates

@@ -11,8 +11,9 @@ from assay_export.checkpoint.config_dialects import to_transformers_4
 from assay_export.graphs import cpu_session
 from assay_export.graphs.architectures import deberta_v2
 from assay_export.graphs.architectures.relative_positions import BLOCK_ROWS
-from assay_export.graphs.net import Array, Dialect, Net
+from assay_export.graphs.net import Net
 from assay_export.graphs.weights import WeightFile
+from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.int8 import damage, graph, positions, statistics
 from assay_export.variants.int8.linear import Recipe
 from assay_export.variants.int8.statistics import TableStatistics

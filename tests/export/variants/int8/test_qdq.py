@@ -9,8 +9,9 @@ import pytest
 from onnx import numpy_helper
 
 from assay_export.graphs import cpu_session
-from assay_export.graphs.net import Array, Dialect, Net
+from assay_export.graphs.net import Net
 from assay_export.graphs.weights import WeightFile
+from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.int8 import qdq
 from assay_export.variants.int8.linear import Recipe
 from assay_export.variants.int8.smoothing import list_candidates

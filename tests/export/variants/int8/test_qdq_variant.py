@@ -14,7 +14,7 @@ from assay.cli.main import main
 from assay_export import export
 from assay_export.errors import ParityError
 from assay_export.graphs import cpu_session
-from assay_export.graphs.net import OPSET
+from assay_export.graphs.writer import OPSET
 from assay_export.variants.int8 import smoothing
 from assay_export.variants.int8.gate import Limits, excess, measure
 from assay_export.variants.int8.linear import Recipe

@@ -14,7 +14,7 @@ from assay.ort.batching import INT8_TOKENS_PER_CALL
 from assay_export import export
 from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ExportError, ParityError
-from assay_export.graphs.net import Array
+from assay_export.graphs.writer import Array
 from assay_export.variants import table
 from assay_export.variants.int8 import variant
 from assay_export.variants.int8.gate import Limits, excess, measure
@@ -28,14 +28,14 @@ from tests.export.variants.int8.stand_ins import change_weights, merge_scorer, w
 def test_auto_chooses_int8_on_the_cpu_and_answers_almost_like_fp32(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     rows = write_calibration("pairs", tmp_path)
-    manifest = export(str(CHECKPOINTS / "pair-classifier"), bundle, variants=["fp32", "int8"], calibration=rows)
+    manifest = export(str(CHECKPOINTS / "pair-classifier"), bundle, variants=["fp32", "int8_ort"], calibration=rows)
     judge = assay.load(bundle)
     assert judge.info["variant"] == "int8"
     pairs = [(row["text"], row["text_pair"]) for row in held_out("pairs")]
     logits, exact = judge.logits(pairs), assay.load(bundle, variant="fp32").logits(pairs)
     assert np.abs(logits - exact).max() > 0
     assert excess(measure(logits, exact, "softmax"), Limits()) <= 1
-    graph = manifest.variants["int8"]["cpu"]
+    graph = manifest.variants["int8_ort"]["cpu"]
     assert len(graph.layers) == len({layer["layer"] for layer in graph.layers})
     assert graph.parity["rows"] >= 200
     # Rows that share calls passed the same gate, and share calls in throughput mode.
@@ -54,9 +54,9 @@ def test_rows_do_not_share_calls_if_that_fails_the_gate(tmp_path: Path, monkeypa
     monkeypatch.setitem(table.WRITERS, "int8", functools.partial(variant.write, scheme))
     rows = write_calibration("instructions", tmp_path)
     manifest = export(
-        str(CHECKPOINTS / "complexity-adapter"), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows
+        str(CHECKPOINTS / "complexity-adapter"), tmp_path / "bundle", variants=["fp32", "int8_ort"], calibration=rows
     )
-    graph = manifest.variants["int8"]["cpu"]
+    graph = manifest.variants["int8_ort"]["cpu"]
     assert graph.tokens_per_call == 1
     assert excess(dict(graph.parity["sharing_calls"]), Limits()) > 1
     assert excess(dict(graph.parity), Limits()) <= 1
@@ -65,7 +65,7 @@ def test_rows_do_not_share_calls_if_that_fails_the_gate(tmp_path: Path, monkeypa
 def test_int8_answers_do_not_depend_on_what_else_is_in_the_batch(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     rows = write_calibration("instructions", tmp_path)
-    export(str(CHECKPOINTS / "complexity-adapter"), bundle, variants=["fp32", "int8"], calibration=rows)
+    export(str(CHECKPOINTS / "complexity-adapter"), bundle, variants=["fp32", "int8_ort"], calibration=rows)
     scorer = assay.load(bundle, variant="int8")
     assert isinstance(scorer, assay.Scorer)
     texts = ["List three rivers.", "Name a red fruit.", "Name three cities.", "List three rivers."] * 3
@@ -79,14 +79,14 @@ def test_a_scorer_with_injected_outliers_fails_with_the_plain_recipe_and_passes_
 ) -> None:
     folder = merge_scorer(tmp_path / "checkpoint", lambda state: inject_into_modernbert(state, channels, factor))
     rows = write_calibration("instructions", tmp_path)
-    manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows)
+    manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8_ort"], calibration=rows)
     assert manifest.variants["fp32"]["cpu"].parity["max_abs_delta"] <= 1e-4
-    assert any(layer["recipe"] != "int8" for layer in manifest.variants["int8"]["cpu"].layers)
+    assert any(layer["recipe"] != "int8" for layer in manifest.variants["int8_ort"]["cpu"].layers)
 
     # With the plain recipe alone, the same checkpoint is refused.
     monkeypatch.setattr(Ladder, "of", classmethod(lambda cls, found: cls([(type(found[0][0])(), 1.0)])))
     with pytest.raises(ParityError, match="no int8 graph passes the gate"):
-        export(str(folder), tmp_path / "plain", variants=["fp32", "int8"], calibration=rows)
+        export(str(folder), tmp_path / "plain", variants=["fp32", "int8_ort"], calibration=rows)
     assert not (tmp_path / "plain").exists()
 
 
@@ -95,8 +95,8 @@ def test_a_classifier_with_injected_outliers_passes(tmp_path: Path) -> None:
     shutil.copytree(CHECKPOINTS / "pair-classifier", folder)
     change_weights(folder, CHECKPOINTS / "pair-classifier", lambda s: inject_into_deberta_values(s, (2, 40), 500.0))
     rows = write_calibration("pairs", tmp_path)
-    manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows)
-    values = [layer for layer in manifest.variants["int8"]["cpu"].layers if "attention.output" in layer["layer"]]
+    manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8_ort"], calibration=rows)
+    values = [layer for layer in manifest.variants["int8_ort"]["cpu"].layers if "attention.output" in layer["layer"]]
     assert all("smoothed before it" in layer["recipe"] for layer in values)
 
 
@@ -105,16 +105,16 @@ def test_a_classifier_trained_with_outliers_fails_with_the_plain_recipe_and_pass
 ) -> None:
     folder = CHECKPOINTS / "pair-classifier-outliers"
     rows = write_calibration("pairs", tmp_path)
-    manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8"], calibration=rows)
+    manifest = export(str(folder), tmp_path / "bundle", variants=["fp32", "int8_ort"], calibration=rows)
     assert manifest.variants["fp32"]["cpu"].parity["max_abs_delta"] <= 1e-4
-    recipes = [layer["recipe"] for layer in manifest.variants["int8"]["cpu"].layers]
+    recipes = [layer["recipe"] for layer in manifest.variants["int8_ort"]["cpu"].layers]
     assert any("smoothed by a division" in recipe for recipe in recipes)  # outliers of the residual cannot be absorbed
     assert any(recipe.startswith("int8") for recipe in recipes)
 
     # With the plain recipe alone, the same checkpoint is refused.
     monkeypatch.setattr(Ladder, "of", classmethod(lambda cls, found: cls([(type(found[0][0])(), 1.0)])))
     with pytest.raises(ParityError, match="no int8 graph passes the gate"):
-        export(str(folder), tmp_path / "plain", variants=["fp32", "int8"], calibration=rows)
+        export(str(folder), tmp_path / "plain", variants=["fp32", "int8_ort"], calibration=rows)
     assert not (tmp_path / "plain").exists()
 
 
@@ -124,7 +124,7 @@ def test_a_checkpoint_that_cannot_pass_is_refused_and_nothing_is_left(tmp_path: 
         export(
             str(CHECKPOINTS / "complexity-adapter"),
             tmp_path / "bundle",
-            variants=["fp32", "int8"],
+            variants=["fp32", "int8_ort"],
             calibration=rows,
             max_drift=1e-9,
         )
@@ -143,4 +143,4 @@ def test_a_calibration_file_with_too_few_rows_is_refused(tmp_path: Path) -> None
     path = tmp_path / "few.jsonl"
     path.write_text('{"text": "a", "text_pair": "b"}\n' * 10, encoding="utf-8")
     with pytest.raises(ExportError, match="has 10 rows, expected at least 300"):
-        export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "b", variants=["fp32", "int8"], calibration=path)
+        export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "b", variants=["fp32", "int8_ort"], calibration=path)

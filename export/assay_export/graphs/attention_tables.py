@@ -1,0 +1,63 @@
+"""Tables of relative positions in the layout of the attention kernels (kernels/src/attention/attention.h)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from assay_export.graphs.writer import Array
+
+__all__ = ["QuantisedTable", "compact", "pack_float32", "pack_int8"]
+
+PANEL = 16  # table rows side by side in the lanes of a vector
+LEVELS = 127
+ZERO_POINT = 128  # what the kernels add to the int8 values that tables are multiplied with
+
+
+class QuantisedTable(NamedTuple):
+    """Panels int8 [heads, rows / 16, ceil(size / 4), 16, 4], with a scale and a zero-point correction per row."""
+
+    panels: Array
+    scale: Array  # float32 [heads, rows]
+    correction: Array  # int32 [heads, rows]: -128 times the sum of the row's integers
+
+
+def compact(bucket_rows: Array) -> tuple[Array, Array]:
+    """Number the table rows that distances use from 0 on, without gaps.
+
+    Args:
+        bucket_rows: The table row of each distance, rising, [distances].
+
+    Returns:
+        The rows that are used, [used], and the place of each distance's row among them, int32 [distances].
+    """
+    used, places = np.unique(bucket_rows, return_inverse=True)
+    return used, places.astype(np.int32)
+
+
+def pack_float32(table: Array) -> Array:
+    """[heads, rows, size] as float32 [heads, rows / 16, size, 16]."""
+    by_panel = _by_panel(table)
+    return np.ascontiguousarray(by_panel.transpose(0, 1, 3, 2), np.float32)
+
+
+def pack_int8(table: Array) -> QuantisedTable:
+    """[heads, rows, size] quantised symmetrically with a scale per head and row."""
+    scale = np.abs(table).max(axis=-1) / np.float32(LEVELS)
+    scale[scale == 0] = 1
+    values = np.rint(table / scale[..., None]).astype(np.int8)
+    values = np.pad(values, ((0, 0), (0, 0), (0, -table.shape[-1] % 4)))
+    by_panel = _by_panel(values)
+    words = by_panel.reshape(*by_panel.shape[:3], -1, 4).transpose(0, 1, 3, 2, 4)
+    sums = values.sum(axis=-1, dtype=np.int32)
+    missing = ((0, 0), (0, -table.shape[1] % PANEL))
+    return QuantisedTable(
+        np.ascontiguousarray(words),
+        np.pad(scale.astype(np.float32), missing),
+        np.pad(-ZERO_POINT * sums, missing).astype(np.int32),
+    )
+
+
+def _by_panel(table: Array) -> Array:
+    """[heads, rows, size] as [heads, rows / 16, 16, size], padded with rows of zeros."""
+    padded = np.pad(table, ((0, 0), (0, -table.shape[1] % PANEL), (0, 0)))
+    return padded.reshape(len(table), -1, PANEL, table.shape[-1])

@@ -1,0 +1,85 @@
+"""How weights enter a graph: in float32 here; each variant overrides what it computes in another type.
+
+Residual sums, norms and softmax are float32 in every variant (`GraphWriter.float32`).
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import onnx_ir as ir
+
+from assay_export.graphs.kernel_weights import pack_float_weight
+from assay_export.graphs.writer import MASKED, Array, Fusion, GraphWriter, Norm
+
+__all__ = ["Precision", "TableProducts"]
+
+
+class TableProducts:
+    """x [batch, heads, rows, size] and a table [heads, table rows, size], ready to be multiplied in float32.
+
+    `x` may be padded and reshaped, `table` gathered from, before they are multiplied; the products may be copied about
+    before they are summed.
+    """
+
+    def __init__(self, net: GraphWriter, x: ir.Value, name: str, table: Array) -> None:
+        self.net, self.x = net, x
+        self.table = net.parameter(f"{name}.table", table)
+
+    def multiply(self, x: ir.Value, table: ir.Value) -> ir.Value:
+        """x [.., rows, size] @ table [.., table rows, size] transposed."""
+        return self.net.product_with_transposed(x, table)
+
+    def sum(self, products: Sequence[ir.Value]) -> ir.Value:
+        """The sum of products of one shape, in the type of activations."""
+        return functools.reduce(self.net.op.Add, products)
+
+
+class Precision:
+    """Float32. Embeddings are float32 in every variant, whatever type their table has."""
+
+    masked = MASKED
+
+    def linear(self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
+        """x [.., in] @ weight [in, out] + bias [out] or None."""
+        product = net.op.MatMul(x, net.parameter(f"{name}.weight", weight))
+        return product if bias is None else net.op.Add(product, net.parameter(f"{name}.bias", bias))
+
+    def linear_parts(
+        self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int
+    ) -> Sequence[ir.Value]:
+        """`linear` with its columns in `parts` equal pieces [.., out / parts]."""
+        whole = self.linear(net, x, name, weight, bias)
+        pieces: Sequence[ir.Value] = net.op.Split(whole, axis=-1, num_outputs=parts, _outputs=parts)
+        return pieces
+
+    def fused_linear(
+        self, net: GraphWriter, x: ir.Value, name: str, weight: Array, bias: Array | None, fusion: Fusion
+    ) -> ir.Value:
+        """`linear` with what surrounds it, in the kernels dialect: x [tokens, in] to [tokens, out]."""
+        packed = net.parameter(f"{name}.weight", pack_float_weight(weight, fusion.gated))
+        inputs = [x, packed, net.optional_parameter(f"{name}.bias", bias)]
+        return net.kernel_linear("FloatLinear", inputs, [], weight.shape, fusion, {})
+
+    def normed_embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array, norm: Norm) -> ir.Value:
+        """`embedding`, normalised, in the kernels dialect."""
+        return net.norm(self.embedding(net, token_ids, name, table), norm)
+
+    def attention(self, net: GraphWriter, name: str, write: Callable[[str], ir.Value]) -> ir.Value:  # noqa: ARG002
+        """An attention operator in the kernels dialect; `write` writes it in an arithmetic, "float32" or "int8"."""
+        return write("float32")
+
+    def embedding(self, net: GraphWriter, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
+        """Rows of `table` [vocabulary, hidden] for token_ids [batch, sequence]."""
+        return net.op.Gather(net.parameter(name, table), token_ids)
+
+    def table(self, net: GraphWriter, name: str, array: Array) -> ir.Value:
+        """A constant [.., rows, columns] that is added to or multiplied with activations."""
+        return net.parameter(name, array)
+
+    def factor(self, net: GraphWriter, name: str, array: Array) -> ir.Value:
+        """A small constant that activations are multiplied with element by element."""
+        return net.parameter(name, array)
+
+    def table_products(self, net: GraphWriter, x: ir.Value, name: str, table: Array) -> TableProducts:
+        """Products of x [batch, heads, rows, size] with rows of a table [heads, table rows, size]."""
+        return TableProducts(net, x, name, table)

@@ -1,0 +1,1 @@
+"""The variant int8: a graph for assay-kernels, in the least time that its gate allows."""

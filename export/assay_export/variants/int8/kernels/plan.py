@@ -1,0 +1,163 @@
+"""Which remedy each layer gets, so that the graph takes the least time and its gate holds.
+
+Every layer's damage alone was measured, and errors of layers add up like noise, by their squares. For any damage that
+the whole may do there is a fastest plan (`fastest`). How much that may be is found by evaluating plans: the allowed
+damage is narrowed down between one that fails and one that passes, from both sides.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay_export.errors import ParityError
+from assay_export.variants.int8 import gate
+from assay_export.variants.int8.gate import Limits
+from assay_export.variants.int8.kernels.remedies import Line, Remedy
+from assay_export.variants.int8.linear import Recipe
+
+__all__ = ["Plan", "fastest", "search"]
+
+# An evaluation writes and runs the whole graph.
+MOST_EVALUATIONS = 10
+# The allowed damage is narrowed down to this ratio between what fails and what passes.
+CLOSE_ENOUGH = 1.08
+# Halvings of the price of damage; enough for any ratio of float64.
+PRICE_STEPS = 200
+
+Evaluate = Callable[[Mapping[str, Recipe]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A remedy for each line: its place in the line's remedies."""
+
+    lines: Sequence[Line]
+    steps: tuple[int, ...]
+
+    @property
+    def remedies(self) -> list[Remedy]:
+        return [line.remedies[step] for line, step in zip(self.lines, self.steps, strict=True)]
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        return {line.name: remedy.recipe for line, remedy in zip(self.lines, self.remedies, strict=True)}
+
+    @property
+    def damage(self) -> float:
+        """The damage to be expected of all layers together."""
+        return math.hypot(*(line.damage_of(r) for line, r in zip(self.lines, self.remedies, strict=True)))
+
+    @property
+    def time(self) -> float:
+        return sum(remedy.time for remedy in self.remedies)
+
+    @property
+    def time_over_plain(self) -> float:
+        """The time over that of the same graph with the first remedy everywhere."""
+        return self.time / sum(line.remedies[0].time for line in self.lines)
+
+    @property
+    def has_int8(self) -> bool:
+        return any(remedy.recipe.kind == "int8" and remedy.time > 0 for remedy in self.remedies)
+
+
+def fastest(lines: Sequence[Line], allowed: float) -> Plan:
+    """A plan whose expected damage is at most `allowed`, in about the least time.
+
+    At a price for squared damage every line has one best remedy (Lagrange); the price is the least that keeps the whole
+    within what is allowed. Remedies are few, so that some damage is left to spend: it goes to single lines.
+    """
+
+    def at(price: float) -> Plan:
+        costs = ([r.time + price * line.damage_of(r) ** 2 for r in line.remedies] for line in lines)
+        return Plan(lines, tuple(cost.index(min(cost)) for cost in costs))
+
+    if at(0.0).damage <= allowed:
+        return at(0.0)
+    low, high = 1e-30, 1e30
+    for _ in range(PRICE_STEPS):
+        middle = math.sqrt(low * high)
+        if at(middle).damage <= allowed:
+            high = middle
+        else:
+            low = middle
+        if high / low < 1 + 1e-6:
+            break
+    plan = at(high)
+    if plan.damage > allowed:  # not even at the highest price
+        plan = Plan(lines, tuple(len(line.remedies) - 1 for line in lines))
+    return _spend_the_rest(plan, allowed)
+
+
+def _spend_the_rest(plan: Plan, allowed: float) -> Plan:
+    """`plan` with faster remedies for single lines, most time first, while the damage stays within `allowed`."""
+    steps = list(plan.steps)
+    squares = [line.damage_of(remedy) ** 2 for line, remedy in zip(plan.lines, plan.remedies, strict=True)]
+    moves = [
+        (line.remedies[steps[index]].time - line.remedies[step].time, index, step)
+        for index, line in enumerate(plan.lines)
+        for step in range(steps[index])
+    ]
+    for _, index, step in sorted(moves, key=lambda move: -move[0]):
+        line = plan.lines[index]
+        square = line.damage_of(line.remedies[step]) ** 2
+        if step < steps[index] and math.sqrt(sum(squares) - squares[index] + square) <= allowed:
+            steps[index], squares[index] = step, square
+    return Plan(plan.lines, tuple(steps))
+
+
+def search(
+    lines: Sequence[Line], on_search_rows: Evaluate, on_held_out_rows: Evaluate, limits: Limits
+) -> tuple[Plan, dict[str, Any]]:
+    """The fastest plan found that passes the gate on the held-out rows, and the report on these.
+
+    Drift steers: among a hundred rows one label that flips is luck. Flips count on the held-out rows.
+
+    Raises:
+        ParityError: no plan with a layer in int8 passes.
+    """
+    drift_only = Limits(max_flips=1.0, max_drift=limits.max_drift)
+    best: tuple[Plan, dict[str, Any]] | None = None
+    reports: list[tuple[float, dict[str, Any]]] = []
+    seen: set[tuple[int, ...]] = set()
+    plan = fastest(lines, math.inf)
+    fails, passes = math.inf, 0.0  # the least allowed damage known to fail, the greatest known to pass
+    for _ in range(MOST_EVALUATIONS):
+        if plan.steps in seen or not plan.has_int8:
+            break
+        seen.add(plan.steps)
+        report = on_search_rows(plan.recipes)
+        past = gate.excess(report, drift_only)
+        if past <= 1:
+            report = on_held_out_rows(plan.recipes)
+            held_out = gate.excess(report, limits)
+            reports.append((held_out, report))
+            if held_out <= 1 and (best is None or plan.time < best[0].time):
+                best = plan, report
+            past = max(past, held_out)
+        else:
+            reports.append((past, report))
+        damage = plan.damage
+        if past <= 1:
+            passes = max(passes, damage)
+            allowed = math.sqrt(passes * fails) if math.isfinite(fails) else math.inf
+        else:
+            fails = min(fails, damage)
+            # Damage and drift go together: aim at the gate, or between the two ends once there are two.
+            allowed = math.sqrt(passes * fails) if passes else damage * max(min(0.95 / past, 0.9), 0.1)
+        if math.isinf(allowed) or (passes and fails / passes < CLOSE_ENOUGH):
+            break
+        plan = fastest(lines, allowed)
+    if best is None:
+        raise _resists(lines, min(reports, key=lambda pair: pair[0])[1] if reports else None)
+    return best
+
+
+def _resists(lines: Sequence[Line], report: dict[str, Any] | None) -> ParityError:
+    worst = [line.name for line in sorted(lines, key=lambda line: -line.damage)[:3]]
+    reached = f"; closest: {gate.describe(report)}" if report else ""
+    return ParityError(
+        f"no int8 graph passes the gate{reached}. The layers that do the most damage are {', '.join(worst)}. Nothing "
+        "was written: leave int8 out (--variants fp32), or allow more with --max-drift and --max-flips"
+    )
