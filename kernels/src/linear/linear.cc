@@ -1,0 +1,59 @@
+#include "linear/linear.h"
+
+#include <algorithm>
+#include <memory>
+
+namespace assay {
+namespace {
+
+// Rows of a block: enough that reading a panel of weights costs nothing beside using it.
+constexpr size_t kBlockRows = 256;
+// With a layer norm behind it, which one thread computes for a block while nothing may be left for the others to do.
+constexpr size_t kBlockRowsNorm = 128;
+// Multiply-adds below which handing work to other threads costs more than it saves (some 20 microseconds).
+constexpr size_t kWorthSharing = size_t{4} << 20;
+// Rows that a thread quantises at a time.
+constexpr size_t kQuantizeRows = 16;
+
+size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+void run_linear(const LinearKernels& kernels, LinearJob job, const NormJob* norm, size_t rows,
+                ort::Allocator* allocator, const Parallel& parallel) {
+  if (rows == 0) return;
+  const Scratch<unsigned char> quantized(allocator, (rows + kernels.extra_rows) * job.k_padded * kernels.element_size);
+  const Scratch<float> scale(allocator, rows * job.groups);
+  const Scratch<float> outlier_value(allocator, rows * job.outliers);
+  job.quantized = quantized.get();
+  job.scale = scale.get();
+  job.outlier_value = outlier_value.get();
+
+  const bool shared = rows * job.k * job.n > kWorthSharing;
+  const Parallel threads = shared ? parallel : Parallel();
+
+  // Quantising is a hundredth of the work: share it only where that is still much.
+  const Parallel quantizers = rows * job.k > kWorthSharing / 32 ? threads : Parallel();
+  quantizers.for_each(ceil_div(rows, kQuantizeRows), [&](size_t i) {
+    kernels.quantize(job, i * kQuantizeRows, std::min(rows, (i + 1) * kQuantizeRows));
+  });
+
+  const size_t panels = job.n_padded / kPanel;
+  // Blocks of one size, not full ones and a rest.
+  const size_t block_rows = ceil_div(rows, ceil_div(rows, norm != nullptr ? kBlockRowsNorm : kBlockRows));
+  const size_t blocks = ceil_div(rows, block_rows);
+  // The thread that finishes the last panel of a block normalises its rows.
+  std::unique_ptr<std::atomic<size_t>[]> left;
+  if (norm != nullptr) {
+    left.reset(new std::atomic<size_t>[blocks]);
+    for (size_t b = 0; b < blocks; ++b) left[b].store(panels, std::memory_order_relaxed);
+  }
+  threads.for_each(blocks * panels, [&](size_t task) {
+    const size_t block = task / panels;
+    const size_t first = block * block_rows, end = std::min(rows, first + block_rows);
+    kernels.panel(job, task % panels, first, end);
+    if (norm != nullptr && left[block].fetch_sub(1, std::memory_order_acq_rel) == 1) kernels.norm(*norm, first, end);
+  });
+}
+
+}  // namespace assay

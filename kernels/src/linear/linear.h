@@ -1,0 +1,14 @@
+// Runs a linear layer: quantise the rows, then panels of columns for blocks of rows, then layer norm of finished rows.
+#pragma once
+
+#include "custom_op.h"
+#include "linear/linear_kernels.h"
+
+namespace assay {
+
+// `job` without the members that hold quantised rows: memory for these is taken from `allocator`. `norm` is null where
+// the layer ends without one.
+void run_linear(const LinearKernels& kernels, LinearJob job, const NormJob* norm, size_t rows,
+                ort::Allocator* allocator, const Parallel& parallel);
+
+}  // namespace assay

@@ -1,0 +1,133 @@
+// One panel of 64 columns for some rows: the products by an instruction set's micro-kernel, then, while they lie in the
+// first-level cache, scale, bias, activation and residual. Templates over the micro-kernel.
+//
+// A micro-kernel is a class with
+//   using Simd, Element;               vector type; element of the quantised rows
+//   static constexpr size_t kRows;       most rows of a tile
+//   static constexpr size_t kExtraRows;  rows that a tile may read beyond those it was asked for
+//   static void tile(size_t rows, const Element* q, size_t k_padded, const int8_t* weight, const int32_t* column_sum,
+//                    size_t sum_stride, const float* scale, size_t group, size_t groups, float* out);
+// whose tile writes out[row][64] = sum over the groups of scale[row][group] * (the integer sum of the products). The
+// integer sums are exact, and the float32 operations of an element are the same whatever the tile: the answer for a row
+// does not depend on the rows beside it.
+#pragma once
+
+#include "linear/linear_kernels.h"
+#include "linear/rows.h"
+#include "simd/math.h"
+
+namespace assay {
+namespace {
+
+// What a panel's columns need after the products, laid out like the panel and padded with zeros.
+struct PanelColumns {
+  alignas(64) float scale[kPanel];
+  alignas(64) float bias[kPanel];
+};
+
+inline void copy_columns(const float* from, size_t first, size_t end, float* to, size_t count) {
+  for (size_t i = 0; i < count; ++i) to[i] = from != nullptr && first + i < end ? from[first + i] : 0.0f;
+}
+
+inline void load_columns(const LinearJob& job, size_t panel, PanelColumns* columns) {
+  if (!job.gated) {
+    copy_columns(job.weight_scale, panel * kPanel, job.n, columns->scale, kPanel);
+    copy_columns(job.bias, panel * kPanel, job.n, columns->bias, kPanel);
+    return;
+  }
+  const size_t half = job.n / 2, first = panel * (kPanel / 2);
+  copy_columns(job.weight_scale, first, half, columns->scale, kPanel / 2);
+  copy_columns(job.bias, first, half, columns->bias, kPanel / 2);
+  copy_columns(job.weight_scale, half + first, job.n, columns->scale + kPanel / 2, kPanel / 2);
+  copy_columns(job.bias, half + first, job.n, columns->bias + kPanel / 2, kPanel / 2);
+}
+
+template <class S, Activation kActivation>
+inline typename S::Float activate(typename S::Float x) {
+  switch (kActivation) {
+    case Activation::kNone: return x;
+    case Activation::kRelu: return S::max(S::zero(), x);  // keeps what is not a number
+    case Activation::kGelu: return gelu<S>(x);
+    case Activation::kGeluTanh: return gelu_tanh<S>(x);
+    case Activation::kSilu: return silu<S>(x);
+    case Activation::kTanh: return tanh<S>(x);
+  }
+  return x;
+}
+
+// The products of a tile become y.
+template <class S, Activation kActivation, bool kGated>
+void finish(const LinearJob& job, const PanelColumns& columns, size_t panel, size_t first_row, size_t rows,
+            const float* tile) {
+  constexpr size_t kColumns = kGated ? kPanel / 2 : kPanel;
+  const size_t width = kGated ? job.n / 2 : job.n;
+  const size_t first = panel * kColumns;
+  const size_t end = width - first < kColumns ? width - first : kColumns;
+  const float* outlier_weight = job.outlier_weight + panel * kPanel;
+  for (size_t r = 0; r < rows; ++r) {
+    const size_t row = first_row + r;
+    const float* outlier = job.outlier_value + row * job.outliers;
+    const auto linear = [&](size_t i) {
+      typename S::Float y = S::load(tile + r * kPanel + i);
+      y = S::fma(y, S::load(columns.scale + i), S::load(columns.bias + i));
+      for (size_t o = 0; o < job.outliers; ++o) {
+        y = S::fma(S::set(outlier[o]), S::load(outlier_weight + o * job.n_padded + i), y);
+      }
+      return y;
+    };
+    for (size_t i = 0; i < end; i += S::kWidth) {
+      const size_t lanes = end - i < S::kWidth ? end - i : S::kWidth;
+      typename S::Float y = activate<S, kActivation>(linear(i));
+      if (kGated) y = S::mul(y, linear(i + kPanel / 2));
+      const size_t at = row * width + first + i;
+      if (job.residual != nullptr) y = S::add(y, load_some<S>(job.residual + at, lanes));
+      store_some<S>(job.y + at, y, lanes);
+    }
+  }
+}
+
+using Finish = void (*)(const LinearJob&, const PanelColumns&, size_t, size_t, size_t, const float*);
+
+template <class S, bool kGated>
+inline Finish finish_for(Activation activation) {
+  switch (activation) {
+    case Activation::kNone: return &finish<S, Activation::kNone, kGated>;
+    case Activation::kRelu: return &finish<S, Activation::kRelu, kGated>;
+    case Activation::kGelu: return &finish<S, Activation::kGelu, kGated>;
+    case Activation::kGeluTanh: return &finish<S, Activation::kGeluTanh, kGated>;
+    case Activation::kSilu: return &finish<S, Activation::kSilu, kGated>;
+    case Activation::kTanh: return &finish<S, Activation::kTanh, kGated>;
+  }
+  return nullptr;
+}
+
+template <class Micro>
+void panel(const LinearJob& job, size_t panel, size_t first_row, size_t end_row) {
+  using S = typename Micro::Simd;
+  PanelColumns columns;
+  load_columns(job, panel, &columns);
+  const Finish finish =
+      job.gated ? finish_for<S, true>(job.activation) : finish_for<S, false>(job.activation);
+  const int8_t* weight = job.weight + panel * job.k_padded * kPanel;
+  const int32_t* column_sum = job.column_sum + panel * kPanel;
+  const auto* quantized = static_cast<const typename Micro::Element*>(job.quantized);
+  alignas(64) float tile[Micro::kRows * kPanel];
+  // Tiles as even as possible: a small one at the end would have too few sums under way to hide an instruction's latency.
+  for (size_t row = first_row, tiles = (end_row - first_row + Micro::kRows - 1) / Micro::kRows; tiles > 0; --tiles) {
+    const size_t rows = (end_row - row + tiles - 1) / tiles;
+    Micro::tile(rows, quantized + row * job.k_padded, job.k_padded, weight, column_sum, job.n_padded,
+                job.scale + row * job.groups, job.group, job.groups, tile);
+    finish(job, columns, panel, row, rows, tile);
+    row += rows;
+  }
+}
+
+template <class Micro, int kOffset>
+constexpr LinearKernels linear_kernels() {
+  using S = typename Micro::Simd;
+  using Element = typename Micro::Element;
+  return {sizeof(Element), Micro::kExtraRows, &quantize_rows<S, Element, kOffset>, &panel<Micro>, &norm_rows<S>};
+}
+
+}  // namespace
+}  // namespace assay
