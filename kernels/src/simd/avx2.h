@@ -78,6 +78,19 @@ struct Avx2 {
   }
   static Int add_int(Int a, Int b) { return _mm256_add_epi32(a, b); }
   static Int set_int(int32_t x) { return _mm256_set1_epi32(x); }
+  static Int bits(Float a) { return _mm256_castps_si256(a); }
+  static Float from_bits(Int a) { return _mm256_castsi256_ps(a); }
+  template <int n>
+  static Int shift_left(Int a) {
+    return _mm256_slli_epi32(a, n);
+  }
+  template <int n>
+  static Int shift_right(Int a) {  // zeros come in
+    return _mm256_srli_epi32(a, n);
+  }
+  static Int and_int(Int a, Int b) { return _mm256_and_si256(a, b); }
+  static Int or_int(Int a, Int b) { return _mm256_or_si256(a, b); }
+  static Int max_int(Int a, Int b) { return _mm256_max_epi32(a, b); }
 };
 
 }  // namespace

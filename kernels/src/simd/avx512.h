@@ -62,6 +62,19 @@ struct Avx512 {
   }
   static Int add_int(Int a, Int b) { return _mm512_add_epi32(a, b); }
   static Int set_int(int32_t x) { return _mm512_set1_epi32(x); }
+  static Int bits(Float a) { return _mm512_castps_si512(a); }
+  static Float from_bits(Int a) { return _mm512_castsi512_ps(a); }
+  template <int n>
+  static Int shift_left(Int a) {
+    return _mm512_slli_epi32(a, n);
+  }
+  template <int n>
+  static Int shift_right(Int a) {  // zeros come in
+    return _mm512_srli_epi32(a, n);
+  }
+  static Int and_int(Int a, Int b) { return _mm512_and_si512(a, b); }
+  static Int or_int(Int a, Int b) { return _mm512_or_si512(a, b); }
+  static Int max_int(Int a, Int b) { return _mm512_max_epi32(a, b); }
 };
 
 }  // namespace

@@ -71,6 +71,19 @@ struct Neon {
   }
   static Int add_int(Int a, Int b) { return vaddq_s32(a, b); }
   static Int set_int(int32_t x) { return vdupq_n_s32(x); }
+  static Int bits(Float a) { return vreinterpretq_s32_f32(a); }
+  static Float from_bits(Int a) { return vreinterpretq_f32_s32(a); }
+  template <int n>
+  static Int shift_left(Int a) {
+    return vshlq_n_s32(a, n);
+  }
+  template <int n>
+  static Int shift_right(Int a) {  // zeros come in
+    return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), n));
+  }
+  static Int and_int(Int a, Int b) { return vandq_s32(a, b); }
+  static Int or_int(Int a, Int b) { return vorrq_s32(a, b); }
+  static Int max_int(Int a, Int b) { return vmaxq_s32(a, b); }
 };
 
 }  // namespace

@@ -137,6 +137,33 @@ struct Plain {
   static Int set_int(int32_t x) {
     return each_int([&](size_t) { return x; });
   }
+  static Int bits(Float a) {
+    Int out;
+    std::memcpy(&out, &a, sizeof(out));
+    return out;
+  }
+  static Float from_bits(Int a) {
+    Float out;
+    std::memcpy(&out, &a, sizeof(out));
+    return out;
+  }
+  template <int n>
+  static Int shift_left(Int a) {
+    return each_int([&](size_t i) { return static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) << n); });
+  }
+  template <int n>
+  static Int shift_right(Int a) {  // zeros come in
+    return each_int([&](size_t i) { return static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) >> n); });
+  }
+  static Int and_int(Int a, Int b) {
+    return each_int([&](size_t i) { return a.lane[i] & b.lane[i]; });
+  }
+  static Int or_int(Int a, Int b) {
+    return each_int([&](size_t i) { return a.lane[i] | b.lane[i]; });
+  }
+  static Int max_int(Int a, Int b) {
+    return each_int([&](size_t i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
 };
 
 }  // namespace
