@@ -15,36 +15,33 @@ inline __attribute__((always_inline)) void dot(__m512i& sums, __m512i activation
 #endif
 }
 
-// How far ahead of their use weights are asked for: far enough for memory, near enough to be still in the cache.
-constexpr size_t kPrefetch = 2048;
-
+// Not inlined: what the caller keeps in registers would push the sums out of them.
 template <size_t kRows>
-__attribute__((noinline)) void avx512_tile(const uint8_t* q, size_t k_padded, const int8_t* weight,
-                                           const int32_t* column_sum, size_t sum_stride, const float* scale,
-                                           size_t group, size_t groups, float* out) {
-  for (size_t g = 0; g < groups; ++g) {
-    const size_t begin = g * group, end = begin + group < k_padded ? begin + group : k_padded;
+__attribute__((noinline)) void avx512_tile(const Tile<uint8_t>& t) {
+  const int8_t* ahead = t.ahead;
+  for (size_t g = 0; g < t.groups; ++g) {
+    const size_t begin = g * t.group, end = begin + t.group < t.k_padded ? begin + t.group : t.k_padded;
     __m512i sums[kRows][4];
 #pragma GCC unroll 4
     for (size_t j = 0; j < 4; ++j) {
       // The activations are 128 too large.
-      const __m512i column = _mm512_loadu_si512(column_sum + g * sum_stride + 16 * j);
+      const __m512i column = _mm512_loadu_si512(t.column_sum + g * t.n_padded + 16 * j);
       const __m512i start = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(column, 7));
 #pragma GCC unroll 6
       for (size_t r = 0; r < kRows; ++r) sums[r][j] = start;
     }
-    const int8_t* w = weight + begin * kPanel;
+    const int8_t* w = t.weight + begin * kPanel;
     for (size_t k = begin; k < end; k += 4, w += 4 * kPanel) {
       __m512i columns[4];
 #pragma GCC unroll 4
-      for (size_t j = 0; j < 4; ++j) {
+      for (size_t j = 0; j < 4; ++j, ahead += t.ahead_step) {
         columns[j] = _mm512_loadu_si512(w + 64 * j);
-        _mm_prefetch(reinterpret_cast<const char*>(w + kPrefetch + 64 * j), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T1);
       }
 #pragma GCC unroll 6
       for (size_t r = 0; r < kRows; ++r) {
         int32_t four;
-        __builtin_memcpy(&four, q + r * k_padded + k, sizeof(four));
+        __builtin_memcpy(&four, t.rows + r * t.k_padded + k, sizeof(four));
         const __m512i row = _mm512_set1_epi32(four);
 #pragma GCC unroll 4
         for (size_t j = 0; j < 4; ++j) dot(sums[r][j], row, columns[j]);
@@ -52,12 +49,12 @@ __attribute__((noinline)) void avx512_tile(const uint8_t* q, size_t k_padded, co
     }
 #pragma GCC unroll 6
     for (size_t r = 0; r < kRows; ++r) {
-      const __m512 s = _mm512_set1_ps(scale[r * groups + g]);
+      const __m512 scale = _mm512_set1_ps(t.scale[r * t.groups + g]);
 #pragma GCC unroll 4
       for (size_t j = 0; j < 4; ++j) {
-        float* to = out + r * kPanel + 16 * j;
+        float* out = t.out + r * kPanel + 16 * j;
         const __m512 sum = _mm512_cvtepi32_ps(sums[r][j]);
-        _mm512_store_ps(to, g == 0 ? _mm512_mul_ps(sum, s) : _mm512_fmadd_ps(sum, s, _mm512_load_ps(to)));
+        _mm512_store_ps(out, g == 0 ? _mm512_mul_ps(sum, scale) : _mm512_fmadd_ps(sum, scale, _mm512_load_ps(out)));
       }
     }
   }
@@ -66,15 +63,16 @@ __attribute__((noinline)) void avx512_tile(const uint8_t* q, size_t k_padded, co
 struct Avx512Micro {
   using Simd = Avx512;
   using Element = uint8_t;
+  struct Setup {
+    Setup() {}
+  };
   static constexpr size_t kRows = 6;
   static constexpr size_t kExtraRows = 0;
 
-  static void tile(size_t rows, const uint8_t* q, size_t k_padded, const int8_t* weight, const int32_t* column_sum,
-                   size_t sum_stride, const float* scale, size_t group, size_t groups, float* out) {
-    using Tile = decltype(&avx512_tile<1>);
-    static constexpr Tile kTiles[kRows] = {&avx512_tile<1>, &avx512_tile<2>, &avx512_tile<3>,
-                                           &avx512_tile<4>, &avx512_tile<5>, &avx512_tile<6>};
-    kTiles[rows - 1](q, k_padded, weight, column_sum, sum_stride, scale, group, groups, out);
+  static void tile(size_t rows, const Tile<uint8_t>& t) {
+    static constexpr void (*kTiles[kRows])(const Tile<uint8_t>&) = {&avx512_tile<1>, &avx512_tile<2>, &avx512_tile<3>,
+                                                                    &avx512_tile<4>, &avx512_tile<5>, &avx512_tile<6>};
+    kTiles[rows - 1](t);
   }
 };
 

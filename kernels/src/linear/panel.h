@@ -2,14 +2,12 @@
 // first-level cache, scale, bias, activation and residual. Templates over the micro-kernel.
 //
 // A micro-kernel is a class with
-//   using Simd, Element;               vector type; element of the quantised rows
+//   using Simd, Element, Setup;          vector type; element of the quantised rows; lives around the tiles of a panel
 //   static constexpr size_t kRows;       most rows of a tile
 //   static constexpr size_t kExtraRows;  rows that a tile may read beyond those it was asked for
-//   static void tile(size_t rows, const Element* q, size_t k_padded, const int8_t* weight, const int32_t* column_sum,
-//                    size_t sum_stride, const float* scale, size_t group, size_t groups, float* out);
-// whose tile writes out[row][64] = sum over the groups of scale[row][group] * (the integer sum of the products). The
-// integer sums are exact, and the float32 operations of an element are the same whatever the tile: the answer for a row
-// does not depend on the rows beside it.
+//   static void tile(size_t rows, const Tile<Element>&);
+// The integer sums are exact, and the float32 operations of an element are the same whatever the tile: the answer for a
+// row does not depend on the rows beside it.
 #pragma once
 
 #include "linear/linear_kernels.h"
@@ -18,6 +16,22 @@
 
 namespace assay {
 namespace {
+
+// out[row][64] = sum over the groups of scale[row][group] * (sum of the products of the group's columns).
+template <class Element>
+struct Tile {
+  const Element* rows;  // [kRows, k_padded]
+  size_t k_padded;
+  size_t group, groups;
+  const float* scale;         // [kRows, groups]
+  const int8_t* weight;       // [k_padded / 4, 64, 4]
+  const int32_t* column_sum;  // [groups, n_padded], the panel's first
+  size_t n_padded;
+  // The weights that will be wanted next: of these, each step of four input columns is to fetch 4 * ahead_step bytes.
+  const int8_t* ahead;
+  size_t ahead_step;  // at most 64
+  float* out;
+};
 
 // What a panel's columns need after the products, laid out like the panel and padded with zeros.
 struct PanelColumns {
@@ -111,13 +125,21 @@ void panel(const LinearJob& job, size_t panel, size_t first_row, size_t end_row)
   const int8_t* weight = job.weight + panel * job.k_padded * kPanel;
   const int32_t* column_sum = job.column_sum + panel * kPanel;
   const auto* quantized = static_cast<const typename Micro::Element*>(job.quantized);
-  alignas(64) float tile[Micro::kRows * kPanel];
+  alignas(64) float sums[Micro::kRows * kPanel];
   // Tiles as even as possible: a small one at the end would have too few sums under way to hide an instruction's latency.
-  for (size_t row = first_row, tiles = (end_row - first_row + Micro::kRows - 1) / Micro::kRows; tiles > 0; --tiles) {
+  size_t tiles = (end_row - first_row + Micro::kRows - 1) / Micro::kRows;
+  // With few rows reading the weights takes longer than using them. So each pass over this panel fetches its share of
+  // the next one, and memory is busy all the time.
+  const bool last = (panel + 1) * kPanel == job.n_padded;
+  const int8_t* ahead = last ? weight : weight + job.k_padded * kPanel;
+  const size_t ahead_step = (64 + tiles - 1) / tiles;
+  const typename Micro::Setup setup;
+  for (size_t row = first_row; tiles > 0; --tiles) {
     const size_t rows = (end_row - row + tiles - 1) / tiles;
-    Micro::tile(rows, quantized + row * job.k_padded, job.k_padded, weight, column_sum, job.n_padded,
-                job.scale + row * job.groups, job.group, job.groups, tile);
-    finish(job, columns, panel, row, rows, tile);
+    Micro::tile(rows, {quantized + row * job.k_padded, job.k_padded, job.group, job.groups, job.scale + row * job.groups,
+                       weight, column_sum, job.n_padded, ahead, ahead_step, sums});
+    finish(job, columns, panel, row, rows, sums);
+    ahead += job.k_padded * ahead_step;
     row += rows;
   }
 }
