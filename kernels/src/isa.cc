@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "attention/attention.h"
 #include "error.h"
+#include "linear/linear_kernels.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define ASSAY_X86 1

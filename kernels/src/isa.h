@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "attention/attention.h"
-#include "linear/linear_kernels.h"
-
 namespace assay {
+
+struct LinearKernels;
+struct AttentionKernels;
 
 // Everything that differs between instruction sets. Each operator keeps the set that was chosen when its session was
 // made.

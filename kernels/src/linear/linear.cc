@@ -38,7 +38,7 @@ void run_linear(const LinearKernels& kernels, LinearJob job, const NormJob* norm
     kernels.quantize(job, i * kQuantizeRows, std::min(rows, (i + 1) * kQuantizeRows));
   });
 
-  const size_t panels = job.n_padded / kPanel;
+  const size_t panels = job.n_padded / kPanelColumns;
   // Blocks of one size, not full ones and a rest.
   const size_t block_rows = ceil_div(rows, ceil_div(rows, norm != nullptr ? kBlockRowsNorm : kBlockRows));
   const size_t blocks = ceil_div(rows, block_rows);

@@ -30,8 +30,8 @@ __attribute__((noinline)) void avx512_tile(const Tile<uint8_t>& t) {
 #pragma GCC unroll 6
       for (size_t r = 0; r < kRows; ++r) sums[r][j] = start;
     }
-    const int8_t* w = t.weight + begin * kPanel;
-    for (size_t k = begin; k < end; k += 4, w += 4 * kPanel) {
+    const int8_t* w = t.weight + begin * kPanelColumns;
+    for (size_t k = begin; k < end; k += 4, w += 4 * kPanelColumns) {
       __m512i columns[4];
 #pragma GCC unroll 4
       for (size_t j = 0; j < 4; ++j, ahead += t.ahead_step) {
@@ -52,7 +52,7 @@ __attribute__((noinline)) void avx512_tile(const Tile<uint8_t>& t) {
       const __m512 scale = _mm512_set1_ps(t.scale[r * t.groups + g]);
 #pragma GCC unroll 4
       for (size_t j = 0; j < 4; ++j) {
-        float* out = t.out + r * kPanel + 16 * j;
+        float* out = t.out + r * kPanelColumns + 16 * j;
         const __m512 sum = _mm512_cvtepi32_ps(sums[r][j]);
         _mm512_store_ps(out, g == 0 ? _mm512_mul_ps(sum, scale) : _mm512_fmadd_ps(sum, scale, _mm512_load_ps(out)));
       }

@@ -10,7 +10,7 @@ namespace assay {
 enum class Activation { kNone, kRelu, kGelu, kGeluTanh, kSilu, kTanh };
 
 // Columns of a panel: weights are packed [panels, k / 4, 64 columns, 4].
-constexpr size_t kPanel = 64;
+constexpr size_t kPanelColumns = 64;
 
 struct LinearJob {
   size_t k;         // input columns

@@ -19,17 +19,17 @@ struct PlainMicro {
       const int8_t* a = t.rows + r * t.k_padded;
       for (size_t g = 0; g < t.groups; ++g) {
         const size_t begin = g * t.group, end = begin + t.group < t.k_padded ? begin + t.group : t.k_padded;
-        int32_t sums[kPanel] = {};
+        int32_t sums[kPanelColumns] = {};
         for (size_t k = begin; k < end; k += 4) {
-          const int8_t* w = t.weight + k * kPanel;
-          for (size_t j = 0; j < kPanel; ++j) {
+          const int8_t* w = t.weight + k * kPanelColumns;
+          for (size_t j = 0; j < kPanelColumns; ++j) {
             sums[j] += a[k] * w[4 * j] + a[k + 1] * w[4 * j + 1] + a[k + 2] * w[4 * j + 2] + a[k + 3] * w[4 * j + 3];
           }
         }
         const float s = t.scale[r * t.groups + g];
-        for (size_t j = 0; j < kPanel; ++j) {
+        for (size_t j = 0; j < kPanelColumns; ++j) {
           const float sum = static_cast<float>(sums[j]) * s;
-          t.out[r * kPanel + j] = g == 0 ? sum : t.out[r * kPanel + j] + sum;
+          t.out[r * kPanelColumns + j] = g == 0 ? sum : t.out[r * kPanelColumns + j] + sum;
         }
       }
     }

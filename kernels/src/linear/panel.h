@@ -35,8 +35,8 @@ struct Tile {
 
 // What a panel's columns need after the products, laid out like the panel and padded with zeros.
 struct PanelColumns {
-  alignas(64) float scale[kPanel];
-  alignas(64) float bias[kPanel];
+  alignas(64) float scale[kPanelColumns];
+  alignas(64) float bias[kPanelColumns];
 };
 
 inline void copy_columns(const float* from, size_t first, size_t end, float* to, size_t count) {
@@ -45,15 +45,15 @@ inline void copy_columns(const float* from, size_t first, size_t end, float* to,
 
 inline void load_columns(const LinearJob& job, size_t panel, PanelColumns* columns) {
   if (!job.gated) {
-    copy_columns(job.weight_scale, panel * kPanel, job.n, columns->scale, kPanel);
-    copy_columns(job.bias, panel * kPanel, job.n, columns->bias, kPanel);
+    copy_columns(job.weight_scale, panel * kPanelColumns, job.n, columns->scale, kPanelColumns);
+    copy_columns(job.bias, panel * kPanelColumns, job.n, columns->bias, kPanelColumns);
     return;
   }
-  const size_t half = job.n / 2, first = panel * (kPanel / 2);
-  copy_columns(job.weight_scale, first, half, columns->scale, kPanel / 2);
-  copy_columns(job.bias, first, half, columns->bias, kPanel / 2);
-  copy_columns(job.weight_scale, half + first, job.n, columns->scale + kPanel / 2, kPanel / 2);
-  copy_columns(job.bias, half + first, job.n, columns->bias + kPanel / 2, kPanel / 2);
+  const size_t half = job.n / 2, first = panel * (kPanelColumns / 2);
+  copy_columns(job.weight_scale, first, half, columns->scale, kPanelColumns / 2);
+  copy_columns(job.bias, first, half, columns->bias, kPanelColumns / 2);
+  copy_columns(job.weight_scale, half + first, job.n, columns->scale + kPanelColumns / 2, kPanelColumns / 2);
+  copy_columns(job.bias, half + first, job.n, columns->bias + kPanelColumns / 2, kPanelColumns / 2);
 }
 
 template <class S, Activation kActivation>
@@ -73,16 +73,16 @@ inline typename S::Float activate(typename S::Float x) {
 template <class S, Activation kActivation, bool kGated>
 void finish(const LinearJob& job, const PanelColumns& columns, size_t panel, size_t first_row, size_t rows,
             const float* tile) {
-  constexpr size_t kColumns = kGated ? kPanel / 2 : kPanel;
+  constexpr size_t kColumns = kGated ? kPanelColumns / 2 : kPanelColumns;
   const size_t width = kGated ? job.n / 2 : job.n;
   const size_t first = panel * kColumns;
   const size_t end = width - first < kColumns ? width - first : kColumns;
-  const float* outlier_weight = job.outlier_weight + panel * kPanel;
+  const float* outlier_weight = job.outlier_weight + panel * kPanelColumns;
   for (size_t r = 0; r < rows; ++r) {
     const size_t row = first_row + r;
     const float* outlier = job.outlier_value + row * job.outliers;
     const auto linear = [&](size_t i) {
-      typename S::Float y = S::load(tile + r * kPanel + i);
+      typename S::Float y = S::load(tile + r * kPanelColumns + i);
       y = S::fma(y, S::load(columns.scale + i), S::load(columns.bias + i));
       for (size_t o = 0; o < job.outliers; ++o) {
         y = S::fma(S::set(outlier[o]), S::load(outlier_weight + o * job.n_padded + i), y);
@@ -92,7 +92,7 @@ void finish(const LinearJob& job, const PanelColumns& columns, size_t panel, siz
     for (size_t i = 0; i < end; i += S::kWidth) {
       const size_t lanes = end - i < S::kWidth ? end - i : S::kWidth;
       typename S::Float y = activate<S, kActivation>(linear(i));
-      if (kGated) y = S::mul(y, linear(i + kPanel / 2));
+      if (kGated) y = S::mul(y, linear(i + kPanelColumns / 2));
       const size_t at = row * width + first + i;
       if (job.residual != nullptr) y = S::add(y, load_some<S>(job.residual + at, lanes));
       store_some<S>(job.y + at, y, lanes);
@@ -122,16 +122,16 @@ void panel(const LinearJob& job, size_t panel, size_t first_row, size_t end_row)
   load_columns(job, panel, &columns);
   const Finish finish =
       job.gated ? finish_for<S, true>(job.activation) : finish_for<S, false>(job.activation);
-  const int8_t* weight = job.weight + panel * job.k_padded * kPanel;
-  const int32_t* column_sum = job.column_sum + panel * kPanel;
+  const int8_t* weight = job.weight + panel * job.k_padded * kPanelColumns;
+  const int32_t* column_sum = job.column_sum + panel * kPanelColumns;
   const auto* quantized = static_cast<const typename Micro::Element*>(job.quantized);
-  alignas(64) float sums[Micro::kRows * kPanel];
+  alignas(64) float sums[Micro::kRows * kPanelColumns];
   // Tiles as even as possible: a small one at the end would have too few sums under way to hide an instruction's latency.
   size_t tiles = (end_row - first_row + Micro::kRows - 1) / Micro::kRows;
   // With few rows reading the weights takes longer than using them. So each pass over this panel fetches its share of
   // the next one, and memory is busy all the time.
-  const bool last = (panel + 1) * kPanel == job.n_padded;
-  const int8_t* ahead = last ? weight : weight + job.k_padded * kPanel;
+  const bool last = (panel + 1) * kPanelColumns == job.n_padded;
+  const int8_t* ahead = last ? weight : weight + job.k_padded * kPanelColumns;
   const size_t ahead_step = (64 + tiles - 1) / tiles;
   const typename Micro::Setup setup;
   for (size_t row = first_row; tiles > 0; --tiles) {
