@@ -41,7 +41,7 @@ class Attention {
   static constexpr size_t kLocalQueryBlock = 32;
   static_assert(kQueryBlock % kLocalQueryBlock == 0, "tasks begin at multiples of kQueryBlock");
 
-  void pack_keys() {
+  [[gnu::noinline]] void pack_keys() {
     const size_t d = call_.head_size, stride = call_.key_stride;
     const size_t offset = task_.first_token_of_row * stride + task_.head * d;
     for (size_t key = b_.keys.begin; key < b_.keys.end; key += kPanel) {
@@ -55,7 +55,7 @@ class Attention {
                         b_.value_stride, b_.log_scale, b_.inverse_scale);
   }
 
-  void pack_queries(Range queries) {
+  [[gnu::noinline]] void pack_queries(Range queries) {
     const size_t d = call_.head_size, stride = call_.query_stride;
     const size_t first = call_.first_token ? task_.row : task_.first_token_of_row + queries.begin;
     for (size_t at = 0; at < queries.size(); at += kPanel) {
@@ -204,7 +204,7 @@ class Attention {
 
   // Scores to probabilities times the keys' value scales, over the largest of these products; and the sums of the
   // probabilities themselves.
-  void exponentiate(size_t rows, Range keys) {
+  [[gnu::noinline]] void exponentiate(size_t rows, Range keys) {
     for (size_t key = 0; key < keys.size(); key += 4) {
       const float* inverse = b_.inverse_scale + (keys.begin - b_.keys.begin) + key;
       for (size_t i = 0; i < rows; i += kPanel) {

@@ -67,4 +67,7 @@ const AttentionKernels& attention_avx512vnni() {
   return kernels;
 }
 
+// Tiles would speed up the products only, which are half of attention's time with AVX-512.
+const AttentionKernels& attention_amx() { return attention_avx512vnni(); }
+
 }  // namespace assay

@@ -31,7 +31,7 @@ typename S::Float by_distance(const float* from, const int32_t* row_at) {
 // A key's products lie by rising distance, which is by query: they're added as they are. A query's products lie by
 // falling key: sixteen queries' worth are transposed.
 template <class S>
-void add_positions(float* scores, size_t query_panels, ptrdiff_t first_query, ptrdiff_t first_key, const int32_t* row_at,
+[[gnu::noinline]] void add_positions(float* scores, size_t query_panels, ptrdiff_t first_query, ptrdiff_t first_key, const int32_t* row_at,
                    const TableProducts& of_queries, const TableProducts& of_keys, float* most) {
   const size_t stride = query_panels * kPanel;
   for (size_t panel = 0; panel < query_panels; ++panel) {
@@ -62,7 +62,7 @@ void add_positions(float* scores, size_t query_panels, ptrdiff_t first_query, pt
 
 // Masks the scores beyond the window where `partly` says that there are any, and takes each query's largest.
 template <class S>
-void add_window(float* scores, size_t query_panels, ptrdiff_t first_query, ptrdiff_t first_key, bool partly,
+[[gnu::noinline]] void add_window(float* scores, size_t query_panels, ptrdiff_t first_query, ptrdiff_t first_key, bool partly,
                 size_t half_window, float masked, float* most) {
   static const float kLane[kPanel] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const size_t stride = query_panels * kPanel;
