@@ -6,5 +6,9 @@
 namespace assay {
 
 const ort::CustomOp* linear_op();
+const ort::CustomOp* embedding_norm_op();
+const ort::CustomOp* mean_rows_op();
+const ort::CustomOp* rotary_attention_op();
+const ort::CustomOp* disentangled_attention_op();
 
 }  // namespace assay
