@@ -90,6 +90,8 @@ struct Avx2 {
   }
   static Int and_int(Int a, Int b) { return _mm256_and_si256(a, b); }
   static Int or_int(Int a, Int b) { return _mm256_or_si256(a, b); }
+  static Int xor_int(Int a, Int b) { return _mm256_xor_si256(a, b); }
+  static Int sub_int(Int a, Int b) { return _mm256_sub_epi32(a, b); }
   static Int max_int(Int a, Int b) { return _mm256_max_epi32(a, b); }
 };
 

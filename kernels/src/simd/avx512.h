@@ -74,6 +74,8 @@ struct Avx512 {
   }
   static Int and_int(Int a, Int b) { return _mm512_and_si512(a, b); }
   static Int or_int(Int a, Int b) { return _mm512_or_si512(a, b); }
+  static Int xor_int(Int a, Int b) { return _mm512_xor_si512(a, b); }
+  static Int sub_int(Int a, Int b) { return _mm512_sub_epi32(a, b); }
   static Int max_int(Int a, Int b) { return _mm512_max_epi32(a, b); }
 };
 

@@ -83,6 +83,8 @@ struct Neon {
   }
   static Int and_int(Int a, Int b) { return vandq_s32(a, b); }
   static Int or_int(Int a, Int b) { return vorrq_s32(a, b); }
+  static Int xor_int(Int a, Int b) { return veorq_s32(a, b); }
+  static Int sub_int(Int a, Int b) { return vsubq_s32(a, b); }
   static Int max_int(Int a, Int b) { return vmaxq_s32(a, b); }
 };
 

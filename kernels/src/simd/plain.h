@@ -161,6 +161,14 @@ struct Plain {
   static Int or_int(Int a, Int b) {
     return each_int([&](size_t i) { return a.lane[i] | b.lane[i]; });
   }
+  static Int xor_int(Int a, Int b) {
+    return each_int([&](size_t i) { return a.lane[i] ^ b.lane[i]; });
+  }
+  static Int sub_int(Int a, Int b) {
+    return each_int([&](size_t i) {
+      return static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) - static_cast<uint32_t>(b.lane[i]));
+    });
+  }
   static Int max_int(Int a, Int b) {
     return each_int([&](size_t i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
   }
