@@ -7,22 +7,14 @@
 #include "error.h"
 #include "linear/linear_kernels.h"
 
-#if defined(__x86_64__) || defined(_M_X64)
-#define ASSAY_X86 1
-#if defined(_MSC_VER)
-#include <immintrin.h>
-#include <intrin.h>
-#else
+#if defined(__x86_64__)
 #include <cpuid.h>
-#endif
-#elif defined(__aarch64__) || defined(_M_ARM64)
-#define ASSAY_ARM 1
 #endif
 
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
-#if defined(ASSAY_ARM)
+#if defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
 #elif defined(__APPLE__)
@@ -32,7 +24,7 @@
 namespace assay {
 namespace {
 
-#if defined(ASSAY_X86)
+#if defined(__x86_64__)
 
 struct Registers {
   uint32_t eax, ebx, ecx, edx;
@@ -40,14 +32,7 @@ struct Registers {
 
 Registers cpuid(uint32_t leaf, uint32_t subleaf) {
   Registers r{};
-#if defined(_MSC_VER)
-  int out[4];
-  __cpuidex(out, static_cast<int>(leaf), static_cast<int>(subleaf));
-  r = {static_cast<uint32_t>(out[0]), static_cast<uint32_t>(out[1]), static_cast<uint32_t>(out[2]),
-       static_cast<uint32_t>(out[3])};
-#else
   __cpuid_count(leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx);
-#endif
   return r;
 }
 
@@ -55,13 +40,9 @@ bool bit(uint32_t word, int index) { return (word >> index & 1) != 0; }
 
 // The register states that the operating system saves and restores.
 uint64_t enabled_states() {
-#if defined(_MSC_VER)
-  return _xgetbv(0);
-#else
   uint32_t low, high;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return uint64_t{high} << 32 | low;
-#endif
 }
 
 // Linux hands out tile registers on request only: once per process, and before the first use on any thread.
@@ -125,7 +106,7 @@ std::vector<Kernels> detect() {
   return kernels;
 }
 
-#elif defined(ASSAY_ARM)
+#elif defined(__aarch64__)
 
 #if defined(__APPLE__)
 bool apple_has(const char* feature) {

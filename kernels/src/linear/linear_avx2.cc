@@ -9,12 +9,8 @@ namespace {
 // sums += two products of signed 16 bits per lane. Left to itself GCC 12 does all products of a step before it adds the
 // first, and spills the sums.
 inline __attribute__((always_inline)) void dot(__m256i& sums, __m256i activations, __m256i weights) {
-#if defined(_MSC_VER)
-  sums = _mm256_add_epi32(sums, _mm256_madd_epi16(activations, weights));
-#else
   __m256i products;
   __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sums), "=&x"(products) : "x"(activations), "x"(weights));
-#endif
 }
 
 template <size_t kRows>

@@ -8,11 +8,7 @@ namespace {
 // sums += four products of unsigned by signed bytes per lane. As an intrinsic, GCC 12 copies the sums around it and
 // spills them.
 inline __attribute__((always_inline)) void dot(__m512i& sums, __m512i activations, __m512i weights) {
-#if defined(_MSC_VER)
-  sums = _mm512_dpbusd_epi32(sums, activations, weights);
-#else
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(activations), "v"(weights));
-#endif
 }
 
 // Not inlined: what the caller keeps in registers would push the sums out of them.

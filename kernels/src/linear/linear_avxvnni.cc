@@ -8,9 +8,7 @@ namespace {
 // sums += four products of unsigned by signed bytes per lane. As an intrinsic, GCC 12 copies the sums around it and
 // spills them.
 inline __attribute__((always_inline)) void dot(__m256i& sums, __m256i activations, __m256i weights) {
-#if defined(_MSC_VER)
-  sums = _mm256_dpbusd_avx_epi32(sums, activations, weights);
-#elif defined(ASSAY_KERNELS_EMULATE)
+#if defined(ASSAY_KERNELS_EMULATE)
   // The same instruction in the encoding of AVX-512.
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(activations), "v"(weights));
 #else
