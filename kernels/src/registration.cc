@@ -17,7 +17,8 @@ namespace {
 
 ort::Status* make_domain(const ort::Api& api, ort::CustomOpDomain** domain) {
   if (ort::Status* status = api.create_custom_op_domain("assay", domain)) return status;
-  for (const ort::CustomOp* op : {linear_op(), disentangled_attention_op(), rotary_attention_op(), mean_rows_op(), embedding_norm_op()}) {
+  for (const ort::CustomOp* op : {linear_op(), float_linear_op(), layer_norm_op(), disentangled_attention_op(),
+                                  rotary_attention_op(), mean_rows_op(), embedding_norm_op()}) {
     if (ort::Status* status = api.domain_add(*domain, op)) return status;
   }
   return nullptr;

@@ -87,7 +87,7 @@ bool run_one(const Kernels& kernels, std::FILE* cases, std::FILE* results) {
   job.outlier_weight = data_or_null(outlier_weight);
   job.residual = data_or_null(residual);
   job.y = y.data();
-  const NormJob norm{columns, data_or_null(last_gain), data_or_null(norm_bias), job.epsilon, job.y};
+  const NormJob norm{job.y, columns, data_or_null(last_gain), data_or_null(norm_bias), job.epsilon, job.y};
   run_linear(*kernels.linear, job, last_gain.empty() ? nullptr : &norm, rows, &heap, Parallel());
   if (std::fwrite(y.data(), sizeof(float), y.size(), results) != y.size()) fail("the results cannot be written");
   return true;

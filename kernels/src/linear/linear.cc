@@ -22,9 +22,13 @@ size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 void run_linear(const LinearKernels& kernels, LinearJob job, const NormJob* norm, size_t rows,
                 ort::Allocator* allocator, const Parallel& parallel) {
   if (rows == 0) return;
-  const Scratch<unsigned char> quantized(allocator, (rows + kernels.extra_rows) * job.k_padded * kernels.element_size);
+  const bool is_float = job.float_weight != nullptr;
+  const bool norms_rows = is_float && job.norm_gain != nullptr;
+  const size_t row_bytes = is_float ? 0 : job.k_padded * kernels.element_size;
+  const Scratch<unsigned char> quantized(allocator, (rows + kernels.extra_rows) * row_bytes);
   const Scratch<float> scale(allocator, rows * job.groups);
   const Scratch<float> outlier_value(allocator, rows * job.outliers);
+  const Scratch<float> normed(allocator, norms_rows ? rows * job.k : 0);
   job.quantized = quantized.get();
   job.scale = scale.get();
   job.outlier_value = outlier_value.get();
@@ -32,11 +36,20 @@ void run_linear(const LinearKernels& kernels, LinearJob job, const NormJob* norm
   const bool shared = rows * job.k * job.n > kWorthSharing;
   const Parallel threads = shared ? parallel : Parallel();
 
-  // Quantising is a hundredth of the work: share it only where that is still much.
-  const Parallel quantizers = rows * job.k > kWorthSharing / 32 ? threads : Parallel();
-  quantizers.for_each(ceil_div(rows, kQuantizeRows), [&](size_t i) {
-    kernels.quantize(job, i * kQuantizeRows, std::min(rows, (i + 1) * kQuantizeRows));
-  });
+  // Preparing the rows is a hundredth of the work: share it only where that is still much.
+  const Parallel preparers = rows * job.k > kWorthSharing / 32 ? threads : Parallel();
+  if (norms_rows) {
+    const NormJob first{job.x, job.k, job.norm_gain, job.norm_bias, job.epsilon, normed.get()};
+    preparers.for_each(ceil_div(rows, kQuantizeRows), [&](size_t i) {
+      kernels.norm(first, i * kQuantizeRows, std::min(rows, (i + 1) * kQuantizeRows));
+    });
+    job.x = normed.get();
+  }
+  if (!is_float) {
+    preparers.for_each(ceil_div(rows, kQuantizeRows), [&](size_t i) {
+      kernels.quantize(job, i * kQuantizeRows, std::min(rows, (i + 1) * kQuantizeRows));
+    });
+  }
 
   const size_t panels = job.n_padded / kPanelColumns;
   // Blocks of one size, not full ones and a rest.
@@ -51,7 +64,7 @@ void run_linear(const LinearKernels& kernels, LinearJob job, const NormJob* norm
   threads.for_each(blocks * panels, [&](size_t task) {
     const size_t block = task / panels;
     const size_t first = block * block_rows, end = std::min(rows, first + block_rows);
-    kernels.panel(job, task % panels, first, end);
+    (is_float ? kernels.float_panel : kernels.panel)(job, task % panels, first, end);
     if (norm != nullptr && left[block].fetch_sub(1, std::memory_order_acq_rel) == 1) kernels.norm(*norm, first, end);
   });
 }

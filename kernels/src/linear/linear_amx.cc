@@ -1,6 +1,6 @@
 // AMX: tiles of 16 rows by 64 bytes. The packing of the weights is what a tile wants: 16 groups of four input columns, by
 // 16 output columns, 256 bytes from one group to the next.
-#include "linear/panel.h"
+#include "linear/table.h"
 #include "simd/avx512.h"
 
 #if defined(ASSAY_KERNELS_EMULATE)
@@ -127,7 +127,7 @@ struct AmxMicro {
 }  // namespace
 
 const LinearKernels& linear_amx() {
-  static constexpr LinearKernels kernels = linear_kernels<AmxMicro, 128>();
+  static constexpr LinearKernels kernels = linear_kernels<AmxMicro, 128, 4>();
   return kernels;
 }
 

@@ -1,6 +1,6 @@
 // AVX2 without VNNI: the products must be widened to 16 bits, for vpmaddubsw, which would not need it, adds two products
 // in 16 bits and saturates. Activations are stored as 16 bits; four input columns of four output columns make a register.
-#include "linear/panel.h"
+#include "linear/table.h"
 #include "simd/avx2.h"
 
 namespace assay {
@@ -71,7 +71,7 @@ struct Avx2Micro {
 }  // namespace
 
 const LinearKernels& linear_avx2() {
-  static constexpr LinearKernels kernels = linear_kernels<Avx2Micro, 0>();
+  static constexpr LinearKernels kernels = linear_kernels<Avx2Micro, 0, 2>();
   return kernels;
 }
 

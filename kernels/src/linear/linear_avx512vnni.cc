@@ -1,5 +1,5 @@
 // AVX-512 with VNNI: a tile of 6 rows by 64 columns keeps its 24 sums in registers.
-#include "linear/panel.h"
+#include "linear/table.h"
 #include "simd/avx512.h"
 
 namespace assay {
@@ -75,7 +75,7 @@ struct Avx512Micro {
 }  // namespace
 
 const LinearKernels& linear_avx512vnni() {
-  static constexpr LinearKernels kernels = linear_kernels<Avx512Micro, 128>();
+  static constexpr LinearKernels kernels = linear_kernels<Avx512Micro, 128, 4>();
   return kernels;
 }
 

@@ -1,5 +1,5 @@
 // VNNI in 256 bits (Alder Lake and later, without AVX-512): 6 rows by 16 columns keep their 12 sums in registers.
-#include "linear/panel.h"
+#include "linear/table.h"
 #include "simd/avx2.h"
 
 namespace assay {
@@ -81,7 +81,7 @@ struct AvxVnniMicro {
 }  // namespace
 
 const LinearKernels& linear_avxvnni() {
-  static constexpr LinearKernels kernels = linear_kernels<AvxVnniMicro, 128>();
+  static constexpr LinearKernels kernels = linear_kernels<AvxVnniMicro, 128, 2>();
   return kernels;
 }
 

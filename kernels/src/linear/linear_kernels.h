@@ -34,7 +34,8 @@ struct LinearJob {
   float* scale;          // [rows, groups]; not a number where a row of x has such, or infinity
   float* outlier_value;  // [rows, outliers]
 
-  const int8_t* weight;         // [panels, k_padded / 4, 64, 4]
+  const int8_t* weight;         // [panels, k_padded / 4, 64, 4], or null: the layer is float32
+  const float* float_weight;    // [panels, k, 64]
   const float* weight_scale;    // [n]
   const int32_t* column_sum;    // [groups, n_padded]
   const float* bias;            // [n] or null
@@ -45,8 +46,9 @@ struct LinearJob {
   float* y;               // [rows, n], gated [rows, n / 2]
 };
 
-// y = layer norm of y, in place.
+// y = layer norm of x.
 struct NormJob {
+  const float* x;  // [rows, n]; may be y
   size_t n;
   const float* gain;  // [n]
   const float* bias;  // [n] or null
@@ -60,6 +62,8 @@ struct LinearKernels {
   void (*quantize)(const LinearJob&, size_t first_row, size_t end_row);
   // One panel of columns for some rows: products, bias, activation, residual.
   void (*panel)(const LinearJob&, size_t panel, size_t first_row, size_t end_row);
+  // The same in float32; quantises nothing.
+  void (*float_panel)(const LinearJob&, size_t panel, size_t first_row, size_t end_row);
   void (*norm)(const NormJob&, size_t first_row, size_t end_row);
 };
 

@@ -1,6 +1,6 @@
 // NEON with the dot product by lane: 6 rows by 16 columns keep 24 sums in registers, sixteen input columns of each row
 // are loaded at once.
-#include "linear/panel.h"
+#include "linear/table.h"
 #include "simd/neon.h"
 
 namespace assay {
@@ -69,7 +69,7 @@ struct DotProductMicro {
 }  // namespace
 
 const LinearKernels& linear_neon_dotprod() {
-  static constexpr LinearKernels kernels = linear_kernels<DotProductMicro, 0>();
+  static constexpr LinearKernels kernels = linear_kernels<DotProductMicro, 0, 4>();
   return kernels;
 }
 

@@ -1,6 +1,6 @@
 // NEON with int8 matrix products: an instruction multiplies two rows by two columns over eight input columns. 8 rows by
 // 8 columns keep 16 sums in registers.
-#include "linear/panel.h"
+#include "linear/table.h"
 #include "simd/neon.h"
 
 namespace assay {
@@ -77,7 +77,7 @@ struct MatrixMicro {
 }  // namespace
 
 const LinearKernels& linear_neon_i8mm() {
-  static constexpr LinearKernels kernels = linear_kernels<MatrixMicro, 0>();
+  static constexpr LinearKernels kernels = linear_kernels<MatrixMicro, 0, 4>();
   return kernels;
 }
 

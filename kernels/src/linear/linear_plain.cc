@@ -1,5 +1,5 @@
 // Plain C++: what is right everywhere, and the reference of the other files.
-#include "linear/panel.h"
+#include "linear/table.h"
 #include "simd/plain.h"
 
 namespace assay {
@@ -39,7 +39,7 @@ struct PlainMicro {
 }  // namespace
 
 const LinearKernels& linear_plain() {
-  static constexpr LinearKernels kernels = linear_kernels<PlainMicro, 0>();
+  static constexpr LinearKernels kernels = linear_kernels<PlainMicro, 0, 2>();
   return kernels;
 }
 

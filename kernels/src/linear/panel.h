@@ -144,12 +144,5 @@ void panel(const LinearJob& job, size_t panel, size_t first_row, size_t end_row)
   }
 }
 
-template <class Micro, int kOffset>
-constexpr LinearKernels linear_kernels() {
-  using S = typename Micro::Simd;
-  using Element = typename Micro::Element;
-  return {sizeof(Element), Micro::kExtraRows, &quantize_rows<S, Element, kOffset>, &panel<Micro>, &norm_rows<S>};
-}
-
 }  // namespace
 }  // namespace assay

@@ -62,10 +62,11 @@ inline typename S::Float normalized(const float* x, const float* gain, const flo
 template <class S>
 void norm_rows(const NormJob& job, size_t first_row, size_t end_row) {
   for (size_t row = first_row; row < end_row; ++row) {
+    const float* x = job.x + row * job.n;
     float* y = job.y + row * job.n;
-    const Moments m = moments<S>(y, job.n, job.epsilon);
+    const Moments m = moments<S>(x, job.n, job.epsilon);
     for_each_vector<S>(0, job.n, [&](size_t i, size_t lanes) {
-      store_some<S>(y + i, normalized<S>(y, job.gain, job.bias, m, i, lanes), lanes);
+      store_some<S>(y + i, normalized<S>(x, job.gain, job.bias, m, i, lanes), lanes);
     });
   }
 }

@@ -6,6 +6,8 @@
 namespace assay {
 
 const ort::CustomOp* linear_op();
+const ort::CustomOp* float_linear_op();
+const ort::CustomOp* layer_norm_op();
 const ort::CustomOp* embedding_norm_op();
 const ort::CustomOp* mean_rows_op();
 const ort::CustomOp* rotary_attention_op();
