@@ -55,10 +55,19 @@ inline constexpr ort::ElementType kElementType<int64_t> = ort::kInt64;
 
 }  // namespace detail
 
+// The session's allocator. What ONNX Runtime hands out is a reference of its own, which would keep the session's memory
+// when the session is gone.
+struct ReleaseAllocator {
+  const ort::Api* api;
+  void operator()(ort::Allocator* allocator) const { api->release_allocator(allocator); }
+};
+using SessionAllocator = std::unique_ptr<ort::Allocator, ReleaseAllocator>;
+
 // The attributes of a node, and what else is known when a session is made.
 class Attributes {
  public:
-  Attributes(const ort::Api& api, const ort::KernelInfo* info) : api_(api), info_(info), kernels_(select_kernels()) {}
+  Attributes(const ort::Api& api, const ort::KernelInfo* info, ort::Allocator* allocator)
+      : api_(api), info_(info), allocator_(allocator), kernels_(select_kernels()) {}
 
   int64_t integer(const char* name) const {
     int64_t value = 0;
@@ -79,15 +88,13 @@ class Attributes {
     return value;
   }
   const Kernels& kernels() const { return kernels_; }
-  ort::Allocator* allocator() const {
-    ort::Allocator* allocator = nullptr;
-    detail::check(api_, api_.kernel_allocator(info_, ort::kDefaultMemory, &allocator));
-    return allocator;
-  }
+  // For Scratch; lives as long as the operator.
+  ort::Allocator* allocator() const { return allocator_; }
 
  private:
   const ort::Api& api_;
   const ort::KernelInfo* info_;
+  ort::Allocator* allocator_;
   const Kernels& kernels_;
 };
 
@@ -187,13 +194,18 @@ namespace detail {
 template <class Operator>
 struct Instance {
   const ort::Api& api;
+  SessionAllocator allocator;
   Operator op;
 };
 
 template <class Operator>
 ort::Status* create(const ort::CustomOp*, const ort::Api* api, const ort::KernelInfo* info, void** kernel) {
   try {
-    *kernel = new Instance<Operator>{*api, Operator(Attributes(*api, info))};
+    ort::Allocator* allocator = nullptr;
+    check(*api, api->kernel_allocator(info, ort::kDefaultMemory, &allocator));
+    SessionAllocator owner(allocator, ReleaseAllocator{api});
+    Operator op(Attributes(*api, info, allocator));
+    *kernel = new Instance<Operator>{*api, std::move(owner), std::move(op)};
     return nullptr;
   } catch (const std::exception& error) {
     return api->create_status(ort::kInvalidArgument, (std::string(Operator::kName) + ": " + error.what()).c_str());

@@ -96,6 +96,9 @@ struct Api {
   void release_shape_info(TensorShapeInfo* info) const {                               // 99, 1.0
     at<void(TensorShapeInfo*)>(99)(info);
   }
+  void release_allocator(Allocator* allocator) const {                                 // 132, 1.5
+    at<void(Allocator*)>(132)(allocator);
+  }
   Status* parallel_for(const KernelContext* context, void (*task)(void*, size_t), size_t count, size_t batches,
                        void* data) const {                                             // 274, 1.17
     return at<Status*(const KernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>(274)(context, task, count,
