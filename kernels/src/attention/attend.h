@@ -30,7 +30,7 @@ class Attention {
 
   void run() {
     pack_keys();
-    const size_t block = call_.half_window > 0 ? kLocalQueryBlock : kQueryBlock;
+    const size_t block = call_.half_window != kEveryKey ? kLocalQueryBlock : kQueryBlock;
     for (size_t query = task_.first_query; query < task_.end_query; query += block) {
       attend({query, smaller(task_.end_query, query + block)});
     }
@@ -129,7 +129,7 @@ class Attention {
   }
 
   bool wholly_seen(Range queries, size_t key) const {
-    return call_.half_window == 0 ||
+    return call_.half_window == kEveryKey ||
            (queries.end <= key + call_.half_window + 1 && key + kPanel <= queries.begin + call_.half_window + 1);
   }
 

@@ -16,6 +16,7 @@ namespace assay {
 // Everything in the kernels comes in panels of sixteen: queries, table rows or channels side by side in vector lanes.
 constexpr size_t kPanel = 16;
 constexpr size_t kQueryBlock = 64;
+constexpr size_t kEveryKey = static_cast<size_t>(-1);
 
 enum class Arithmetic {
   kInt8,     // int8 with a scale per row of q, k, v and tables; probabilities in 14 bits; integer sums
@@ -47,7 +48,7 @@ struct AttentionCall {
   const int32_t* row_at;        // row_at[r] is the table row of distance r = i - j, for |r| < longest row + kQueryBlock
 
   const float* rotation;  // null: none. [positions / 16, d / 2, cos or sin, 16]
-  size_t half_window;     // 0: every key is seen
+  size_t half_window = kEveryKey;  // keys that a query sees on each side
 };
 
 // Some queries of one head of one row.

@@ -22,7 +22,7 @@ struct Range {
 // panel beyond the row.
 inline Range keys_seen(const AttentionCall& call, const AttentionTask& task, Range queries) {
   Range keys{0, task.length};
-  if (call.half_window > 0) {
+  if (call.half_window != kEveryKey) {
     keys.begin = queries.begin > call.half_window ? (queries.begin - call.half_window) / kPanel * kPanel : 0;
     keys.end = smaller(task.length, queries.end + call.half_window);
   }

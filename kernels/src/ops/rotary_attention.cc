@@ -23,7 +23,7 @@ class RotaryAttention {
       : kernels_(*attributes.kernels().attention),
         attributes_(attributes),
         half_window_(attributes.integer("half_window")) {
-    if (half_window_ < 0 || half_window_ > INT32_MAX) throw Error("half_window is " + std::to_string(half_window_));
+    if (half_window_ < -1 || half_window_ > INT32_MAX) throw Error("half_window is " + std::to_string(half_window_));
   }
 
   void compute(Context& context) const {
@@ -36,7 +36,7 @@ class RotaryAttention {
     call.rotation = rotation_table(frequencies.data, pairs, rows.longest());
     // A window that holds every key is none.
     const auto half_window = static_cast<size_t>(half_window_);
-    call.half_window = half_window + 1 < rows.longest() ? half_window : 0;
+    if (half_window_ >= 0 && half_window + 1 < rows.longest()) call.half_window = half_window;
     call.output = context.output(inputs.output_shape());
     run_attention(kernels_, call, rows, context.parallel());
   }
