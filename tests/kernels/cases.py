@@ -1,11 +1,12 @@
 """Linear layers to test with: of any shape, with every option, and with rows that are hard to quantise."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.kernels.reference import ACTIVATIONS, Layer
+from tests.kernels.reference import ACTIVATIONS, FloatLayer, Layer
 
 ACTIVATION_NAMES = [*ACTIVATIONS, *(f"geglu_{name}" for name in ACTIVATIONS)]
 KINDS_OF_ROWS = ["plain", "zeros", "constant", "one large", "tiny", "huge", "largest", "subnormal", "nan", "infinity"]
@@ -67,6 +68,14 @@ def make(
         _make_hard(row, kind, random)
     residual = normal(tokens, layer.columns) if epilogue != "none" else None
     return Case(layer, x, residual)
+
+
+def in_float(case: Case) -> Case:
+    """The same layer with its weights in float32."""
+    layer = case.layer
+    weight = layer.weight.astype(np.float32) * layer.weight_scale
+    changed = dataclasses.asdict(layer) | {"weight": weight, "group": 0, "outlier_columns": np.zeros(0, np.int32)}
+    return Case(FloatLayer(**changed | {"outlier_weight": None}), case.x, case.residual)
 
 
 def _make_hard(row: np.ndarray, kind: str, random: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Linear in numpy, step by step as kernels/ does it: packing, quantisation, exact integer sums, epilogues."""
+"""Linear and FloatLinear in numpy: packing, quantisation, exact integer sums, epilogues."""
 
 from dataclasses import dataclass, field
 
@@ -89,6 +89,17 @@ class Layer:
     def _run(self, x: np.ndarray, residual: np.ndarray | None) -> np.ndarray:
         if self.prologue == "layer_norm":
             x = self._norm(x)
+        y = self._products(x)
+        if self.bias is not None:
+            y = y + self.bias
+        y = self._activate(y)
+        if residual is not None:
+            y = y + residual
+        if self.epilogue == "add_layer_norm":
+            y = self._norm(y)
+        return y.astype(np.float32)
+
+    def _products(self, x: np.ndarray) -> np.ndarray:
         finite = np.isfinite(x).all(1)
         inner = np.where(finite[:, None], x, 0)
         inner[:, self.outlier_columns] = 0
@@ -103,17 +114,10 @@ class Layer:
             q = np.rint(part * np.where(zero, 0, np.float32(127) / most)).astype(np.int64)
             y += (q @ weight) * scale.astype(np.float64)
         y *= self.weight_scale
-        if self.bias is not None:
-            y += self.bias
         if len(self.outlier_columns):
             y += x[:, self.outlier_columns].astype(np.float64) @ self.outlier_weight
         y[~finite] = np.nan
-        y = self._activate(y)
-        if residual is not None:
-            y = y + residual
-        if self.epilogue == "add_layer_norm":
-            y = self._norm(y)
-        return y.astype(np.float32)
+        return y
 
     def _activate(self, y: np.ndarray) -> np.ndarray:
         gate = None
@@ -127,6 +131,25 @@ class Layer:
         x = x.astype(np.float64)
         y = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + self.epsilon) * self.norm_gain
         return (y if self.norm_bias is None else y + self.norm_bias).astype(np.float32)
+
+
+@dataclass
+class FloatLayer(Layer):
+    """The same with float32 weights [K, N] and nothing quantised."""
+
+    @property
+    def attributes(self) -> dict[str, int | float | str]:
+        return {name: value for name, value in super().attributes.items() if name != "group"}
+
+    @property
+    def initializers(self) -> dict[str, np.ndarray]:
+        ordered = interleave(self.weight) if self.gated else _pad(self.weight, 1, PANEL)
+        panels = ordered.reshape(len(ordered), -1, PANEL).transpose(1, 0, 2)
+        given = {name: getattr(self, name) for name in ("bias", "norm_gain", "norm_bias")}
+        return {"weight": np.ascontiguousarray(panels)} | {k: v for k, v in given.items() if v is not None}
+
+    def _products(self, x: np.ndarray) -> np.ndarray:
+        return x.astype(np.float64) @ self.weight.astype(np.float64)
 
 
 ACTIVATIONS = {
