@@ -133,32 +133,36 @@ class Attention {
            (queries.end <= key + call_.half_window + 1 && key + kPanel <= queries.begin + call_.half_window + 1);
   }
 
-  // Queries times the rows of the c2p table that they reach: [queries, columns].
+  // Queries times the rows of the c2p table that they reach: [queries, columns]. Each panel of queries leaves out the
+  // columns that only others reach.
   TableProducts times_position_keys(size_t rows, Range queries, Range keys) {
     const auto farthest = static_cast<ptrdiff_t>(queries.begin) - static_cast<ptrdiff_t>(keys.end) + 1;
-    const auto nearest = static_cast<ptrdiff_t>(queries.begin + rows - 1) - static_cast<ptrdiff_t>(keys.begin);
-    TableProducts products{};
+    const auto nearest = static_cast<ptrdiff_t>(queries.begin + kPanel - 1) - static_cast<ptrdiff_t>(keys.begin);
+    const size_t first_panel = table_panel(farthest);
     for (size_t at = 0; at < rows; at += kPanel) {
-      products = times_table(call_.position_keys, farthest, nearest, b_.query_rows + at * b_.steps, b_.query_scale + at,
-                             b_.of_queries + at * b_.window_columns);
+      const auto ahead = static_cast<ptrdiff_t>(at);
+      times_table(call_.position_keys, farthest + ahead, nearest + ahead, b_.query_rows + at * b_.steps,
+                  b_.query_scale + at, b_.of_queries + at * b_.window_columns, first_panel);
     }
-    products.values = b_.of_queries;
-    return products;
+    return {b_.of_queries, b_.window_columns, static_cast<ptrdiff_t>(first_panel * kPanel)};
   }
 
   // Sixteen keys times the rows of the p2c table that they reach: [16, columns].
   TableProducts times_position_queries(size_t rows, Range queries, size_t key) {
     const auto farthest = static_cast<ptrdiff_t>(queries.begin) - static_cast<ptrdiff_t>(key + kPanel) + 1;
     const auto nearest = static_cast<ptrdiff_t>(queries.begin + rows - 1) - static_cast<ptrdiff_t>(key);
-    const size_t at = key - b_.keys.begin;
-    return times_table(call_.position_queries, farthest, nearest, b_.key_words + at * b_.steps, b_.key_scale + at,
-                       b_.of_keys);
+    const size_t at = key - b_.keys.begin, first_panel = table_panel(farthest);
+    times_table(call_.position_queries, farthest, nearest, b_.key_words + at * b_.steps, b_.key_scale + at, b_.of_keys,
+                first_panel);
+    return {b_.of_keys, b_.window_columns, static_cast<ptrdiff_t>(first_panel * kPanel)};
   }
 
-  TableProducts times_table(const PositionTable& table, ptrdiff_t lowest, ptrdiff_t highest, const int32_t* words,
-                            const float* scale, float* out) {
-    const size_t first_panel = static_cast<size_t>(call_.row_at[lowest]) / kPanel;
-    const size_t panels = static_cast<size_t>(call_.row_at[highest]) / kPanel - first_panel + 1;
+  size_t table_panel(ptrdiff_t distance) const { return static_cast<size_t>(call_.row_at[distance]) / kPanel; }
+
+  // Sixteen vectors times the rows of some distances; column 0 of `out` belongs to the first row of panel `origin`.
+  void times_table(const PositionTable& table, ptrdiff_t lowest, ptrdiff_t highest, const int32_t* words,
+                   const float* scale, float* out, size_t origin) {
+    const size_t first_panel = table_panel(lowest), panels = table_panel(highest) - first_panel + 1;
     const size_t column = task_.head * call_.table_rows + first_panel * kPanel;
     Product product{};
     product.rows = words;
@@ -169,10 +173,9 @@ class Attention {
     product.start = S::kRowBias != 0 && kDigits ? table.sum + column : nullptr;
     product.row_scale = scale;
     product.column_scale = kDigits ? table.scale + column : nullptr;
-    product.out = out;
+    product.out = out + (first_panel - origin) * kPanel;
     product.out_stride = b_.window_columns;
     multiply<S, Words>(product, kPanel, panels);
-    return {out, b_.window_columns, static_cast<ptrdiff_t>(first_panel * kPanel)};
   }
 
   // The running maximum takes in the block's; sums and outputs so far are scaled down to it (online softmax, arXiv

@@ -19,11 +19,11 @@ struct Product {
   size_t panel_stride;
   size_t steps;
 
-  // out = sum * row_scale * column_scale + row_offset (+ out, to accumulate)
+  // out = sum * column_scale * row_scale + row_offset, or + out
   const int32_t* start;  // what the sum of a column starts at; null: 0
   const float* row_scale;
   const float* column_scale;  // null: 1
-  const float* row_offset;    // null: 0
+  const float* row_offset;    // null: 0, or out to accumulate
   bool accumulate;
   float* out;
   size_t out_stride;
@@ -93,10 +93,10 @@ template <class S, class Words, size_t kRows, size_t kPanels>
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) {
       float* out = x.out + (row + r) * x.out_stride + column;
-      auto value = S::mul(Words::value(sum[r][p]), S::mul(column_scale, S::set(x.row_scale[row + r])));
-      if (x.row_offset != nullptr) value = S::add(value, S::set(x.row_offset[row + r]));
-      if (x.accumulate) value = S::add(value, S::load(out));
-      S::store(out, value);
+      const auto offset = x.row_offset != nullptr ? S::set(x.row_offset[row + r])
+                          : x.accumulate          ? S::load(out)
+                                                  : S::zero();
+      S::store(out, S::fma(S::mul(Words::value(sum[r][p]), column_scale), S::set(x.row_scale[row + r]), offset));
     }
   }
 }

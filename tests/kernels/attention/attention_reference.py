@@ -34,7 +34,7 @@ class Attention:
     lengths: list[int]
     positions: Positions | None = None
     frequencies: np.ndarray | None = None
-    half_window: int = 0
+    half_window: int = -1  # keys seen on each side; -1: all
     first_token: bool = False
     arithmetic: str = "float32"
 
@@ -87,7 +87,7 @@ class Attention:
             scores += self.positions.scores(query, as_used(self.positions.keys), distance)
         if self.positions is not None and self.positions.queries is not None:
             scores += self.positions.scores(key, as_used(self.positions.queries), distance.T).swapaxes(1, 2)
-        if self.half_window:
+        if self.half_window >= 0:
             scores = np.where(np.abs(distance) <= self.half_window, scores, -np.inf)
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)

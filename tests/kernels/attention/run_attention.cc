@@ -1,7 +1,7 @@
 // Runs attention that a file describes: for instruction sets of another architecture, whose kernels run in an emulator
 // that has no ONNX Runtime.
 //   run_attention CASES RESULTS
-// CASES is a sequence of nine int64 (heads, d, float32?, first token?, half window, farthest, table rows, rows, tokens)
+// CASES is a sequence of nine int64 (heads, d, float32?, first token?, half window or -1, farthest, table rows, rows, tokens)
 // and then arrays in the order of `main` below, each after its length in elements (0: absent). RESULTS gets the output of
 // each. Everything is in the machine's byte order, as numpy wrote it.
 #include <cstdio>
@@ -61,7 +61,7 @@ int main(int, char** arguments) {
     call.head_size = number(1);
     call.arithmetic = head[2] != 0 ? Arithmetic::kFloat32 : Arithmetic::kInt8;
     call.first_token = head[3] != 0;
-    call.half_window = number(4);
+    if (head[4] >= 0) call.half_window = number(4);
     const size_t width = call.heads * call.head_size, outputs = call.first_token ? number(7) : number(8);
     call.query = query.data();
     call.key = call.first_token ? kv.data() : query.data() + width;

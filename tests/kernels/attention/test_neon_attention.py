@@ -60,7 +60,7 @@ def cases() -> list[Attention]:
                 result.append(Case([1, 70, 17, 130], d=12, options=options).attention(8, 40, keys=keys, queries=queries))
             result.append(Case([600, 3], heads=1, d=33, options=options).attention(64, 512, keys=True, queries=True))
             result.append(Case([5, 33], d=7, options=options).attention())
-            for half_window in (0, 3, 64):
+            for half_window in (-1, 0, 3, 64):
                 rotary = options | {"frequencies": frequencies, "half_window": half_window}
                 result.append(Case([1, 530, 16], d=20, options=rotary).attention())
     spoilt = Case([4, 70], options={"arithmetic": "int8"}).attention(8, 40, keys=True, queries=True)

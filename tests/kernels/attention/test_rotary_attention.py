@@ -22,7 +22,7 @@ def rotary(lengths: list[int], d: int = 16, theta: float = 10000.0, **options: o
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("half_window", [0, 64])
+@pytest.mark.parametrize("half_window", [-1, 64])
 @pytest.mark.parametrize("length", [1, 2, 7, 16, 63, 64, 65, 66, 130, 300, 512, 700])
 def test_lengths(instruction_set: str, arithmetic: str, half_window: int, length: int) -> None:
     case = rotary([length], d=64, half_window=half_window, arithmetic=arithmetic)
@@ -35,7 +35,7 @@ def test_any_shape(instruction_set: str, data: st.DataObject) -> None:
     case = rotary(
         data.draw(st.lists(st.integers(1, 150), max_size=4)),
         d=2 * data.draw(st.integers(1, 35)),
-        half_window=data.draw(st.sampled_from([0, 1, 3, 16, 31, 100])),
+        half_window=data.draw(st.sampled_from([-1, 0, 1, 3, 16, 31, 100])),
         arithmetic=data.draw(st.sampled_from(ARITHMETICS)),
         first_token=data.draw(st.booleans()),
     )
@@ -43,7 +43,7 @@ def test_any_shape(instruction_set: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("half_window", [0, 30, 400])
+@pytest.mark.parametrize("half_window", [-1, 0, 30, 400])
 def test_row_is_the_same_alone_and_packed_and_with_any_threads(
     instruction_set: str, arithmetic: str, half_window: int
 ) -> None:
@@ -76,7 +76,7 @@ def test_what_is_not_finite_reaches_those_who_see_it(instruction_set: str, arith
 def test_8192_tokens(instruction_set: str) -> None:
     if instruction_set == "plain":
         pytest.skip("takes a minute")
-    for half_window in (0, 64):
+    for half_window in (-1, 64):
         attention = rotary([8192], d=64, theta=160000.0, half_window=half_window)
         y = run(attention)
         queries, keys = (np.float64(rotated(x, attention.frequencies)[:, 0]) for x in (attention.query, attention.key))
@@ -84,7 +84,7 @@ def test_8192_tokens(instruction_set: str) -> None:
         seen = np.arange(8192)
         for query in (0, 1, 511, 4096, 8191):
             scores = keys @ queries[query]
-            if half_window:
+            if half_window >= 0:
                 scores[np.abs(seen - query) > half_window] = -np.inf
             weights = np.exp(scores - scores.max())
             expected = weights / weights.sum() @ np.float64(attention.value[:, 0])
@@ -97,5 +97,5 @@ def test_odd_heads_and_wrong_frequencies(instruction_set: str) -> None:
         run(case, frequencies=case.frequencies[:-1])
     with pytest.raises(Exception, match="heads of odd size 5"):
         run(case, query=np.zeros((5, 30), np.float32))
-    with pytest.raises(Exception, match="half_window is -1"):
-        run(dataclasses.replace(case, half_window=-1))
+    with pytest.raises(Exception, match="half_window is -2"):
+        run(dataclasses.replace(case, half_window=-2))
