@@ -45,7 +45,7 @@ struct AttentionCall {
 
   PositionTable position_keys, position_queries;
   size_t table_rows;            // a multiple of 16
-  const int32_t* row_at;        // row_at[r] is the table row of distance r = i - j, for |r| < longest row + kQueryBlock
+  const int32_t* row_at;        // row_at[r] is the table row of distance r = i - j, for |r| < longest row + 2 * kQueryBlock
 
   const float* rotation;  // null: none. [positions / 16, d / 2, cos or sin, 16]
   size_t half_window = kEveryKey;  // keys that a query sees on each side

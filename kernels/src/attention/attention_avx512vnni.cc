@@ -1,4 +1,8 @@
 // Attention with AVX-512 and its int8 dot products.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"  // in GCC's own intrinsics (bug 105593)
+#endif
+
 #include "attention/attend.h"
 #include "simd/avx512.h"
 

@@ -1,6 +1,5 @@
 // Elementary functions as templates over the vector types of this folder. Absolute error below 1e-6 against float64
-// (exp: relative error), what is not a number in comes out as such. Coefficients are minimax fits; tests/kernels
-// compares every function with float64 over its range.
+// (exp: relative error), what is not a number in comes out as such. Coefficients are minimax fits.
 #pragma once
 
 namespace assay {
