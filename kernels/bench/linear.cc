@@ -2,6 +2,8 @@
 //   bench_linear [rows ...]          every layer shape of DeBERTa-v3-base and ModernBERT-large
 // The peak and the kernel are measured in turns of a few milliseconds, and the best of each is taken: what another
 // process took from one turn it leaves to the next.
+#include "linear/linear.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -11,7 +13,6 @@
 #include <vector>
 
 #include "isa.h"
-#include "linear/linear.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -52,7 +53,8 @@ constexpr Shape kShapes[] = {
     {"modernbert geglu", 1024, 5248, true}, {"modernbert ffn out", 2624, 1024, false},
 };
 
-// Memory that is kept, as a session's arena keeps it: fresh pages from the system would be most of a small layer's time.
+// Memory that is kept, as a session's arena keeps it: fresh pages from the system would be most of a small layer's
+// time.
 assay::ort::Allocator* arena() {
   struct Block {
     void* memory;
@@ -83,14 +85,16 @@ struct FreeMemory {
   void operator()(void* memory) const { std::free(memory); }
 };
 
-void measure(const assay::Kernels& kernels, const Shape& shape, size_t rows, size_t group, assay::Activation activation) {
+void measure(const assay::Kernels& kernels, const Shape& shape, size_t rows, size_t group,
+             assay::Activation activation) {
   const size_t k_padded = (shape.k + 63) / 64 * 64, n_padded = (shape.n + 63) / 64 * 64;
   const size_t groups = group == 0 ? 1 : (k_padded + group - 1) / group;
   // Several copies of the weights, so that they come from as far away as in a model.
   const size_t copies = std::max<size_t>(1, (48 << 20) / (k_padded * n_padded));
   const size_t bytes = copies * k_padded * n_padded;
   const std::unique_ptr<int8_t, FreeMemory> weight(static_cast<int8_t*>(std::aligned_alloc(64, bytes)));
-  for (size_t i = 0; i < bytes; ++i) weight.get()[i] = static_cast<int8_t>(static_cast<int>(i * 2654435761u >> 16) % 127);
+  for (size_t i = 0; i < bytes; ++i)
+    weight.get()[i] = static_cast<int8_t>(static_cast<int>(i * 2654435761u >> 16) % 127);
   std::vector<float> x(rows * shape.k), y(rows * shape.n), scale(shape.n, 0.001f), bias(shape.n, 0.1f);
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 2001) / 500.0f - 2.0f;
   const std::vector<int32_t> sums(groups * n_padded, 3);
@@ -127,8 +131,9 @@ void measure(const assay::Kernels& kernels, const Shape& shape, size_t rows, siz
     best_time = std::min(best_time, time);
     best_peak = std::max(best_peak, peak);
   }
-  std::printf("%-18s K=%4zu N=%4zu M=%3zu  %8.1f us  %.3f Top/s  %5.1f %% of the peak ( %.3f)\n", shape.name,
-              shape.k, shape.n, rows, best_time * 1e6, 2e-12 * products / best_time, 100 * products / best_time / best_peak, 2e-12 * best_peak);
+  std::printf("%-18s K=%4zu N=%4zu M=%3zu  %8.1f us  %.3f Top/s  %5.1f %% of the peak ( %.3f)\n", shape.name, shape.k,
+              shape.n, rows, best_time * 1e6, 2e-12 * products / best_time, 100 * products / best_time / best_peak,
+              2e-12 * best_peak);
   std::fflush(stdout);
 }
 

@@ -1,4 +1,4 @@
-// From a class with a constructor and `compute` to the table of functions that ONNX Runtime calls.
+// Adapts a C++ class to the table of functions that ONNX Runtime calls for a custom operator.
 //
 // An operator is a class with
 //   static constexpr const char* kName;
@@ -55,15 +55,14 @@ inline constexpr ort::ElementType kElementType<int64_t> = ort::kInt64;
 
 }  // namespace detail
 
-// The session's allocator. What ONNX Runtime hands out is a reference of its own, which would keep the session's memory
-// when the session is gone.
+// The session's allocator. ONNX Runtime returns a new reference, which keeps the arena alive until it is released.
 struct ReleaseAllocator {
   const ort::Api* api;
   void operator()(ort::Allocator* allocator) const { api->release_allocator(allocator); }
 };
 using SessionAllocator = std::unique_ptr<ort::Allocator, ReleaseAllocator>;
 
-// The attributes of a node, and what else is known when a session is made.
+// The attributes of a node, and what else an operator's constructor needs.
 class Attributes {
  public:
   Attributes(const ort::Api& api, const ort::KernelInfo* info, ort::Allocator* allocator)
@@ -98,7 +97,7 @@ class Attributes {
   const Kernels& kernels_;
 };
 
-// Memory for one call, from the session's own allocator (an arena, unless the session was told otherwise).
+// Memory for one call, from the session's allocator (an arena by default).
 template <class T>
 class Scratch {
  public:
@@ -149,12 +148,12 @@ class Context {
     if (rank > 0) detail::check(api_, api_.dimensions(info, tensor.shape.data(), rank));
     const void* data = nullptr;
     detail::check(api_, api_.tensor_data(value, &data));
-    static const T nothing{};  // a tensor without elements may have no memory, but it is present
+    static const T nothing{};  // an empty tensor may have a null pointer, yet it is present
     tensor.data = data != nullptr ? static_cast<const T*>(data) : &nothing;
     return tensor;
   }
 
-  // An input of a given shape; -1 takes any extent. An absent one is returned as such.
+  // Requires the given shape, in which -1 matches any extent. An absent optional input stays absent.
   template <class T>
   Tensor<T> input(size_t index, const std::vector<int64_t>& shape) const {
     Tensor<T> tensor = input<T>(index);

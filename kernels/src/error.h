@@ -1,4 +1,4 @@
-// What an operator throws at malformed input. It becomes an OrtStatus at the border to ONNX Runtime.
+// Thrown on malformed input. custom_op.h turns it into an OrtStatus.
 #pragma once
 
 #include <cstdint>

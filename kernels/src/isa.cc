@@ -38,14 +38,14 @@ Registers cpuid(uint32_t leaf, uint32_t subleaf) {
 
 bool bit(uint32_t word, int index) { return (word >> index & 1) != 0; }
 
-// The register states that the operating system saves and restores.
+// XCR0: the register states that the operating system saves and restores.
 uint64_t enabled_states() {
   uint32_t low, high;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return uint64_t{high} << 32 | low;
 }
 
-// Linux hands out tile registers on request only: once per process, and before the first use on any thread.
+// Linux grants tile registers on request, once per process and before the first use on any thread.
 bool request_tiles() {
 #if defined(__linux__)
   constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
@@ -79,8 +79,8 @@ Found find() {
   found.avx_vnni = found.avx2 && more.eax >= 1 && bit(cpuid(7, 1).eax, kAvxVnni);
   found.avx512_vnni = found.avx2 && (states & kZmm) == kZmm && bit(more.ebx, kAvx512F) && bit(more.ebx, kAvx512Dq) &&
                       bit(more.ebx, kAvx512Bw) && bit(more.ebx, kAvx512Vl) && bit(more.ecx, kAvx512Vnni);
-  found.amx = found.avx512_vnni && (states & kTiles) == kTiles && bit(more.edx, kAmxTile) &&
-              bit(more.edx, kAmxInt8) && request_tiles();
+  found.amx = found.avx512_vnni && (states & kTiles) == kTiles && bit(more.edx, kAmxTile) && bit(more.edx, kAmxInt8) &&
+              request_tiles();
 #if defined(ASSAY_KERNELS_EMULATE)
   found.avx_vnni = found.amx = found.avx512_vnni;
 #endif

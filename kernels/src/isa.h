@@ -1,4 +1,4 @@
-// Which instruction set runs, and the kernels compiled for it.
+// Detection of the CPU's instruction sets, and the kernels compiled for each.
 #pragma once
 
 #include <string>
@@ -9,19 +9,18 @@ namespace assay {
 struct LinearKernels;
 struct AttentionKernels;
 
-// Everything that differs between instruction sets. Each operator keeps the set that was chosen when its session was
-// made.
+// The kernels of one instruction set. An operator keeps the table that was selected when its session was created.
 struct Kernels {
   const char* name;
   const LinearKernels* linear;
   const AttentionKernels* attention;
 };
 
-// The names of what this machine and its operating system can run, best first. The last is "plain".
+// The instruction sets that the CPU and the operating system support, best first. The last is always "plain".
 std::vector<std::string> instruction_sets();
 
-// The best of them, or the one that the environment variable ASSAY_KERNELS_ISA names. Throws Error where it names one
-// that this machine does not have.
+// The best of them, or the one that the environment variable ASSAY_KERNELS_ISA names. Throws Error if that one is
+// unknown or not supported here.
 const Kernels& select_kernels();
 
 }  // namespace assay

@@ -1,5 +1,6 @@
 // The part of ONNX Runtime's C interface that this library uses, declared here so that building needs none of its
-// headers. The interface is a table of functions that only ever grows at its end: a function is known by its place.
+// headers. The API is a table of function pointers to which new ones are only ever appended, so that a function is
+// identified by its index.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +8,8 @@
 
 namespace assay::ort {
 
-// The table is asked for by version. 1.23 is the newest that a function below needs, and the oldest that `assay` takes.
+// The version of the table to request: 1.23 is the newest that any function below needs, and the oldest that `assay`
+// supports.
 constexpr uint32_t kApiVersion = 23;
 
 struct Status;
@@ -33,7 +35,7 @@ struct Allocator {
   // More follows; it is not used.
 };
 
-// A table of pointers, as long as its version says.
+// The table of function pointers; its length depends on the version.
 struct Api {
   template <class Signature>
   Signature* at(size_t place) const {
@@ -41,34 +43,34 @@ struct Api {
   }
 
   // Method                                                                               place, ONNX Runtime version
-  Status* create_status(ErrorCode code, const char* message) const {                   // 0, 1.0
+  Status* create_status(ErrorCode code, const char* message) const {  // 0, 1.0
     return at<Status*(ErrorCode, const char*)>(0)(code, message);
   }
-  const char* error_message(const Status* status) const {                              // 2, 1.0
+  const char* error_message(const Status* status) const {  // 2, 1.0
     return at<const char*(const Status*)>(2)(status);
   }
-  Status* create_custom_op_domain(const char* name, CustomOpDomain** out) const {      // 26, 1.0
+  Status* create_custom_op_domain(const char* name, CustomOpDomain** out) const {  // 26, 1.0
     return at<Status*(const char*, CustomOpDomain**)>(26)(name, out);
   }
-  Status* domain_add(CustomOpDomain* domain, const struct CustomOp* op) const {        // 27, 1.0
+  Status* domain_add(CustomOpDomain* domain, const struct CustomOp* op) const {  // 27, 1.0
     return at<Status*(CustomOpDomain*, const struct CustomOp*)>(27)(domain, op);
   }
   Status* add_custom_op_domain(SessionOptions* options, CustomOpDomain* domain) const {  // 28, 1.0
     return at<Status*(SessionOptions*, CustomOpDomain*)>(28)(options, domain);
   }
-  Status* tensor_mutable_data(Value* value, void** out) const {                        // 51, 1.0
+  Status* tensor_mutable_data(Value* value, void** out) const {  // 51, 1.0
     return at<Status*(Value*, void**)>(51)(value, out);
   }
-  Status* element_type(const TensorShapeInfo* info, ElementType* out) const {          // 60, 1.0
+  Status* element_type(const TensorShapeInfo* info, ElementType* out) const {  // 60, 1.0
     return at<Status*(const TensorShapeInfo*, ElementType*)>(60)(info, out);
   }
-  Status* dimension_count(const TensorShapeInfo* info, size_t* out) const {            // 61, 1.0
+  Status* dimension_count(const TensorShapeInfo* info, size_t* out) const {  // 61, 1.0
     return at<Status*(const TensorShapeInfo*, size_t*)>(61)(info, out);
   }
   Status* dimensions(const TensorShapeInfo* info, int64_t* out, size_t count) const {  // 62, 1.0
     return at<Status*(const TensorShapeInfo*, int64_t*, size_t)>(62)(info, out, count);
   }
-  Status* shape_info(const Value* value, TensorShapeInfo** out) const {                // 65, 1.0
+  Status* shape_info(const Value* value, TensorShapeInfo** out) const {  // 65, 1.0
     return at<Status*(const Value*, TensorShapeInfo**)>(65)(value, out);
   }
   Status* attribute_float(const KernelInfo* info, const char* name, float* out) const {  // 85, 1.0
@@ -81,33 +83,34 @@ struct Api {
   Status* attribute_string(const KernelInfo* info, const char* name, char* out, size_t* size) const {  // 87, 1.0
     return at<Status*(const KernelInfo*, const char*, char*, size_t*)>(87)(info, name, out, size);
   }
-  Status* input_count(const KernelContext* context, size_t* out) const {               // 88, 1.0
+  Status* input_count(const KernelContext* context, size_t* out) const {  // 88, 1.0
     return at<Status*(const KernelContext*, size_t*)>(88)(context, out);
   }
   Status* input(const KernelContext* context, size_t index, const Value** out) const {  // 90, 1.0
     return at<Status*(const KernelContext*, size_t, const Value**)>(90)(context, index, out);
   }
-  Status* output(KernelContext* context, size_t index, const int64_t* shape, size_t rank, Value** out) const {  // 91, 1.0
+  Status* output(KernelContext* context, size_t index, const int64_t* shape, size_t rank,
+                 Value** out) const {  // 91, 1.0
     return at<Status*(KernelContext*, size_t, const int64_t*, size_t, Value**)>(91)(context, index, shape, rank, out);
   }
-  void release_status(Status* status) const {                                          // 93, 1.0
+  void release_status(Status* status) const {  // 93, 1.0
     at<void(Status*)>(93)(status);
   }
-  void release_shape_info(TensorShapeInfo* info) const {                               // 99, 1.0
+  void release_shape_info(TensorShapeInfo* info) const {  // 99, 1.0
     at<void(TensorShapeInfo*)>(99)(info);
   }
-  void release_allocator(Allocator* allocator) const {                                 // 132, 1.5
+  void release_allocator(Allocator* allocator) const {  // 132, 1.5
     at<void(Allocator*)>(132)(allocator);
   }
   Status* parallel_for(const KernelContext* context, void (*task)(void*, size_t), size_t count, size_t batches,
-                       void* data) const {                                             // 274, 1.17
+                       void* data) const {  // 274, 1.17
     return at<Status*(const KernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>(274)(context, task, count,
-                                                                                                   batches, data);
+                                                                                                  batches, data);
   }
   Status* kernel_allocator(const KernelInfo* info, MemoryType type, Allocator** out) const {  // 278, 1.18
     return at<Status*(const KernelInfo*, MemoryType, Allocator**)>(278)(info, type, out);
   }
-  Status* tensor_data(const Value* value, const void** out) const {                    // 378, 1.23
+  Status* tensor_data(const Value* value, const void** out) const {  // 378, 1.23
     return at<Status*(const Value*, const void**)>(378)(value, out);
   }
 };
@@ -117,7 +120,7 @@ struct ApiBase {
   const char* (*version)();
 };
 
-// An operator as ONNX Runtime sees it. Members that stay null are not asked for, or have a default.
+// A custom operator. Members that are left null are optional.
 struct CustomOp {
   uint32_t version;
   void* (*create_kernel)(const CustomOp*, const Api*, const KernelInfo*);

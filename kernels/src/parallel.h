@@ -1,5 +1,4 @@
-// Work on the threads of the session: its intra-op pool, which every operator of a session shares. Nothing here starts
-// a thread or spins.
+// Parallel loops on the intra-op thread pool of the session. Nothing here starts a thread or spins.
 #pragma once
 
 #include <atomic>
@@ -14,13 +13,13 @@ namespace assay {
 
 class Parallel {
  public:
-  // Runs everything on the calling thread: for tests and benchmarks.
+  // Serial: runs everything on the calling thread.
   Parallel() = default;
   Parallel(const ort::Api& api, const ort::KernelContext* context) : api_(&api), context_(context) {}
 
   // Calls f(index) once for each index below count, on any thread and in any order, and returns when all are done.
-  // The threads take the next index when they are free, so many small tasks even out cores of unequal speed.
-  // What a task throws is thrown again here.
+  // Threads take the next index as they become free, so small tasks balance cores of unequal speed.
+  // An exception thrown by a task is rethrown here.
   template <class F>
   void for_each(size_t count, const F& f) const {
     if (api_ == nullptr || count < 2) {

@@ -1,4 +1,4 @@
-// What the shared library exports: registration for ONNX Runtime, and a few facts for the Python package.
+// The exported functions: registration with ONNX Runtime, and queries by the Python package.
 #include <string>
 
 #include "error.h"
@@ -27,13 +27,13 @@ ort::Status* make_domain(const ort::Api& api, ort::CustomOpDomain** domain) {
 }  // namespace
 }  // namespace assay
 
-// Called by SessionOptions.register_custom_ops_library. The domain serves every session and is never released.
+// Called by SessionOptions.register_custom_ops_library. The domain is shared by all sessions and never released.
 ASSAY_EXPORT assay::ort::Status* RegisterCustomOps(assay::ort::SessionOptions* options,
                                                    const assay::ort::ApiBase* base) {
   using namespace assay;
   const ort::Api* api = base->get_api(ort::kApiVersion);
   if (api == nullptr) {
-    // The functions needed to say so have been in the table since its first version.
+    // The oldest table suffices to report the error.
     const std::string message = "assay-kernels needs ONNX Runtime 1." + std::to_string(ort::kApiVersion) +
                                 " or newer; this is " + base->version();
     return base->get_api(1)->create_status(ort::kFail, message.c_str());
@@ -51,7 +51,7 @@ ASSAY_EXPORT assay::ort::Status* RegisterCustomOps(assay::ort::SessionOptions* o
 
 ASSAY_EXPORT const char* assay_kernels_version() { return ASSAY_KERNELS_VERSION; }
 
-// The instruction set that a session made now would run, or null: then assay_kernels_problem() says why.
+// The instruction set that a new session would use; null on error, see assay_kernels_problem().
 ASSAY_EXPORT const char* assay_kernels_instruction_set() {
   try {
     return assay::select_kernels().name;
@@ -72,7 +72,7 @@ ASSAY_EXPORT const char* assay_kernels_problem() {
   return problem.c_str();
 }
 
-// The names that ASSAY_KERNELS_ISA may take on this machine, best first, with a comma between them.
+// The valid values of ASSAY_KERNELS_ISA on this machine, best first, separated by commas.
 ASSAY_EXPORT const char* assay_kernels_instruction_sets() {
   static const std::string names = [] {
     std::string text;

@@ -63,7 +63,7 @@ def make(
     if outliers:
         layer.outlier_columns = random.choice(k, min(outliers, k), replace=False).astype(np.int32)
         layer.outlier_weight = normal(len(layer.outlier_columns), n)
-    x = random.choice(np.float32([-1, 1]), (tokens, k)) if extremes else normal(tokens, k)
+    x = random.choice(np.array([-1, 1], np.float32), (tokens, k)) if extremes else normal(tokens, k)
     for row, kind in zip(x, kinds, strict=False):
         _make_hard(row, kind, random)
     residual = normal(tokens, layer.columns) if epilogue != "none" else None
@@ -105,9 +105,7 @@ def _make_hard(row: np.ndarray, kind: str, random: np.random.Generator) -> None:
 def cases(draw: st.DrawFn) -> Case:
     prologue = draw(st.sampled_from(["none", "layer_norm"]))
     activation = draw(st.sampled_from(ACTIVATION_NAMES))
-    epilogue = draw(
-        st.sampled_from(["none", "add"] if prologue == "layer_norm" else ["none", "add", "add_layer_norm"])
-    )
+    epilogue = draw(st.sampled_from(["none", "add"] if prologue == "layer_norm" else ["none", "add", "add_layer_norm"]))
     # A layer norm squares: what overflows there comes out as 0, in ONNX Runtime's own too.
     normed = prologue == "layer_norm" or epilogue == "add_layer_norm"
     kinds = [kind for kind in KINDS_OF_ROWS if not (normed and kind == "largest")]

@@ -1,4 +1,4 @@
-"""The library under test: build/kernels, or what ASSAY_KERNELS_LIBRARY names (kernels/README.md says how to build both).
+"""The library under test: build/kernels, or the one that ASSAY_KERNELS_LIBRARY names (see kernels/README.md).
 
 `instruction_set` runs a test once for each instruction set that the machine has.
 """

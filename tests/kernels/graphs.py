@@ -1,10 +1,11 @@
 """A session of one operator of the domain `assay`."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
@@ -22,9 +23,9 @@ def session_of(
     operator: str,
     inputs: list[str],
     given: dict[str, np.ndarray],
-    attributes: dict[str, int | float | str],
+    attributes: Mapping[str, Any],
     *,
-    fed: dict[str, type],
+    fed: Mapping[str, type],
     threads: int = 1,
 ) -> onnxruntime.InferenceSession:
     """`inputs` names the operator's inputs in order; those in `given` are initializers, those in `fed` are fed, with

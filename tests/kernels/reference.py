@@ -1,5 +1,6 @@
 """Linear and FloatLinear in numpy: packing, quantisation, exact integer sums, epilogues."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -115,6 +116,7 @@ class Layer:
             y += (q @ weight) * scale.astype(np.float64)
         y *= self.weight_scale
         if len(self.outlier_columns):
+            assert self.outlier_weight is not None
             y += x[:, self.outlier_columns].astype(np.float64) @ self.outlier_weight
         y[~finite] = np.nan
         return y
@@ -152,7 +154,7 @@ class FloatLayer(Layer):
         return x.astype(np.float64) @ self.weight.astype(np.float64)
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "none": lambda y: y,
     "relu": lambda y: np.where(np.isnan(y), y, np.maximum(y, 0)),
     "gelu": lambda y: y * 0.5 * (1 + erf(y / np.sqrt(2))),

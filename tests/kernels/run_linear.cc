@@ -1,9 +1,9 @@
-// Runs linear layers that a file describes: for instruction sets of another architecture, whose kernels run in an emulator
-// that has no ONNX Runtime.
+// Runs linear layers that a file describes: for instruction sets of another architecture, whose kernels run in an
+// emulator that has no ONNX Runtime.
 //   run_linear CASES RESULTS
-// CASES is a sequence of layers, each of ten int64 (K, N, group, groups, N_padded, outliers, rows, activation, gated, last
-// norm) and then arrays in the order of `Layer` below, each after its length in elements (0: absent). RESULTS gets y of
-// each. Everything is in the machine's byte order, as numpy wrote it.
+// CASES is a sequence of layers, each of ten int64 (K, N, group, groups, N_padded, outliers, rows, activation, gated,
+// last norm) and then arrays in the order of `Layer` below, each after its length in elements (0: absent). RESULTS gets
+// y of each. Everything is in the machine's byte order, as numpy wrote it.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>

@@ -1,5 +1,7 @@
 """The operators FloatLinear and LayerNorm, on each instruction set of the machine, against numpy."""
 
+from typing import Any
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -10,23 +12,25 @@ from tests.kernels.cases import ACTIVATION_NAMES, Case, cases, in_float, make
 from tests.kernels.graphs import session_of
 from tests.kernels.test_linear import per_instruction_set
 
+pytestmark = pytest.mark.usefixtures("instruction_set")
+
 INPUTS = ["x", "weight", "bias", "residual", "norm_gain", "norm_bias"]
 
 
-def session(case: Case, threads: int = 1, **changed: object) -> onnxruntime.InferenceSession:
+def session(case: Case, threads: int = 1, **changed: Any) -> onnxruntime.InferenceSession:
     """`changed` are initializers or attributes that take the place of the case's own; None removes one."""
-    tensors: dict = dict(case.layer.initializers)
-    attributes: dict = dict(case.layer.attributes)
+    tensors: dict[str, Any] = dict(case.layer.initializers)
+    attributes: dict[str, Any] = dict(case.layer.attributes)
     for name, value in changed.items():
         into = attributes if name in attributes else tensors
         into.pop(name, None)
         if value is not None:
             into[name] = value
-    fed = {name: np.float32 for name in case.feed}
+    fed = dict.fromkeys(case.feed, np.float32)
     return session_of("FloatLinear", INPUTS, tensors, attributes, fed=fed, threads=threads)
 
 
-def run(case: Case, threads: int = 1, **changed: object) -> np.ndarray:
+def run(case: Case, threads: int = 1, **changed: Any) -> np.ndarray:
     return session(case, threads, **changed).run(None, case.feed)[0]
 
 
@@ -50,18 +54,18 @@ def assert_close(case: Case, y: np.ndarray) -> None:
 
 @per_instruction_set
 @given(case=cases().map(in_float))
-def test_any_layer_is_close_to_the_reference(instruction_set: str, case: Case) -> None:
+def test_any_layer_is_close_to_the_reference(case: Case) -> None:
     assert_close(case, run(case))
 
 
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)
-def test_every_activation(instruction_set: str, activation: str) -> None:
+def test_every_activation(activation: str) -> None:
     assert_close(case := in_float(make(k=96, n=192, tokens=9, activation=activation)), run(case))
 
 
 @per_instruction_set
 @given(case=cases().map(in_float), seed=st.integers(0, 1000))
-def test_a_row_has_the_same_bits_alone_in_any_batch_and_order(instruction_set: str, case: Case, seed: int) -> None:
+def test_a_row_has_the_same_bits_alone_in_any_batch_and_order(case: Case, seed: int) -> None:
     whole = run(case)
     some = np.random.default_rng(seed).permutation(len(case.x))[: seed % 8]
     one_session = session(case)
@@ -71,7 +75,7 @@ def test_a_row_has_the_same_bits_alone_in_any_batch_and_order(instruction_set: s
 
 
 @pytest.mark.parametrize("tokens", [1, 64, 300])
-def test_threads_do_not_change_a_bit(instruction_set: str, tokens: int) -> None:
+def test_threads_do_not_change_a_bit(tokens: int) -> None:
     case = in_float(make(k=256, n=384, tokens=tokens, activation="gelu", epilogue="add_layer_norm"))
     np.testing.assert_array_equal(run(case, threads=1).view(np.int32), run(case, threads=4).view(np.int32))
 
@@ -88,7 +92,7 @@ def test_threads_do_not_change_a_bit(instruction_set: str, tokens: int) -> None:
         ('activation is "swish"', {"activation": "swish"}),
     ],
 )
-def test_what_does_not_fit_is_an_error(instruction_set: str, message: str, changed: dict) -> None:
+def test_what_does_not_fit_is_an_error(message: str, changed: dict[str, Any]) -> None:
     with pytest.raises(Exception, match=message):
         run(in_float(make(k=100, n=100, tokens=3)), **changed)
 
@@ -101,7 +105,7 @@ def layer_norm(x: np.ndarray, gain: np.ndarray, bias: np.ndarray | None) -> np.n
 
 @per_instruction_set
 @given(rows=st.integers(0, 50), n=st.integers(1, 300), biased=st.booleans(), seed=st.integers(0, 1000))
-def test_layer_norm(instruction_set: str, rows: int, n: int, biased: bool, seed: int) -> None:
+def test_layer_norm(rows: int, n: int, biased: bool, seed: int) -> None:
     random = np.random.default_rng(seed)
     x, gain, bias = (random.standard_normal(shape).astype(np.float32) for shape in ((rows, n), n, n))
     y = layer_norm(x, gain, bias if biased else None)
@@ -114,7 +118,7 @@ def test_layer_norm(instruction_set: str, rows: int, n: int, biased: bool, seed:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_layer_norm_of_what_is_no_number_is_none(instruction_set: str, value: float) -> None:
+def test_layer_norm_of_what_is_no_number_is_none(value: float) -> None:
     x = np.ones((2, 40), np.float32)
     x[1, 7] = value
     y = layer_norm(x, np.ones(40, np.float32), None)
@@ -123,6 +127,6 @@ def test_layer_norm_of_what_is_no_number_is_none(instruction_set: str, value: fl
 
 
 @pytest.mark.parametrize("shape", [(40,), (2, 3, 40), (2, 41)])
-def test_layer_norm_of_another_shape_is_an_error(instruction_set: str, shape: tuple[int, ...]) -> None:
+def test_layer_norm_of_another_shape_is_an_error(shape: tuple[int, ...]) -> None:
     with pytest.raises(Exception, match="has shape"):
         layer_norm(np.ones(shape, np.float32), np.ones(40, np.float32), None)

@@ -25,11 +25,12 @@ def run_linear() -> Path:
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         pytest.skip(f"not installed: {', '.join(missing)}")
     build = ROOT / "build/kernels-aarch64"
-    configure = [
+    configure: list[str | Path] = [
         "cmake", "-S", ROOT / "kernels", "-B", build, "-G", "Ninja", "-DASSAY_KERNELS_TESTS=ON",
         "-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64", f"-DCMAKE_CXX_COMPILER={COMPILER}",
     ]  # fmt: skip
-    for command in (configure, ["cmake", "--build", build, "--target", "run_linear"]):
+    compile_it: list[str | Path] = ["cmake", "--build", build, "--target", "run_linear"]
+    for command in (configure, compile_it):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     return build / "run_linear"
@@ -65,7 +66,7 @@ def described(case: Case) -> bytes:
 
 def answers(program: Path, instruction_set: str, cases: list[Case], folder: Path) -> list[np.ndarray]:
     (folder / "cases").write_bytes(b"".join(map(described, cases)))
-    command = [EMULATOR, "-L", SYSTEM, "-cpu", "max", program, folder / "cases", folder / "results"]
+    command: list[str | Path] = [EMULATOR, "-L", SYSTEM, "-cpu", "max", program, folder / "cases", folder / "results"]
     environment = os.environ | {"ASSAY_KERNELS_ISA": instruction_set}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr

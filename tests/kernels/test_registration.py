@@ -54,10 +54,13 @@ def test_sessions_of_several_instruction_sets_live_side_by_side(monkeypatch: pyt
 
 def test_an_older_onnx_runtime_is_refused_by_name() -> None:
     """A stand-in for ONNX Runtime 1.20: it knows no later table of functions, and keeps what it is told."""
-    told = []
-    create_status = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)(
-        lambda _, message: told.append(message.decode()) or 1
-    )
+    told: list[str] = []
+
+    def keep(_code: int, message: bytes) -> int:
+        told.append(message.decode())
+        return 1
+
+    create_status = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)(keep)
     table = (ctypes.c_void_p * 1)(ctypes.cast(create_status, ctypes.c_void_p))
     get_api = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint32)(
         lambda version: ctypes.addressof(table) if version <= 20 else None

@@ -1,7 +1,6 @@
 """Where the operators for ONNX Runtime are, and what they would run on here.
 
-    options = onnxruntime.SessionOptions()
-    options.register_custom_ops_library(str(assay_kernels.library_path()))
+Register them with `SessionOptions.register_custom_ops_library(str(assay_kernels.library_path()))`.
 """
 
 import ctypes

@@ -1,5 +1,5 @@
-// The tile instructions that linear_amx.cc uses, in plain C++ and under the names of the intrinsics: so that its logic is
-// tested on machines without AMX. Only in a build with ASSAY_KERNELS_EMULATE.
+// Replaces the tile intrinsics that linear_amx.cc uses by plain C++, to test its logic on machines without AMX. Only
+// for builds with ASSAY_KERNELS_EMULATE.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ struct TileState {
 };
 thread_local TileState tiles;
 
-// Using a tile before it is configured is a fault in hardware too.
+// Like hardware, faults if the tiles are not configured.
 inline TileState& configured() {
   if (!tiles.configured) __builtin_trap();
   return tiles;

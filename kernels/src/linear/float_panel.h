@@ -39,12 +39,18 @@ __attribute__((noinline)) void float_tile(const float* rows, size_t k, const flo
 template <class S, size_t kVectors>
 void float_tile_of(size_t count, const float* rows, size_t k, const float* weight, float* out) {
   switch (count) {
-    case 1: return float_tile<S, 1, kVectors>(rows, k, weight, out);
-    case 2: return float_tile<S, 2, kVectors>(rows, k, weight, out);
-    case 3: return float_tile<S, 3, kVectors>(rows, k, weight, out);
-    case 4: return float_tile<S, 4, kVectors>(rows, k, weight, out);
-    case 5: return float_tile<S, 5, kVectors>(rows, k, weight, out);
-    default: return float_tile<S, 6, kVectors>(rows, k, weight, out);
+    case 1:
+      return float_tile<S, 1, kVectors>(rows, k, weight, out);
+    case 2:
+      return float_tile<S, 2, kVectors>(rows, k, weight, out);
+    case 3:
+      return float_tile<S, 3, kVectors>(rows, k, weight, out);
+    case 4:
+      return float_tile<S, 4, kVectors>(rows, k, weight, out);
+    case 5:
+      return float_tile<S, 5, kVectors>(rows, k, weight, out);
+    default:
+      return float_tile<S, 6, kVectors>(rows, k, weight, out);
   }
 }
 

@@ -6,11 +6,11 @@
 namespace assay {
 namespace {
 
-// Rows of a block: enough that reading a panel of weights costs nothing beside using it.
+// Rows per block: enough to amortise reading a panel of weights.
 constexpr size_t kBlockRows = 256;
-// With a layer norm behind it, which one thread computes for a block while nothing may be left for the others to do.
+// The same with a layer norm after it, which a single thread computes for the whole block.
 constexpr size_t kBlockRowsNorm = 128;
-// Multiply-adds below which handing work to other threads costs more than it saves (some 20 microseconds).
+// Multiply-adds below which a parallel loop costs more than it saves (about 20 microseconds of work).
 constexpr size_t kWorthSharing = size_t{4} << 20;
 // Rows that a thread quantises at a time.
 constexpr size_t kQuantizeRows = 16;
@@ -36,7 +36,7 @@ void run_linear(const LinearKernels& kernels, LinearJob job, const NormJob* norm
   const bool shared = rows * job.k * job.n > kWorthSharing;
   const Parallel threads = shared ? parallel : Parallel();
 
-  // Preparing the rows is a hundredth of the work: share it only where that is still much.
+  // Preparing the rows is about 1 % of the work: parallelise it only if that is still substantial.
   const Parallel preparers = rows * job.k > kWorthSharing / 32 ? threads : Parallel();
   if (norms_rows) {
     const NormJob first{job.x, job.k, job.norm_gain, job.norm_bias, job.epsilon, normed.get()};
@@ -52,7 +52,7 @@ void run_linear(const LinearKernels& kernels, LinearJob job, const NormJob* norm
   }
 
   const size_t panels = job.n_padded / kPanelColumns;
-  // Blocks of one size, not full ones and a rest.
+  // Blocks of equal size rather than full ones and a remainder.
   const size_t block_rows = ceil_div(rows, ceil_div(rows, norm != nullptr ? kBlockRowsNorm : kBlockRows));
   const size_t blocks = ceil_div(rows, block_rows);
   // The thread that finishes the last panel of a block normalises its rows.

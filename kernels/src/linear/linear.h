@@ -1,5 +1,5 @@
-// Runs a linear layer: quantise the rows, then panels of columns for blocks of rows, then layer norm of finished rows.
-// A float32 layer is the same without quantisation.
+// Driver of a linear layer: quantises the rows, multiplies panels of columns by blocks of rows, normalises finished
+// rows. A float32 layer is the same without quantisation.
 #pragma once
 
 #include "custom_op.h"

@@ -1,5 +1,5 @@
-// AMX: tiles of 16 rows by 64 bytes. The packing of the weights is what a tile wants: 16 groups of four input columns, by
-// 16 output columns, 256 bytes from one group to the next.
+// AMX: tiles of 16 rows by 64 bytes. The packed weights have the layout of a tile already: 16 groups of four input
+// columns by 16 output columns, with a stride of 256 bytes between groups.
 #include "linear/table.h"
 #include "simd/avx512.h"
 
@@ -10,19 +10,19 @@
 namespace assay {
 namespace {
 
-constexpr size_t kBlock = 16;      // rows and output columns of a tile of sums
-constexpr size_t kDepth = 64;      // input columns of one instruction
+constexpr size_t kBlock = 16;       // rows and output columns of a tile of sums
+constexpr size_t kDepth = 64;       // input columns of one instruction
 constexpr size_t kWeightRow = 256;  // bytes from a group of four input columns to the next, in a panel
 
-// The eight tiles at full size. Other users of AMX on this thread, ONNX Runtime among them, make sure of their own
-// configuration before they begin; releasing it spares the operating system the tiles at a switch of threads.
+// All eight tiles at full size. Other users of AMX on the thread, such as ONNX Runtime, check their configuration
+// before they start. Releasing the tiles makes context switches cheaper.
 struct TileConfig {
   uint8_t palette, start_row, reserved[14];
   uint16_t bytes_per_row[16];
   uint8_t rows[16];
 };
 static_assert(sizeof(TileConfig) == 64, "as the instruction reads it");
-// In static memory: GCC 12 takes the instruction for one that reads eight bytes, and drops what it thinks unread.
+// In static memory: GCC 12 declares that ldtilecfg reads eight bytes, and would drop stores to the other 56.
 alignas(64) constexpr TileConfig kTileConfig = {
     1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
 
@@ -38,7 +38,7 @@ inline void fetch_ahead(const int8_t*& ahead, size_t lines) {
   for (size_t i = 0; i < lines; ++i, ahead += 64) _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T1);
 }
 
-// sums [rows][kPanelColumns] of all 64 columns, for up to 16 rows: one tile of activations, four of sums.
+// sums [16][64] for up to 16 rows: one tile of activations, four of sums.
 inline void narrow_sums(const Tile<uint8_t>& t, size_t begin, size_t end, const int8_t*& ahead, int32_t* sums) {
   _tile_zero(0);
   _tile_zero(1);
@@ -63,7 +63,7 @@ inline void narrow_sums(const Tile<uint8_t>& t, size_t begin, size_t end, const 
   _tile_stored(3, sums + 3 * kBlock, kPanelColumns * sizeof(int32_t));
 }
 
-// The same for up to 32 rows and half the columns: each tile that is loaded is used twice.
+// The same for up to 32 rows and half of the columns: every loaded tile is used twice.
 inline void wide_sums(const Tile<uint8_t>& t, size_t begin, size_t end, size_t column, const int8_t*& ahead,
                       int32_t* sums) {
   _tile_zero(0);
@@ -95,7 +95,7 @@ struct AmxMicro {
   using Element = uint8_t;
   using Setup = TileSetup;
   static constexpr size_t kRows = 2 * kBlock;
-  // A tile always has 16 rows. What those beyond the last hold is multiplied and left.
+  // A tile always has 16 rows; the products of those past the last one are ignored.
   static constexpr size_t kExtraRows = kBlock - 1;
 
   static void tile(size_t rows, const Tile<uint8_t>& t) {
@@ -110,7 +110,7 @@ struct AmxMicro {
         wide_sums(t, begin, end, kPanelColumns / 2, ahead, sums);
       }
       for (size_t j = 0; j < kPanelColumns; j += Avx512::kWidth) {
-        // The activations are 128 too large.
+        // Activations are stored with 128 added.
         const __m512i correction = _mm512_slli_epi32(_mm512_loadu_si512(t.column_sum + g * t.n_padded + j), 7);
         for (size_t r = 0; r < rows; ++r) {
           const __m512 scale = _mm512_set1_ps(t.scale[r * t.groups + g]);

@@ -1,13 +1,13 @@
-// AVX2 without VNNI: the products must be widened to 16 bits, for vpmaddubsw, which would not need it, adds two products
-// in 16 bits and saturates. Activations are stored as 16 bits; four input columns of four output columns make a register.
+// AVX2 without VNNI. vpmaddubsw is not usable: it adds two products in 16 bits and saturates. Weights are widened to 16
+// bits instead and activations are stored as such; a register holds four input columns of four output columns.
 #include "linear/table.h"
 #include "simd/avx2.h"
 
 namespace assay {
 namespace {
 
-// sums += two products of signed 16 bits per lane. Left to itself GCC 12 does all products of a step before it adds the
-// first, and spills the sums.
+// sums += two products of signed 16 bits per lane. With intrinsics, GCC 12 schedules all products of a step before the
+// first addition and spills the accumulators.
 inline __attribute__((always_inline)) void dot(__m256i& sums, __m256i activations, __m256i weights) {
   __m256i products;
   __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sums), "=&x"(products) : "x"(activations), "x"(weights));
@@ -17,7 +17,7 @@ template <size_t kRows>
 __attribute__((noinline)) void avx2_tile(const Tile<int16_t>& t) {
   constexpr size_t kColumns = 8;
   const int8_t* ahead = t.ahead;
-  const size_t ahead_step = (t.ahead_step + 1) / 2;  // eight passes over the columns
+  const size_t ahead_step = (t.ahead_step + 1) / 2;  // for each of eight passes over the columns
   for (size_t g = 0; g < t.groups; ++g) {
     const size_t begin = g * t.group, end = begin + t.group < t.k_padded ? begin + t.group : t.k_padded;
     for (size_t column = 0; column < kPanelColumns; column += kColumns) {

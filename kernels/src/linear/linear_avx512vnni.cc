@@ -5,13 +5,13 @@
 namespace assay {
 namespace {
 
-// sums += four products of unsigned by signed bytes per lane. As an intrinsic, GCC 12 copies the sums around it and
+// sums += four products of unsigned by signed bytes per lane. With the intrinsic, GCC 12 copies the accumulators and
 // spills them.
 inline __attribute__((always_inline)) void dot(__m512i& sums, __m512i activations, __m512i weights) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(activations), "v"(weights));
 }
 
-// Not inlined: what the caller keeps in registers would push the sums out of them.
+// Not inlined: the caller's values would compete with the 24 accumulators for registers.
 template <size_t kRows>
 __attribute__((noinline)) void avx512_tile(const Tile<uint8_t>& t) {
   const int8_t* ahead = t.ahead;
@@ -20,7 +20,7 @@ __attribute__((noinline)) void avx512_tile(const Tile<uint8_t>& t) {
     __m512i sums[kRows][4];
 #pragma GCC unroll 4
     for (size_t j = 0; j < 4; ++j) {
-      // The activations are 128 too large.
+      // Activations are stored with 128 added.
       const __m512i column = _mm512_loadu_si512(t.column_sum + g * t.n_padded + 16 * j);
       const __m512i start = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(column, 7));
 #pragma GCC unroll 6

@@ -5,11 +5,11 @@
 namespace assay {
 namespace {
 
-// sums += four products of unsigned by signed bytes per lane. As an intrinsic, GCC 12 copies the sums around it and
+// sums += four products of unsigned by signed bytes per lane. With the intrinsic, GCC 12 copies the accumulators and
 // spills them.
 inline __attribute__((always_inline)) void dot(__m256i& sums, __m256i activations, __m256i weights) {
 #if defined(ASSAY_KERNELS_EMULATE)
-  // The same instruction in the encoding of AVX-512.
+  // The same instruction in EVEX encoding, for CPUs with AVX-512 but without AVX-VNNI.
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(activations), "v"(weights));
 #else
   __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(activations), "x"(weights));
@@ -26,7 +26,7 @@ __attribute__((noinline)) void avxvnni_tile(const Tile<uint8_t>& t) {
       __m256i sums[kRows][2];
 #pragma GCC unroll 2
       for (size_t j = 0; j < 2; ++j) {
-        // The activations are 128 too large.
+        // Activations are stored with 128 added.
         const int32_t* from = t.column_sum + g * t.n_padded + column + 8 * j;
         const __m256i sum = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
         const __m256i start = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_slli_epi32(sum, 7));
@@ -37,7 +37,7 @@ __attribute__((noinline)) void avxvnni_tile(const Tile<uint8_t>& t) {
       for (size_t k = begin; k < end; k += 4, w += 4 * kPanelColumns, ahead += t.ahead_step) {
         const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w));
         const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32));
-        // Four passes over the columns: a quarter in each.
+        // There are four passes over the columns: prefetch a quarter in each.
         _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T1);
 #pragma GCC unroll 6
         for (size_t r = 0; r < kRows; ++r) {

@@ -1,5 +1,5 @@
-// The int8 linear layer as each instruction set provides it: three functions over rows. The driver (linear.h) cuts the
-// work into calls of these.
+// The interface of the per-instruction-set kernels of linear layers. The driver (linear.h) splits the work into calls
+// of these functions.
 #pragma once
 
 #include <cstddef>

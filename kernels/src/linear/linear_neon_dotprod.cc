@@ -21,7 +21,7 @@ __attribute__((noinline)) void dotprod_tile(const Tile<int8_t>& t) {
         int8x16_t rows[kRows];
 #pragma GCC unroll 6
         for (size_t r = 0; r < kRows; ++r) rows[r] = vld1q_s8(t.rows + r * t.k_padded + k);
-        // Four passes over the columns and four steps of four input columns here: a quarter of these in each.
+        // This is four steps of four input columns, in each of four passes over the columns.
         for (size_t i = 0; i < 4; ++i, ahead += t.ahead_step) __builtin_prefetch(ahead, 0, 2);
 #pragma GCC unroll 4
         for (size_t j = 0; j < 4; ++j) {

@@ -13,7 +13,7 @@ inline int8x16_t high_pairs(int8x16_t a, int8x16_t b) {
   return vreinterpretq_s8_s32(vzip2q_s32(vreinterpretq_s32_s8(a), vreinterpretq_s32_s8(b)));
 }
 
-// kPairs pairs of rows. Where the rows are odd, the last is its own partner and its second result is left.
+// kPairs pairs of rows. With an odd number of rows the last one is paired with itself.
 template <size_t kPairs>
 __attribute__((noinline)) void i8mm_tile(size_t rows, const Tile<int8_t>& t) {
   constexpr size_t kColumns = 8;
@@ -29,9 +29,9 @@ __attribute__((noinline)) void i8mm_tile(size_t rows, const Tile<int8_t>& t) {
       for (size_t p = 0; p < kPairs; ++p) sums[p][0] = sums[p][1] = sums[p][2] = sums[p][3] = vdupq_n_s32(0);
       const int8_t* w = t.weight + begin * kPanelColumns + 4 * column;
       for (size_t k = begin; k < end; k += 8, w += 8 * kPanelColumns, ahead += t.ahead_step) {
-        // Eight passes over the columns and two steps of four input columns here: an eighth of these in each.
+        // This is two steps of four input columns, in each of eight passes over the columns.
         __builtin_prefetch(ahead, 0, 2);
-        // Four columns by four input columns each: of the first four input columns, and of the next.
+        // Each is four input columns of four output columns: the first four input columns (0) and the next four (1).
         const int8x16_t left0 = vld1q_s8(w), left1 = vld1q_s8(w + 4 * kPanelColumns);
         const int8x16_t right0 = vld1q_s8(w + 16), right1 = vld1q_s8(w + 4 * kPanelColumns + 16);
         const int8x16_t columns[4] = {low_pairs(left0, left1), high_pairs(left0, left1), low_pairs(right0, right1),

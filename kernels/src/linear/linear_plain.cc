@@ -1,4 +1,4 @@
-// Plain C++: what is right everywhere, and the reference of the other files.
+// Portable C++, for CPUs without any of the other instruction sets.
 #include "linear/table.h"
 #include "simd/plain.h"
 

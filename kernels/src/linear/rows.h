@@ -1,4 +1,4 @@
-// What is done to whole rows before and after the products: layer norm and quantisation. Templates over a vector type.
+// Layer norm and quantisation of rows, as templates over a vector type.
 #pragma once
 
 #include <math.h>
@@ -71,13 +71,13 @@ void norm_rows(const NormJob& job, size_t first_row, size_t end_row) {
   }
 }
 
-// Below this a row is taken for zeros: 127 / max would overflow.
+// A row whose largest value is below this counts as zero: 127 / max would overflow.
 constexpr float kLeastMax = 1e-36f;
 
 // One row, value(i, lanes) being its vectors: q = x * 127 / max to the nearest whole number, ties to even.
 template <class S, class Q, int kOffset, class Value>
 inline void quantize_row(const LinearJob& job, Q* q, float* scale, const Value& value) {
-  // x * 0 is 0 for every number, and not a number for all else.
+  // x * 0 is 0 for finite x and NaN otherwise.
   typename S::Float bad = S::zero();
   for (size_t g = 0; g < job.groups; ++g) {
     const size_t begin = g * job.group;
@@ -97,7 +97,7 @@ inline void quantize_row(const LinearJob& job, Q* q, float* scale, const Value& 
     for (; i + S::kWidth <= end; i += S::kWidth) {
       S::store_low(q + i, S::add_int(S::to_int(S::mul(value(i, S::kWidth), factor)), S::set_int(kOffset)));
     }
-    // The rest, and the columns that only pad: the weights there are 0, so that any number will do.
+    // The remainder and the padding. The weights of the padding are 0, so its activations may have any value.
     for (; i < padded_end; i += S::kWidth) {
       typename S::Float v = S::zero();
       if (i < end) v = S::mul(value(i, end - i), factor);

@@ -1,4 +1,5 @@
-// FloatLinear: y = epilogue(activation(prologue(x) * weight + bias)) in float32, for heads and for layers that int8 harms.
+// FloatLinear: y = epilogue(activation(prologue(x) * weight + bias)) in float32, for heads and for layers that int8
+// harms.
 #include "linear/linear.h"
 #include "ops/linear_attributes.h"
 #include "ops/ops.h"
@@ -10,10 +11,10 @@ class FloatLinear {
  public:
   static constexpr const char* kName = "FloatLinear";
   static constexpr InputSpec kInputs[] = {
-      {"x", ort::kFloat, ort::kRequired},          // [tokens, K]
-      {"weight", ort::kFloat, ort::kRequired},     // [N_padded / 64, K, 64], the columns in the order of Linear's panels
-      {"bias", ort::kFloat, ort::kOptional},       // [N]
-      {"residual", ort::kFloat, ort::kOptional},   // [tokens, N], gated [tokens, N / 2]
+      {"x", ort::kFloat, ort::kRequired},         // [tokens, K]
+      {"weight", ort::kFloat, ort::kRequired},    // [N_padded / 64, K, 64], the columns in the order of Linear's panels
+      {"bias", ort::kFloat, ort::kOptional},      // [N]
+      {"residual", ort::kFloat, ort::kOptional},  // [tokens, N], gated [tokens, N / 2]
       {"norm_gain", ort::kFloat, ort::kOptional},  // [K] in the prologue, [N] in the epilogue
       {"norm_bias", ort::kFloat, ort::kOptional},  // the same
   };

@@ -25,11 +25,10 @@ class LayerNorm {
     const auto gain = context.input<float>(1, {x.shape[1]});
     const auto bias = context.input<float>(2, {x.shape[1]});
     const auto rows = static_cast<size_t>(x.shape[0]);
-    const NormJob job{x.data, static_cast<size_t>(x.shape[1]), gain.data, bias.data, epsilon_,
-                      context.output({x.shape[0], x.shape[1]})};
-    context.parallel().for_each((rows + kRows - 1) / kRows, [&](size_t i) {
-      kernels_.norm(job, i * kRows, std::min(rows, (i + 1) * kRows));
-    });
+    const NormJob job{x.data,   static_cast<size_t>(x.shape[1]),         gain.data, bias.data,
+                      epsilon_, context.output({x.shape[0], x.shape[1]})};
+    context.parallel().for_each((rows + kRows - 1) / kRows,
+                                [&](size_t i) { kernels_.norm(job, i * kRows, std::min(rows, (i + 1) * kRows)); });
   }
 
  private:

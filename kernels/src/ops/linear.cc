@@ -15,14 +15,14 @@ class Linear {
  public:
   static constexpr const char* kName = "Linear";
   static constexpr InputSpec kInputs[] = {
-      {"x", ort::kFloat, ort::kRequired},              // [tokens, K]
-      {"weight", ort::kInt8, ort::kRequired},          // [N_padded / 64, K_padded / 4, 64, 4]
-      {"weight_scale", ort::kFloat, ort::kRequired},   // [N]
-      {"column_sum", ort::kInt32, ort::kRequired},     // [groups, N_padded]
-      {"bias", ort::kFloat, ort::kOptional},           // [N]
-      {"residual", ort::kFloat, ort::kOptional},       // [tokens, N], gated [tokens, N / 2]
-      {"norm_gain", ort::kFloat, ort::kOptional},      // [K] in the prologue, [N] in the epilogue
-      {"norm_bias", ort::kFloat, ort::kOptional},      // the same
+      {"x", ort::kFloat, ort::kRequired},                // [tokens, K]
+      {"weight", ort::kInt8, ort::kRequired},            // [N_padded / 64, K_padded / 4, 64, 4]
+      {"weight_scale", ort::kFloat, ort::kRequired},     // [N]
+      {"column_sum", ort::kInt32, ort::kRequired},       // [groups, N_padded]
+      {"bias", ort::kFloat, ort::kOptional},             // [N]
+      {"residual", ort::kFloat, ort::kOptional},         // [tokens, N], gated [tokens, N / 2]
+      {"norm_gain", ort::kFloat, ort::kOptional},        // [K] in the prologue, [N] in the epilogue
+      {"norm_bias", ort::kFloat, ort::kOptional},        // the same
       {"outlier_columns", ort::kInt32, ort::kOptional},  // [c]
       {"outlier_weight", ort::kFloat, ort::kOptional},   // [c, N_padded]
   };

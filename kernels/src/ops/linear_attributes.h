@@ -15,9 +15,9 @@ struct LinearAttributes {
   int64_t k, n;
   float epsilon;
   Activation activation = Activation::kNone;
-  bool gated = false;                           // half of the columns multiply the other half
-  bool norm_first = false, norm_last = false;   // layer norm of x, or of the sum with the residual
-  bool adds = false;                            // a residual
+  bool gated = false;                          // half of the columns multiply the other half
+  bool norm_first = false, norm_last = false;  // layer norm of x, or of the sum with the residual
+  bool adds = false;                           // a residual
 
   explicit LinearAttributes(const Attributes& attributes)
       : k(attributes.integer("K")), n(attributes.integer("N")), epsilon(attributes.number("epsilon")) {

@@ -31,7 +31,7 @@ struct Avx512 {
   static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
   static Float div(Float a, Float b) { return _mm512_div_ps(a, b); }
   static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }  // a * b + c
-  // b where either is not a number.
+  // Returns b if either is NaN.
   static Float max(Float a, Float b) { return _mm512_max_ps(a, b); }
   static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
   static Float abs(Float a) { return _mm512_abs_ps(a); }
@@ -57,9 +57,7 @@ struct Avx512 {
   static Int load_int(const int32_t* p) { return _mm512_loadu_si512(p); }
   static void store_int(int32_t* p, Int v) { _mm512_storeu_si512(p, v); }
   // The low bits of each of the integers.
-  static void store_low(uint8_t* p, Int v) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
-  }
+  static void store_low(uint8_t* p, Int v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v)); }
   static Int add_int(Int a, Int b) { return _mm512_add_epi32(a, b); }
   static Int set_int(int32_t x) { return _mm512_set1_epi32(x); }
   static Int bits(Float a) { return _mm512_castps_si512(a); }

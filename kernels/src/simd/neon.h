@@ -40,13 +40,11 @@ struct Neon {
   static Float mul(Float a, Float b) { return vmulq_f32(a, b); }
   static Float div(Float a, Float b) { return vdivq_f32(a, b); }
   static Float fma(Float a, Float b, Float c) { return vfmaq_f32(c, a, b); }  // a * b + c
-  // b where either is not a number, as on x86.
+  // Returns b if either is NaN, as on x86.
   static Float max(Float a, Float b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
   static Float min(Float a, Float b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
   static Float abs(Float a) { return vabsq_f32(a); }
-  static Float copy_sign(Float magnitude, Float sign) {
-    return vbslq_f32(vdupq_n_u32(0x80000000u), sign, magnitude);
-  }
+  static Float copy_sign(Float magnitude, Float sign) { return vbslq_f32(vdupq_n_u32(0x80000000u), sign, magnitude); }
   // yes where a < b, no elsewhere.
   static Float if_less(Float a, Float b, Float yes, Float no) { return vbslq_f32(vcltq_f32(a, b), yes, no); }
 

@@ -1,4 +1,4 @@
-// Eight floats in an array: plain C++, for a machine whose vector instructions have no file here.
+// Eight floats in an array: portable C++.
 #pragma once
 
 #include <cmath>
@@ -60,11 +60,11 @@ struct Plain {
   static Float div(Float a, Float b) {
     return each([&](size_t i) { return a.lane[i] / b.lane[i]; });
   }
-  // a * b + c, rounded twice: without the instruction, one rounding is a slow library call.
+  // a * b + c, rounded twice: std::fma is a slow library call on CPUs without the instruction.
   static Float fma(Float a, Float b, Float c) {
     return each([&](size_t i) { return a.lane[i] * b.lane[i] + c.lane[i]; });
   }
-  // b where either is not a number.
+  // Returns b if either is NaN.
   static Float max(Float a, Float b) {
     return each([&](size_t i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
   }
@@ -90,7 +90,7 @@ struct Plain {
   static Float round(Float a) {
     return each([&](size_t i) { return round_one(a.lane[i]); });
   }
-  // What is no int32, not a number included, becomes the least one, as on x86.
+  // NaN and values out of range become INT32_MIN, as on x86.
   static Int to_int(Float a) {
     return each_int([&](size_t i) {
       const float x = round_one(a.lane[i]);
@@ -104,7 +104,8 @@ struct Plain {
   static Float power_of_two(Float n) {
     return each([&](size_t i) {
       const float x = n.lane[i];
-      const uint32_t bits = x >= -126.0f && x <= 127.0f ? static_cast<uint32_t>(static_cast<int32_t>(x) + 127) << 23 : 0;
+      const uint32_t bits =
+          x >= -126.0f && x <= 127.0f ? static_cast<uint32_t>(static_cast<int32_t>(x) + 127) << 23 : 0;
       float power;
       std::memcpy(&power, &bits, sizeof(power));
       return power;
