@@ -128,7 +128,7 @@ def packed_table(name: str, table: np.ndarray, arithmetic: str) -> dict[str, np.
 
 
 def log_bucket_rows(buckets: int, farthest: int) -> np.ndarray:
-    """Like DeBERTa's: distances below buckets / 2 have rows of their own, others share; 0 buckets: all have their own."""
+    """Like DeBERTa's: distances up to buckets / 2 have their own rows, others share. 0 buckets: all have their own."""
     distance = np.arange(-farthest, farthest + 1)
     if not buckets:
         return np.minimum(distance + farthest, 2 * farthest - 1).astype(np.int32)

@@ -12,20 +12,23 @@ from hypothesis import strategies as st
 from tests.kernels.attention.attention_reference import Case
 from tests.kernels.attention.conftest import assert_close, run
 
-each_instruction_set = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+each_instruction_set = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+pytestmark = pytest.mark.usefixtures("instruction_set")
 ARITHMETICS = ["int8", "float32"]
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("length", [1, 2, 7, 16, 63, 64, 65, 130, 300, 512, 700])
-def test_lengths(instruction_set: str, arithmetic: str, length: int) -> None:
+def test_lengths(arithmetic: str, length: int) -> None:
     case = Case([length], d=64, options={"arithmetic": arithmetic}).attention(256, 512, keys=True, queries=True)
     assert_close(case, run(case))
 
 
 @each_instruction_set
 @given(data=st.data())
-def test_any_shape(instruction_set: str, data: st.DataObject) -> None:
+def test_any_shape(data: st.DataObject) -> None:
     lengths = data.draw(st.lists(st.integers(1, 150), max_size=4))
     buckets = data.draw(st.sampled_from([None, 0, 2, 8, 30]))
     case = Case(
@@ -35,15 +38,15 @@ def test_any_shape(instruction_set: str, data: st.DataObject) -> None:
         sharpness=data.draw(st.sampled_from([0.1, 1, 4])),
         seed=data.draw(st.integers(0, 1000)),
         options={"arithmetic": data.draw(st.sampled_from(ARITHMETICS)), "first_token": data.draw(st.booleans())},
-    ).attention(buckets, data.draw(st.integers(32, 60)), keys=data.draw(st.booleans()), queries=data.draw(st.booleans()))
+    ).attention(
+        buckets, data.draw(st.integers(32, 60)), keys=data.draw(st.booleans()), queries=data.draw(st.booleans())
+    )
     assert_close(case, run(case))
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("first_token", [False, True])
-def test_row_is_the_same_alone_and_packed_and_with_any_threads(
-    instruction_set: str, arithmetic: str, first_token: bool
-) -> None:
+def test_row_is_the_same_alone_and_packed_and_with_any_threads(arithmetic: str, first_token: bool) -> None:
     lengths = [3, 700, 64, 1, 130]
     options = {"arithmetic": arithmetic, "first_token": first_token}
     packed = Case(lengths, d=24, options=options).attention(64, 200, keys=True, queries=True)
@@ -65,7 +68,7 @@ def test_row_is_the_same_alone_and_packed_and_with_any_threads(
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
-def test_first_token_is_the_first_row_of_all(instruction_set: str, arithmetic: str) -> None:
+def test_first_token_is_the_first_row_of_all(arithmetic: str) -> None:
     every = Case([5, 90], d=20, options={"arithmetic": arithmetic}).attention(8, 40, keys=True, queries=True)
     first = dataclasses.replace(every, query=every.query[[0, 5]], first_token=True)
     np.testing.assert_array_equal(run(first), run(every)[[0, 5]])
@@ -74,9 +77,7 @@ def test_first_token_is_the_first_row_of_all(instruction_set: str, arithmetic: s
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("part", ["query", "key", "value"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_spoils_its_own_row_only(
-    instruction_set: str, arithmetic: str, part: str, bad: float
-) -> None:
+def test_what_is_not_finite_spoils_its_own_row_only(arithmetic: str, part: str, bad: float) -> None:
     case = Case([4, 70, 6], options={"arithmetic": arithmetic}).attention(8, 40, keys=True, queries=True)
     clean = run(case)
     array = getattr(case, part).copy()
@@ -90,7 +91,7 @@ def test_what_is_not_finite_spoils_its_own_row_only(
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
-def test_zeros_and_the_largest_values(instruction_set: str, arithmetic: str) -> None:
+def test_zeros_and_the_largest_values(arithmetic: str) -> None:
     case = Case([20], options={"arithmetic": arithmetic}).attention(8, 40, keys=True, queries=True)
     case.value[3] = 0
     case.key[5] = 0
@@ -104,7 +105,7 @@ def test_zeros_and_the_largest_values(instruction_set: str, arithmetic: str) -> 
     np.testing.assert_allclose(run(case), case.value.reshape(20, -1), rtol=1e-3)
 
 
-def test_long_tail_beside_one_likely_key(instruction_set: str) -> None:
+def test_long_tail_beside_one_likely_key() -> None:
     """Half the output comes from keys of which each is a thousandth as likely as the first."""
     length = 512
     case = Case([length], heads=1, d=16, options={"arithmetic": "int8"}).attention()
@@ -130,7 +131,7 @@ def test_long_tail_beside_one_likely_key(instruction_set: str) -> None:
         ([], "row_starts is empty"),
     ],
 )
-def test_bad_row_starts(instruction_set: str, arithmetic: str, row_starts: list[int], message: str) -> None:
+def test_bad_row_starts(arithmetic: str, row_starts: list[int], message: str) -> None:
     case = Case([10], options={"arithmetic": arithmetic}).attention()
     with pytest.raises(Exception, match=message):
         run(case, row_starts=np.array(row_starts, np.int64))
@@ -152,14 +153,14 @@ BAD_TABLES = [
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize(("name", "change", "message"), BAD_TABLES)
-def test_bad_tables(instruction_set: str, arithmetic: str, name: str, change, message: str) -> None:  # noqa: ANN001
+def test_bad_tables(arithmetic: str, name: str, change, message: str) -> None:
     case = Case([10], options={"arithmetic": arithmetic}).attention(8, 40, keys=True, queries=True)
     with pytest.raises(Exception, match=message):
         run(case, **{name: np.ascontiguousarray(change(case.initializers[name]))})
 
 
 @pytest.mark.parametrize("name", ["bucket_rows", "position_keys_scale", "position_queries_sum"])
-def test_missing_tables(instruction_set: str, name: str) -> None:
+def test_missing_tables(name: str) -> None:
     case = Case([10], options={"arithmetic": "int8"}).attention(8, 40, keys=True, queries=True)
     with pytest.raises(Exception, match=r"missing|without|has shape"):
         run(case, **{name: None})
@@ -178,7 +179,7 @@ BAD_SHAPES = [
 
 
 @pytest.mark.parametrize(("first_token", "changes", "message"), BAD_SHAPES)
-def test_bad_shapes(instruction_set: str, first_token: bool, changes: dict[str, np.ndarray], message: str) -> None:
+def test_bad_shapes(first_token: bool, changes: dict[str, np.ndarray], message: str) -> None:
     case = Case([10], heads=2, d=6, options={"first_token": first_token}).attention()
     with pytest.raises(Exception, match=message):
         run(case, **changes)
@@ -186,6 +187,6 @@ def test_bad_shapes(instruction_set: str, first_token: bool, changes: dict[str, 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("first_token", [False, True])
-def test_nothing_in_nothing_out(instruction_set: str, arithmetic: str, first_token: bool) -> None:
+def test_nothing_in_nothing_out(arithmetic: str, first_token: bool) -> None:
     options = {"arithmetic": arithmetic, "first_token": first_token}
     assert run(Case([], options=options).attention(8, 40, keys=True, queries=True)).shape == (0, 32)

@@ -57,7 +57,9 @@ def cases() -> list[Attention]:
         for first_token in (False, True):
             options = {"arithmetic": arithmetic, "first_token": first_token}
             for keys, queries in ((True, True), (True, False), (False, True)):
-                result.append(Case([1, 70, 17, 130], d=12, options=options).attention(8, 40, keys=keys, queries=queries))
+                result.append(
+                    Case([1, 70, 17, 130], d=12, options=options).attention(8, 40, keys=keys, queries=queries)
+                )
             result.append(Case([600, 3], heads=1, d=33, options=options).attention(64, 512, keys=True, queries=True))
             result.append(Case([5, 33], d=7, options=options).attention())
             for half_window in (-1, 0, 3, 64):

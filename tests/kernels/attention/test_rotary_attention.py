@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from tests.kernels.attention.attention_reference import Attention, Case, rotated
 from tests.kernels.attention.conftest import assert_close, run
 
-each_instruction_set = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+each_instruction_set = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+pytestmark = pytest.mark.usefixtures("instruction_set")
 ARITHMETICS = ["int8", "float32"]
 
 
@@ -24,14 +27,14 @@ def rotary(lengths: list[int], d: int = 16, theta: float = 10000.0, **options: o
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("half_window", [-1, 64])
 @pytest.mark.parametrize("length", [1, 2, 7, 16, 63, 64, 65, 66, 130, 300, 512, 700])
-def test_lengths(instruction_set: str, arithmetic: str, half_window: int, length: int) -> None:
+def test_lengths(arithmetic: str, half_window: int, length: int) -> None:
     case = rotary([length], d=64, half_window=half_window, arithmetic=arithmetic)
     assert_close(case, run(case))
 
 
 @each_instruction_set
 @given(data=st.data())
-def test_any_shape(instruction_set: str, data: st.DataObject) -> None:
+def test_any_shape(data: st.DataObject) -> None:
     case = rotary(
         data.draw(st.lists(st.integers(1, 150), max_size=4)),
         d=2 * data.draw(st.integers(1, 35)),
@@ -44,9 +47,7 @@ def test_any_shape(instruction_set: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("half_window", [-1, 0, 30, 400])
-def test_row_is_the_same_alone_and_packed_and_with_any_threads(
-    instruction_set: str, arithmetic: str, half_window: int
-) -> None:
+def test_row_is_the_same_alone_and_packed_and_with_any_threads(arithmetic: str, half_window: int) -> None:
     lengths = [3, 1100, 64, 1, 130]
     packed = rotary(lengths, half_window=half_window, arithmetic=arithmetic)
     together = run(packed)
@@ -62,7 +63,7 @@ def test_row_is_the_same_alone_and_packed_and_with_any_threads(
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("part", ["query", "key", "value"])
-def test_what_is_not_finite_reaches_those_who_see_it(instruction_set: str, arithmetic: str, part: str) -> None:
+def test_what_is_not_finite_reaches_those_who_see_it(arithmetic: str, part: str) -> None:
     case = rotary([4, 300, 6], half_window=64, arithmetic=arithmetic)
     array = getattr(case, part).copy()
     array[104, 1, 3] = np.nan
@@ -91,7 +92,7 @@ def test_8192_tokens(instruction_set: str) -> None:
             np.testing.assert_allclose(y[query, :64], expected, atol=1e-4)
 
 
-def test_odd_heads_and_wrong_frequencies(instruction_set: str) -> None:
+def test_odd_heads_and_wrong_frequencies() -> None:
     case = rotary([5])
     with pytest.raises(Exception, match="frequencies has shape"):
         run(case, frequencies=case.frequencies[:-1])

@@ -26,7 +26,9 @@ def test_mean(lengths: list[int], width: int, threads: int) -> None:
     y = mean_rows(x, starts, threads)
     assert y.shape == (len(lengths), width)
     for row, length in enumerate(lengths):
-        np.testing.assert_allclose(y[row], x[starts[row] : starts[row] + length].mean(axis=0, dtype=np.float64), atol=1e-6)
+        np.testing.assert_allclose(
+            y[row], x[starts[row] : starts[row] + length].mean(axis=0, dtype=np.float64), atol=1e-6
+        )
 
 
 def test_mean_of_what_is_not_finite() -> None:
@@ -42,7 +44,9 @@ def test_mean_of_bad_rows(row_starts: list[int]) -> None:
         mean_rows(np.ones((5, 3), np.float32), row_starts)
 
 
-def embedding_norm(ids: np.ndarray, tensors: dict[str, np.ndarray], epsilon: float = 1e-7, threads: int = 1) -> np.ndarray:
+def embedding_norm(
+    ids: np.ndarray, tensors: dict[str, np.ndarray], epsilon: float = 1e-7, threads: int = 1
+) -> np.ndarray:
     inputs = ["ids", "table", "table_scale", "norm_gain", "norm_bias"]
     session = session_of("EmbeddingNorm", inputs, tensors, {"epsilon": epsilon}, fed={"ids": np.int64}, threads=threads)
     return session.run(None, {"ids": ids})[0]
