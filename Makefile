@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Print a command, then run it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
-.PHONY: help venv dev demo bench test lint types tests docs docs-serve test-gpu test-gpu-package format lock clean
+.PHONY: help venv dev demo bench test lint types tests layout docs docs-serve test-gpu test-gpu-package format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -44,7 +44,7 @@ $(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
 demo: $(INSTALLED) ## export the two demo checkpoints, then predict, score and annotate
 	@echo "Both checkpoints are stand-ins: tiny models trained on generated text. They show the workflow, not the quality."
 	@$(SHOW) assay export tests/checkpoints/pair-classifier --out bundles/pair-classifier --force
-	@$(SHOW) assay export tests/checkpoints/complexity-adapter --out bundles/complexity --force
+	@$(SHOW) assay export tests/checkpoints/complexity-adapter --out bundles/complexity --score-range 0 1 --force
 	@$(SHOW) assay predict bundles/pair-classifier --file examples/pairs.jsonl
 	@$(SHOW) assay score bundles/complexity --file examples/instructions.txt --scale 1 6
 	@$(SHOW) assay annotate bundles/pair-classifier examples/pairs.jsonl -o bundles/judged.jsonl --force
@@ -72,11 +72,14 @@ types: $(INSTALLED_DEV) ## check types with mypy (strict)
 tests: $(INSTALLED_DEV) ## run pytest and measure coverage
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov
 
+layout: ## update the layout page (docs/contributing/layout.md) from the modules' docstrings
+	"$(PYTHON)" docs/_layout.py
+
 docs: $(INSTALLED_DEV) ## build the documentation site in build/site; a broken link is an error
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 docs-serve: $(INSTALLED_DEV) ## serve the documentation at http://127.0.0.1:8000 and rebuild it on changes
-	$(BIN)/python -m mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
 # PYTHON needs assay[gpu,export,dev]. .venv has the CPU build of ONNX Runtime.
 test-gpu: ## run the tests that need a GPU (tests/gpu) with PYTHON's own packages
