@@ -68,9 +68,11 @@ lint: $(INSTALLED_DEV) ## check rules and format with ruff
 types: $(INSTALLED_DEV) ## check types with mypy (strict)
 	$(BIN)/mypy
 
+# COVERAGE=--cov measures coverage, as .ci/run does.
+COVERAGE :=
 # Two processes with one arithmetic thread each: more threads than cores wait for each other.
-tests: $(INSTALLED_DEV) ## run pytest and measure coverage
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov
+tests: $(INSTALLED_DEV) ## run pytest; COVERAGE=--cov measures coverage
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(COVERAGE)
 
 layout: ## update the layout page (docs/contributing/layout.md) from the modules' docstrings
 	"$(PYTHON)" docs/_layout.py
@@ -106,7 +108,7 @@ lock: ## resolve pyproject.toml again and rewrite both lock files
 	"$(PYTHON)" -m venv build/lock
 	$(LOCK_PIP) install --quiet ".[cpu,export]" torch==2.13.0
 	$(FREEZE) > build/lock/user
-	$(LOCK_PIP) install --quiet --constraint build/lock/user ".[cpu,export,bench,parquet,zstd,docs,dev]"
+	$(LOCK_PIP) install --quiet --constraint build/lock/user ".[cpu,export,bench,parquet,zstd,completion,docs,dev]"
 	$(FREEZE) > build/lock/all
 	{ grep '^#' requirements.lock; cat build/lock/user; } > build/lock/new
 	{ grep -E '^(#|-r)' requirements-dev.lock; LC_ALL=C comm -13 <(LC_ALL=C sort build/lock/user) \
