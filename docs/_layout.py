@@ -40,7 +40,9 @@ def _tables() -> Iterator[str]:
             if room != Path(package):
                 yield f"### {room.relative_to(package).as_posix()}/\n"
                 yield f"{_first_sentence(room / '__init__.py')}\n"
-            lines = [f"| `{path.as_posix()}` | {_first_sentence(path)} |" for path in modules if path.stem != "__init__"]
+            lines = [
+                f"| `{path.as_posix()}` | {_first_sentence(path)} |" for path in modules if path.stem != "__init__"
+            ]
             if lines:
                 yield "\n".join(["| module | purpose |", "|---|---|", *lines, ""])
 

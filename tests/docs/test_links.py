@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 ROOT_PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 SOURCES = ["runtime", "export", "benchmarks", "tests", "examples"]
-FOREIGN = {"docs/operators.md"}  # a page of onnx-tensorrt
+FOREIGN = {"docs/operators.md", "docs/Changelog.md"}  # pages of onnx-tensorrt and onnx
 
 
 def anchors(page: Path) -> set[str]:
@@ -40,4 +40,5 @@ def test_the_pages_name_only_files_that_exist() -> None:
     for page in pages:
         text = page.read_text(encoding="utf-8")
         for path in re.findall(r"`((?:runtime|export|benchmarks|tests|docs|examples)/[\w./]+)`", text):
-            assert (ROOT / path).exists(), f"{page.relative_to(ROOT)} names {path}"
+            if "NAME" not in path:  # a placeholder of CONTRIBUTING.md
+                assert (ROOT / path).exists(), f"{page.relative_to(ROOT)} names {path}"
