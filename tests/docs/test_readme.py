@@ -34,7 +34,8 @@ def clone(pair_bundle: Path, scorer_bundle: Path, tmp_path_factory: pytest.TempP
 
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of a page in a language; shell blocks have none."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [text for found, text in fenced if found == language]
 
 
 def paste(command: list[str], clone: Path) -> str:
