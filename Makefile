@@ -1,5 +1,6 @@
-# Two commands for a fresh clone: `make demo` and `make test`. Both make their own environment in .venv first, from the
-# versions in requirements.lock. PYTHON names another interpreter: make test PYTHON=/opt/python3.12/bin/python3
+# For a fresh clone: `make demo` and `make test`. Both create their environment in .venv from the pinned versions in
+# requirements.lock (runtime and export) and requirements-dev.lock (everything else; only where a target needs it).
+# PYTHON selects the interpreter: make test PYTHON=/opt/python3.12/bin/python3
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,86 +10,113 @@ SHELL := bash
 PYTHON ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(name) 2>/dev/null)) python3)
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# Each stamp is written last, so that an interrupted installation starts over.
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Prints the line that follows, then runs it: the demo shows what a reader would type.
+# Print a command, then run it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
-.PHONY: help venv demo bench test lint types tests test-gpu test-gpu-package format lock clean
+.PHONY: help venv dev demo bench test lint types tests layout docs docs-serve test-gpu test-gpu-package format lock clean
 
-help: ## this list
+help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
-venv: $(STAMP) ## the environment in .venv, made anew when requirements.lock or pyproject.toml changed
+venv: $(INSTALLED) ## create .venv with the runtime and the export
 
-# The stamp is written last: an interrupted installation is started over.
-$(STAMP): requirements.lock pyproject.toml
+dev: $(INSTALLED_DEV) ## add everything for tests, docs and benchmarks to .venv
+
+$(INSTALLED): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is not \
-	Python 3.11 or newer: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	Python 3.11 or newer: install it, or choose another: make PYTHON=/path/to/python3" >&2; exit 1; }
 	rm -rf $(VENV)
 	"$(PYTHON)" -m venv $(VENV)
-	@echo "installing requirements.lock into $(VENV): some minutes, once"
+	@echo "installing requirements.lock into $(VENV); this takes a few minutes, once"
 	$(PIP) install --quiet --requirement requirements.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	$(PIP) install --quiet --no-deps --editable .
 	touch $@
 
-demo: $(STAMP) ## export the two stand-in checkpoints, print parity, predict, score, annotate
-	@echo "Both checkpoints are stand-ins: tiny models, trained on generated text. They show the path, not the quality."
+$(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
+	@echo "adding requirements-dev.lock to $(VENV); this takes a few minutes, once"
+	$(PIP) install --quiet --requirement requirements-dev.lock
+	touch $@
+
+demo: $(INSTALLED) ## export the two demo checkpoints, then predict, score and annotate
+	@echo "Both checkpoints are stand-ins: tiny models trained on generated text. They show the workflow, not the quality."
 	@$(SHOW) assay export tests/checkpoints/pair-classifier --out bundles/pair-classifier --force
-	@$(SHOW) assay export tests/checkpoints/complexity-adapter --out bundles/complexity --force
+	@$(SHOW) assay export tests/checkpoints/complexity-adapter --out bundles/complexity --score-range 0 1 --force
 	@$(SHOW) assay predict bundles/pair-classifier --file examples/pairs.jsonl
 	@$(SHOW) assay score bundles/complexity --file examples/instructions.txt --scale 1 6
 	@$(SHOW) assay annotate bundles/pair-classifier examples/pairs.jsonl -o bundles/judged.jsonl --force
 
-# A few peers of each kind: all of them would take longer to start than these small models tell anything about.
+# A few peers of each kind. Starting all of them would take longer than these small models can justify.
 BENCH_PEERS := torch-fp32,optimum-int8,openvino-int8,assay-fp32,assay-int8
 
-bench: $(STAMP) ## the benchmark suite on the two demo checkpoints: proves the suite, says nothing about real models
+bench: $(INSTALLED_DEV) ## run the benchmark suite on the demo checkpoints (checks the suite; says nothing about real models)
 	for model in pair-classifier complexity-adapter; do \
 	  rm -rf build/benchmarks/$$model; \
 	  $(BIN)/python -m benchmarks run tests/checkpoints/$$model --peers $(BENCH_PEERS) --lengths 16,64 --minutes 0.2 \
 	    --out build/benchmarks/$$model; \
 	done
 
-test: lint types tests ## lint, types and tests: what .ci/run runs
+test: lint types docs tests ## run everything that continuous integration runs (.ci/run)
 
-lint: $(STAMP) ## ruff: rules and format
+lint: $(INSTALLED_DEV) ## check rules and format with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP) ## mypy, strict
+types: $(INSTALLED_DEV) ## check types with mypy (strict)
 	$(BIN)/mypy
 
-# Two processes, one thread of arithmetic each: more threads than cores wait on each other.
-tests: $(STAMP) ## pytest
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+# COVERAGE=--cov measures coverage, as .ci/run does.
+COVERAGE :=
+# Two processes with one arithmetic thread each: more threads than cores wait for each other.
+tests: $(INSTALLED_DEV) ## run pytest; COVERAGE=--cov measures coverage
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(COVERAGE)
 
-# PYTHON is to have 'assay[gpu,export]' with onnxruntime-gpu, pytest and hypothesis: .venv has the build for the CPU.
-test-gpu: ## the tests that need a GPU (tests/gpu), with PYTHON's own packages
+layout: ## update the layout page (docs/contributing/layout.md) from the modules' docstrings
+	"$(PYTHON)" docs/_layout.py
+
+docs: $(INSTALLED_DEV) ## build the documentation site in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+docs-serve: $(INSTALLED_DEV) ## serve the documentation at http://127.0.0.1:8000 and rebuild it on changes
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
+
+# PYTHON needs assay[gpu,export,dev]. .venv has the CPU build of ONNX Runtime.
+test-gpu: ## run the tests that need a GPU (tests/gpu) with PYTHON's own packages
 	"$(PYTHON)" -c 'import sys; from assay.gpu import driver; found = driver.find(); print(*found.gpus, sep="\n"); \
 	sys.exit(found.problem and "error: " + found.problem)'
 	NVIDIA_TF32_OVERRIDE=0 "$(PYTHON)" -m pytest tests/gpu -m gpu
 
-# onnxruntime and onnxruntime-gpu overwrite each other, so it has an environment of its own; about 500 MB, once.
+# onnxruntime and onnxruntime-gpu overwrite each other, so the GPU build gets a separate environment (about 500 MB).
 GPU_VENV := build/gpu
-test-gpu-package: $(STAMP) ## what the real onnxruntime-gpu says where there is no GPU
+test-gpu-package: $(INSTALLED_DEV) ## test the error messages of the real onnxruntime-gpu on a machine without a GPU
 	test -x $(GPU_VENV)/bin/python || { "$(PYTHON)" -m venv $(GPU_VENV) && $(GPU_VENV)/bin/python -m pip install \
 	--quiet --disable-pip-version-check onnxruntime-gpu==1.31.1 numpy tokenizers; }
 	ASSAY_GPU_PYTHON="$(CURDIR)/$(GPU_VENV)/bin/python" $(BIN)/pytest tests/runtime/gpu/test_package.py
 
-format: $(STAMP) ## rewrite the sources as ruff wants them
+format: $(INSTALLED_DEV) ## fix and format the sources with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# To be run where torch==2.13.0 is a CPU build: a CUDA build would put its NVIDIA packages into the lock.
-lock: ## rewrite requirements.lock from pyproject.toml, in an environment of its own
+# Run this where torch==2.13.0 is the CPU build: a CUDA build would add its NVIDIA packages to the lock.
+LOCK_PIP := build/lock/bin/python -m pip --disable-pip-version-check
+FREEZE := $(LOCK_PIP) freeze --all --exclude pip --exclude assay | sed 's/+cpu$$//' | LC_ALL=C sort -f
+lock: ## resolve pyproject.toml again and rewrite both lock files
 	rm -rf build/lock
 	"$(PYTHON)" -m venv build/lock
-	build/lock/bin/python -m pip install --quiet ".[cpu,export,bench,parquet,zstd,dev]" torch==2.13.0 hatchling editables
-	{ grep '^#' requirements.lock; build/lock/bin/python -m pip freeze --all --exclude pip --exclude assay | sed 's/+cpu$$//'; } > build/lock/new
+	$(LOCK_PIP) install --quiet ".[cpu,export]" torch==2.13.0
+	$(FREEZE) > build/lock/user
+	$(LOCK_PIP) install --quiet --constraint build/lock/user ".[cpu,export,bench,parquet,zstd,completion,docs,dev]"
+	$(FREEZE) > build/lock/all
+	{ grep '^#' requirements.lock; cat build/lock/user; } > build/lock/new
+	{ grep -E '^(#|-r)' requirements-dev.lock; LC_ALL=C comm -13 <(LC_ALL=C sort build/lock/user) \
+	  <(LC_ALL=C sort build/lock/all) | LC_ALL=C sort -f; } > build/lock/new-dev
 	mv build/lock/new requirements.lock
+	mv build/lock/new-dev requirements-dev.lock
 	rm -rf build/lock
 
-clean: ## remove .venv, bundles and caches
-	rm -rf $(VENV) bundles build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## remove .venv, bundles, build and caches
+	rm -rf $(VENV) bundles build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

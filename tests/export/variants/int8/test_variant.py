@@ -30,7 +30,7 @@ def test_auto_chooses_int8_on_the_cpu_and_answers_almost_like_fp32(tmp_path: Pat
     rows = write_calibration("pairs", tmp_path)
     manifest = export(str(CHECKPOINTS / "pair-classifier"), bundle, variants=["fp32", "int8_ort"], calibration=rows)
     judge = assay.load(bundle)
-    assert judge.info["variant"] == "int8"
+    assert judge.info["variant"] == "int8_ort"
     pairs = [(row["text"], row["text_pair"]) for row in held_out("pairs")]
     logits, exact = judge.logits(pairs), assay.load(bundle, variant="fp32").logits(pairs)
     assert np.abs(logits - exact).max() > 0
@@ -51,7 +51,7 @@ def test_rows_do_not_share_calls_if_that_fails_the_gate(tmp_path: Path, monkeypa
         return _run_sharing(path, feeds) + 0.2
 
     scheme = replace(SCHEMES[0], run_sharing=run_wrongly)
-    monkeypatch.setitem(table.WRITERS, "int8", functools.partial(variant.write, scheme))
+    monkeypatch.setitem(table.WRITERS, "int8_ort", functools.partial(variant.write, scheme))
     rows = write_calibration("instructions", tmp_path)
     manifest = export(
         str(CHECKPOINTS / "complexity-adapter"), tmp_path / "bundle", variants=["fp32", "int8_ort"], calibration=rows
@@ -66,7 +66,7 @@ def test_int8_answers_do_not_depend_on_what_else_is_in_the_batch(tmp_path: Path)
     bundle = tmp_path / "bundle"
     rows = write_calibration("instructions", tmp_path)
     export(str(CHECKPOINTS / "complexity-adapter"), bundle, variants=["fp32", "int8_ort"], calibration=rows)
-    scorer = assay.load(bundle, variant="int8")
+    scorer = assay.load(bundle, variant="int8_ort")
     assert isinstance(scorer, assay.Scorer)
     texts = ["List three rivers.", "Name a red fruit.", "Name three cities.", "List three rivers."] * 3
     together = scorer.score_batch(texts)
@@ -85,7 +85,7 @@ def test_a_scorer_with_injected_outliers_fails_with_the_plain_recipe_and_passes_
 
     # With the plain recipe alone, the same checkpoint is refused.
     monkeypatch.setattr(Ladder, "of", classmethod(lambda cls, found: cls([(type(found[0][0])(), 1.0)])))
-    with pytest.raises(ParityError, match="no int8 graph passes the gate"):
+    with pytest.raises(ParityError, match="no int8_ort graph passes the gate"):
         export(str(folder), tmp_path / "plain", variants=["fp32", "int8_ort"], calibration=rows)
     assert not (tmp_path / "plain").exists()
 
@@ -113,7 +113,7 @@ def test_a_classifier_trained_with_outliers_fails_with_the_plain_recipe_and_pass
 
     # With the plain recipe alone, the same checkpoint is refused.
     monkeypatch.setattr(Ladder, "of", classmethod(lambda cls, found: cls([(type(found[0][0])(), 1.0)])))
-    with pytest.raises(ParityError, match="no int8 graph passes the gate"):
+    with pytest.raises(ParityError, match="no int8_ort graph passes the gate"):
         export(str(folder), tmp_path / "plain", variants=["fp32", "int8_ort"], calibration=rows)
     assert not (tmp_path / "plain").exists()
 
