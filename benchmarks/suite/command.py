@@ -1,7 +1,7 @@
 """Measure a model's peers in turns.
 
 `python -m benchmarks run MODEL` prepares the model and the peers, asks PyTorch for its answers, and then measures, one
-mode after the other. docs/benchmarks.md has the method.
+mode after the other. docs/measurements/benchmarks.md has the method.
 """
 
 import argparse

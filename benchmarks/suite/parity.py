@@ -34,7 +34,7 @@ def compare(logits: Float32, expected: Float32, activation: str) -> dict[str, An
 
 def verdict(report: dict[str, Any], precision: str, random_weights: bool) -> Verdict:
     """float32 must be within FP32_TOLERANCE; what computes in less must pass the gate that assay's int8 has to pass
-    (docs/int8.md). The answers of random weights lie closer together than rounding moves them, so that there the
+    (docs/export/int8.md). The answers of random weights lie closer together than rounding moves them, so that there the
     second is not judged, unless the answers are no better than a constant."""
     if "max_abs_delta_logit" not in report:
         return "failed"

@@ -152,7 +152,7 @@ def _throughput(analysis: Analysis) -> list[str]:
     return [
         f"## Throughput: {len(tokens)} texts at once, {analysis.rounds(mode)} rounds",
         f"{analysis.rows['throughput_source']}: {sum(tokens):,} tokens, {min(tokens)} to {max(tokens)}, median "
-        f"{tokens[len(tokens) // 2]}. Each peer batches as is best for it (docs/benchmarks.md).",
+        f"{tokens[len(tokens) // 2]}. Each peer batches as is best for it (docs/measurements/benchmarks.md).",
         table(["peer", "rank", "texts/s", "tokens/s", f"time / {analysis.plan['baseline']}"], rows),
     ]
 

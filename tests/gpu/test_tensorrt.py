@@ -36,7 +36,9 @@ def test_warmup_builds_what_verify_then_loads(bundle: Path, capsys: pytest.Captu
     assert capsys.readouterr().err.count("was built before") == 3
 
 
-@pytest.mark.skipif(os.environ.get("NVIDIA_TF32_OVERRIDE") != "0", reason="NVIDIA_TF32_OVERRIDE is not 0 (docs/gpu.md)")
+@pytest.mark.skipif(
+    os.environ.get("NVIDIA_TF32_OVERRIDE") != "0", reason="NVIDIA_TF32_OVERRIDE is not 0 (docs/guide/gpu.md)"
+)
 def test_every_portable_graph_passes_verify_on_tensorrt(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(bundle), "--device", "tensorrt"]) == 0
     assert "allowed on tensorrt" in capsys.readouterr().out

@@ -12,7 +12,7 @@ __all__ = ["GRAPH_OPTIMIZATION", "load"]
 GRAPH_OPTIMIZATION = {Dialect.CPU: "basic", Dialect.PORTABLE: "all", Dialect.KERNELS: "basic"}
 """The optimisation level of an authored float32 graph, by dialect. The cpu graph is already in its fastest form: beyond
 constant folding, ONNX Runtime makes it slower (it fuses Add and LayerNormalization to SkipLayerNormalization,
-docs/performance.md). Portable graphs rely on the fusions of the execution provider that runs them."""
+docs/measurements/performance.md). Portable graphs rely on the fusions of the execution provider that runs them."""
 
 _LEVELS = {
     "disabled": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,

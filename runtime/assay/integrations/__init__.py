@@ -3,7 +3,7 @@
     import assay
     assay.integrations.pandas.annotate(frame["instruction"], "bundles/maxwell")
 
-Each module needs its library, and is imported on first use. docs/integrations.md has an example of each.
+Each module needs its library, and is imported on first use. docs/guide/integrations.md has an example of each.
 """
 
 from importlib import import_module

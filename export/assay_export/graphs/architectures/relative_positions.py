@@ -14,7 +14,7 @@ from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array, Dialect
 
 # Rows of one block in the cpu dialect. For int8, blocks of 64 and 256 rows are as fast within the noise, and one block
-# of all rows takes 1.1 of the time at 512 tokens (docs/performance.md).
+# of all rows takes 1.1 of the time at 512 tokens (docs/measurements/performance.md).
 BLOCK_ROWS = 128
 
 

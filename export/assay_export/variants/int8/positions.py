@@ -68,7 +68,7 @@ class Int8TableProducts(TableProducts):
         for other in rest:
             # Nothing saturates here. Rounding the sum is most of the error, but the error is small compared with that
             # of a linear layer. Summing in float32 takes 1.07 times as long for the whole graph at 512 tokens
-            # (docs/performance.md).
+            # (docs/measurements/performance.md).
             both = op.Add(scale, self._scale)
             total = self.net.microsoft(
                 "QLinearAdd", total, scale, middle, other, self._scale, middle, both, middle, like=total
