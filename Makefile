@@ -13,11 +13,12 @@ BIN := $(VENV)/bin
 # Each stamp is written last, so that an interrupted installation starts over.
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+KERNELS := $(VENV)/.kernels
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Print a command, then run it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
-.PHONY: help venv dev demo bench test lint types tests layout docs docs-serve test-gpu test-gpu-package format lock clean
+.PHONY: help venv dev kernels demo bench test lint types tests layout docs docs-serve test-gpu test-gpu-package format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -41,7 +42,18 @@ $(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
 	$(PIP) install --quiet --requirement requirements-dev.lock
 	touch $@
 
-demo: $(INSTALLED) ## export the two demo checkpoints, then predict, score and annotate
+kernels: $(KERNELS) ## build the CPU kernels (kernels/) into .venv; without a C++ compiler, go on without them
+
+$(KERNELS): $(INSTALLED) $(shell find kernels -type f -not -path 'kernels/build/*')
+	@if command -v $${CXX:-c++} > /dev/null; then \
+	  echo "building the CPU kernels into $(VENV); this takes a minute, once"; \
+	  $(PIP) install --quiet ./kernels; \
+	else \
+	  echo "no C++ compiler: going on without the CPU kernels, so without the variant int8"; \
+	fi
+	touch $@
+
+demo: $(KERNELS) ## export the two demo checkpoints, then predict, score and annotate
 	@echo "Both checkpoints are stand-ins: tiny models trained on generated text. They show the workflow, not the quality."
 	@$(SHOW) assay export tests/checkpoints/pair-classifier --out bundles/pair-classifier --force
 	@$(SHOW) assay export tests/checkpoints/complexity-adapter --out bundles/complexity --score-range 0 1 --force
@@ -52,7 +64,7 @@ demo: $(INSTALLED) ## export the two demo checkpoints, then predict, score and a
 # A few peers of each kind. Starting all of them would take longer than these small models can justify.
 BENCH_PEERS := torch-fp32,optimum-int8,openvino-int8,assay-fp32,assay-int8
 
-bench: $(INSTALLED_DEV) ## run the benchmark suite on the demo checkpoints (checks the suite; says nothing about real models)
+bench: $(INSTALLED_DEV) $(KERNELS) ## run the benchmark suite on the demo checkpoints (checks the suite; says nothing about real models)
 	for model in pair-classifier complexity-adapter; do \
 	  rm -rf build/benchmarks/$$model; \
 	  $(BIN)/python -m benchmarks run tests/checkpoints/$$model --peers $(BENCH_PEERS) --lengths 16,64 --minutes 0.2 \
@@ -71,7 +83,7 @@ types: $(INSTALLED_DEV) ## check types with mypy (strict)
 # COVERAGE=--cov measures coverage, as .ci/run does.
 COVERAGE :=
 # Two processes with one arithmetic thread each: more threads than cores wait for each other.
-tests: $(INSTALLED_DEV) ## run pytest; COVERAGE=--cov measures coverage
+tests: $(INSTALLED_DEV) $(KERNELS) ## run pytest; COVERAGE=--cov measures coverage
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(COVERAGE)
 
 layout: ## update the layout page (docs/contributing/layout.md) from the modules' docstrings

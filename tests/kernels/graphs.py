@@ -9,7 +9,19 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-LIBRARY = Path(os.environ.get("ASSAY_KERNELS_LIBRARY", Path(__file__).parents[2] / "build/kernels/libassay_kernels.so"))
+
+def find_library() -> Path:
+    """The library that ASSAY_KERNELS_LIBRARY names, else the installed one."""
+    if named := os.environ.get("ASSAY_KERNELS_LIBRARY"):
+        return Path(named)
+    try:
+        import assay_kernels
+    except ImportError:
+        return Path("assay_kernels is not installed")
+    return Path(assay_kernels.library_path())
+
+
+LIBRARY = find_library()
 
 ELEMENTS = {
     np.dtype(np.float32): TensorProto.FLOAT,

@@ -1,4 +1,4 @@
-"""assay annotate: the rows of a file with the model's answers as new columns. docs/guide/annotate.md has the formats."""
+"""assay annotate: the rows of a file with the model's answers as new columns. Formats: docs/guide/annotate.md."""
 
 import argparse
 import sys

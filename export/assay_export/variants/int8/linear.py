@@ -132,7 +132,8 @@ def write_parts(
 ) -> Sequence[ir.Value]:
     """Write a plain int8 layer as `parts` products, each with an equal share of the columns.
 
-    On one thread, quantising x for each product costs less than copying all columns in a Split (docs/measurements/performance.md).
+    On one thread, quantising x for each product costs less than copying all columns in a Split
+    (docs/measurements/performance.md).
     """
     x, weight = smooth(net, x, name, weight, recipe)
     biases = [None] * parts if bias is None else np.split(bias, parts)
