@@ -18,8 +18,7 @@ from assay.bundle.folder import open_bundle
 from assay.errors import AssayError
 from assay_export import export
 from assay_export.checkpoint.source import resolve
-from benchmarks import quality
-from benchmarks.quality import answers
+from benchmarks.quality import answers, command
 from tests.conftest import CHECKPOINTS, held_out
 from tests.runtime import tiny
 
@@ -34,16 +33,16 @@ ON_INSTRUCTIONS = ["--data", INSTRUCTIONS, "--text", "text", "--label", "score"]
 def run(*arguments: object, json_file: Path | None = None) -> tuple[int, dict[str, Any]]:
     """The exit code of `quality` and, with a `json_file`, what it wrote there."""
     parser = argparse.ArgumentParser()
-    quality.add_arguments(parser)
+    command.add_arguments(parser)
     words = [str(argument) for argument in arguments]
-    code = quality.run(parser.parse_args([*words, *(["--json", str(json_file)] if json_file else [])]))
+    code = command.run(parser.parse_args([*words, *(["--json", str(json_file)] if json_file else [])]))
     return code, json.loads(json_file.read_text()) if json_file else {}
 
 
 @pytest.fixture(scope="module")
 def two_variants(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo classifier with outlier channels and, as its int8, the graph that no gate has seen: some labels flip."""
-    from benchmarks import plain_int8
+    from benchmarks.standins import plain_int8
 
     checkpoint, bundle = CHECKPOINTS / "pair-classifier-outliers", tmp_path_factory.mktemp("outliers") / "bundle"
     document = dict(export(str(checkpoint), bundle).document)
@@ -171,14 +170,14 @@ def test_pytorch_is_what_transformers_answers_with_the_same_truncation(pair_bund
     checkpoint = CHECKPOINTS / "pair-classifier"
     rows = [(row["text"], row["text_pair"]) for row in held_out("pairs")[:6]]
     rows += [(rows[0][0] * 40, rows[0][1]), (rows[1][0] * 30, rows[1][1] * 20)]
-    ours = answers.torch_logits(resolve(str(checkpoint)), None, open_bundle(pair_bundle), rows, lambda: None)
+    ours = answers.ask_torch(resolve(str(checkpoint)), None, open_bundle(pair_bundle), rows, lambda: None)
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()
     for row, logits in zip(rows, ours, strict=True):
         inputs = tokenizer(*row, return_tensors="pt", truncation=True, max_length=512)
         with torch.no_grad():
             np.testing.assert_allclose(model(**inputs).logits[0].numpy(), logits, atol=2e-5)
-    assert answers.truncated(open_bundle(pair_bundle), rows) == [6, 7]
+    assert answers.find_truncated(open_bundle(pair_bundle), rows) == [6, 7]
 
 
 def test_bad_rows_are_counted_listed_and_left_out_and_long_ones_are_truncated(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assay.errors import InputError
 from assay.inputs.validation import MAX_CHARACTERS
 from benchmarks.quality.data import BadRow, BadValueError, LabelledRow, read
-from benchmarks.quality.labels import class_reader, score_reader
+from benchmarks.quality.labels import make_class_parser, make_score_parser
 
 LABELS = ("YES", "NO")
 
@@ -21,7 +21,7 @@ def rows_of(
     path: Path, data: bytes | str, texts: tuple[str, ...] = ("text",), label: str = "label", parse: Any = None
 ) -> tuple[list[LabelledRow], list[BadRow]]:
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return read(path, texts, label, parse or class_reader(LABELS))
+    return read(path, texts, label, parse or make_class_parser(LABELS))
 
 
 def only_reason(path: Path, data: bytes | str, **options: Any) -> str:
@@ -42,7 +42,7 @@ def test_a_label_is_a_name_or_an_index_in_json_and_in_cells(tmp_path: Path) -> N
 
 
 def test_an_index_is_refused_where_names_are_integers_themselves() -> None:
-    stars = class_reader(("1", "2", "3"))
+    stars = make_class_parser(("1", "2", "3"))
     assert stars(1) == stars("1") == 0
     with pytest.raises(BadValueError, match=r"label 0 is unknown, expected 1, 2, 3$"):
         stars(0)
@@ -63,11 +63,11 @@ def test_an_unknown_label_is_a_bad_row_that_says_what_was_expected(label: object
 )
 def test_a_score_that_is_no_finite_number_is_a_bad_row(score: str, tmp_path: Path) -> None:
     line = f'{{"text": "a", "label": {score}}}'
-    assert "is no finite number" in only_reason(tmp_path / "x.jsonl", line, parse=score_reader(None))
+    assert "is no finite number" in only_reason(tmp_path / "x.jsonl", line, parse=make_score_parser(None))
 
 
 def test_a_score_outside_its_scale_is_a_bad_row_that_names_the_option(tmp_path: Path) -> None:
-    good, bad = rows_of(tmp_path / "x.csv", "text,label\na,1\nb,1.5\nc,-0.1\n", parse=score_reader((0.0, 1.0)))
+    good, bad = rows_of(tmp_path / "x.csv", "text,label\na,1\nb,1.5\nc,-0.1\n", parse=make_score_parser((0.0, 1.0)))
     assert [row.label for row in good] == [1.0]
     assert [row.line for row in bad] == [3, 4]
     assert bad[0].reason == 'score "1.5" is outside the labels\' scale, 0 to 1 (--label-scale)'
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_read_as_a_whole_is_refused(name: str, data: bytes
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        read(tmp_path / "none.jsonl", ["text"], "label", class_reader(LABELS))
+        read(tmp_path / "none.jsonl", ["text"], "label", make_class_parser(LABELS))
 
 
 @given(lines=st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line), max_size=20))
