@@ -117,7 +117,7 @@ def test_a_scorers_adapter_is_exported_and_measured_beside_pytorch(
         assert measures["exact_match"] == np.mean(evol == np.rint(truth * 5 + 1))
     out = capsys.readouterr().out
     assert "| exact match, 1..6 |" in out
-    assert "both are put on 1..6 and rounded half to even" in out
+    assert "labels and clamped outputs are put on 1..6 and rounded half to even" in out
     assert "## fp32 against torch fp32\n\nRows with an output more than 0.0001 away: none." in out
 
 
@@ -195,10 +195,10 @@ def test_bad_rows_are_counted_listed_and_left_out_and_long_ones_are_truncated(
     assert [row["line"] for row in found["rows"]["bad"]] == list(range(3, 15))
     assert found["rows"]["truncated"] == [2]
     out = capsys.readouterr().out
-    assert "5 good rows, which all figures are over; 12 bad; 1 longer than the" in out
-    assert '| 3 | field "text" is empty |' in out
-    assert out.count('| score "x" is no finite number |') == 8
-    assert "2 more: all are in the file of --json." in out
+    assert "5 good rows, which all figures are based on; 12 bad; 1 truncated to the" in out
+    assert '| 3 | field "text": is empty |' in out
+    assert out.count('| score "x" is not a finite number |') == 8
+    assert "2 more: --json writes all of them." in out
 
 
 def test_without_a_checkpoint_pytorch_is_said_to_be_left_out(
@@ -214,7 +214,7 @@ def test_without_a_checkpoint_pytorch_is_said_to_be_left_out(
     assert found["results"]["int8"]["against_baseline"]["labels_changed"] == 6
     assert "against_baseline" not in found["results"]["fp32"]
     assert found["checkpoint"] is None
-    assert "PyTorch is left out, since a bundle does not hold its weights: name them with --checkpoint" in (
+    assert "PyTorch is left out, because a bundle does not contain weights: pass the checkpoint with --checkpoint" in (
         capsys.readouterr().out
     )
 
@@ -274,18 +274,21 @@ def test_texts_and_labels_cannot_break_the_tables(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--text", "a", "--label", "label"], "judges a pair: give --pair FIELD FIELD"),
-        (["--pair", "a", "b", "--label", "label", "--label-scale", 1, 6], "this model classifies"),
+        (["--text", "a", "--label", "label"], "is a pair: pass --pair FIELD FIELD"),
+        (["--pair", "a", "b", "--label", "label", "--label-scale", 1, 6], "this model is a classifier"),
         (["--pair", "a", "b", "--label", "label", "--variants", "fp16"], "has no variant fp16"),
         (["--pair", "a", "b", "--label", "label", "--variants", "auto"], "name the variants"),
         (["--pair", "a", "b", "--label", "label", "--device", "tpu"], "tpu"),
         (["--pair", "a", "b", "--label", "label", "--work", "x"], "MODEL is a bundle already"),
         (["--pair", "a", "b", "--label", "label", "--base", "x"], "add --checkpoint"),
-        (["--pair", "a", "b", "--label", "nothing"], 'no good row and 1 bad ones.*line 1: field "nothing" is missing'),
+        (
+            ["--pair", "a", "b", "--label", "nothing"],
+            '1 bad row, first in line 1: field "nothing": is missing',
+        ),
         (["--pair", "a", "b", "--label", "label", "--checkpoint", "no/such/thing"], "is not a folder here"),
         (
             ["--pair", "a", "b", "--label", "label", "--json", "no/such/folder.json"],
-            "expected a file in one that exists",
+            "pass a file in an existing folder",
         ),
     ],
 )
@@ -314,8 +317,8 @@ def test_a_bundle_that_names_no_scale_takes_labels_in_its_own_units_only(
     data = write_rows(tmp_path / "x.jsonl", [{"text": "what", "label": 70}, {"text": "rain", "label": -7.5}])
     arguments = [bundle, "--data", data, "--text", "text", "--label", "label"]
     assert run(*arguments)[0] == 0
-    assert "What its scale is, the bundle does not say." in capsys.readouterr().out
-    with pytest.raises(AssayError, match="does not say that its output"):
+    assert "The bundle does not declare its scale." in capsys.readouterr().out
+    with pytest.raises(AssayError, match="does not declare its scale"):
         run(*arguments, "--label-scale", 1, 6)
 
 
@@ -327,7 +330,7 @@ def test_a_multi_label_classifier_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_the_bundle_was_not_made_of_is_refused(pair_bundle: Path) -> None:
-    with pytest.raises(AssayError, match="name the checkpoint that the bundle was made of"):
+    with pytest.raises(AssayError, match="pass the checkpoint that the bundle was exported from"):
         run(pair_bundle, *ON_PAIRS, "--checkpoint", CHECKPOINTS / "pair-classifier-outliers")
 
 
@@ -344,7 +347,7 @@ def test_an_absent_package_is_one_line_that_names_the_extra(tmp_path: Path, monk
 
     for name in ("benchmarks.quality.evaluate", "benchmarks.quality.metrics"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-        monkeypatch.delattr(quality, name.rsplit(".", 1)[1], raising=False)
+        monkeypatch.delattr(f"benchmarks.quality.{name.rsplit('.', 1)[1]}", raising=False)
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)  # what Python takes for a module that is not there
-    with pytest.raises(AssayError, match=r"sklearn\.metrics is not installed.*pip install"):
+    with pytest.raises(AssayError, match=r"needs sklearn\.metrics, which is not installed.*pip install"):
         run(tmp_path, *ON_PAIRS)
