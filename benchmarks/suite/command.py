@@ -1,7 +1,7 @@
 """`python -m benchmarks run MODEL`: measures the peers of a model in turns.
 
 It prepares the model and the peers, asks PyTorch for its answers, and then measures one mode after the other.
-docs/benchmarks.md has the method.
+docs/measurements/benchmarks.md has the method.
 """
 
 import argparse

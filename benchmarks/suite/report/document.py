@@ -155,7 +155,7 @@ def _throughput(analysis: Analysis) -> list[str]:
     return [
         f"## Throughput: {len(tokens)} texts at once, {analysis.count_rounds(mode)} rounds",
         f"{analysis.rows['throughput_source']}: {sum(tokens):,} tokens, {min(tokens)} to {max(tokens)}, median "
-        f"{tokens[len(tokens) // 2]}. Each peer batches as suits it best (docs/benchmarks.md).",
+        f"{tokens[len(tokens) // 2]}. Each peer batches as suits it best (docs/measurements/benchmarks.md).",
         format_table(["peer", "rank", "texts/s", "tokens/s", f"time / {analysis.plan['baseline']}"], rows),
     ]
 

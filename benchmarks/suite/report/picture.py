@@ -6,7 +6,7 @@ and the same results make the same bytes.
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ PEERS = {
 }
 GRAY = "#808890"  # of text and axes: a contrast of 3.5 or more on white and on GitHub's dark background
 LABEL_GAP = 0.062  # between two labels, as a share of the height of a panel
-STYLE: Mapping[str, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "assay",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -58,7 +58,7 @@ def draw_picture(folder: Path) -> Path:
         raise BenchmarkError(f"{missing[0]} is missing: run python -m benchmarks run, with --out {folder}/NAME")
     analyses = {name: analyse(read_json(path)) for name, path in paths.items()}
     target = folder / PICTURE
-    with plt.rc_context(dict(STYLE)):
+    with plt.rc_context(STYLE):
         figure, panels = plt.subplots(1, len(analyses), figsize=(10.5, 4.4))
         for axes, (name, analysis) in zip(panels, analyses.items(), strict=True):
             _draw_panel(axes, analysis, MODELS[name])

@@ -108,7 +108,7 @@ def test_a_pair_needs_both_of_its_texts(tmp_path: Path) -> None:
     assert [(row.line, row.reason.split(",")[0]) for row in bad] == [
         (2, 'field "r": is empty'),
         (3, 'field "r": is missing'),
-        (4, "the row"),
+        (4, "text and text_pair: 1"),
     ]
     assert "1,200,000 characters together" in bad[2].reason
 
