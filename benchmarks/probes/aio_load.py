@@ -27,7 +27,7 @@ import assay
 from assay.errors import AssayError
 from assay.inputs.files import read_rows
 from assay.inputs.validation import Kind, Row
-from assay.models.base import Model
+from assay.models.base import Model, runner_of
 
 __all__ = ["main"]
 
@@ -64,18 +64,19 @@ class Load:
 
 
 class Timed:
-    """Wraps model.answers and keeps the longest time of a batch, in seconds, and the most rows of one."""
+    """Wraps the function that answers a batch, and keeps the longest time in seconds and the most rows of one."""
 
     def __init__(self, model: Model) -> None:
-        self._answers = model.answers
+        runner = runner_of(model)
+        self._answer = runner.answer
         self.longest = 0.0
         self.rows = 0
-        model.answers = self  # type: ignore[method-assign]
+        runner.answer = self  # type: ignore[method-assign]
 
     def __call__(self, tokens: Sequence[Any]) -> Any:
         start = time.monotonic()
         try:
-            return self._answers(tokens)
+            return self._answer(tokens)
         finally:
             self.longest = max(self.longest, time.monotonic() - start)
             self.rows = max(self.rows, len(tokens))

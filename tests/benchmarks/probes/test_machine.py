@@ -15,7 +15,7 @@ def test_without_a_compiler_one_line_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr(machine.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     assert machine.main([]) == 1
     error = capsys.readouterr().err
     assert "found no C++ compiler (g++, c++, clang++): install g++, or set CXX" in error

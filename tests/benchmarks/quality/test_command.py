@@ -171,7 +171,7 @@ def test_pytorch_is_what_transformers_answers_with_the_same_truncation(pair_bund
     rows = [(row["text"], row["text_pair"]) for row in held_out("pairs")[:6]]
     rows += [(rows[0][0] * 40, rows[0][1]), (rows[1][0] * 30, rows[1][1] * 20)]
     ours = answers.ask_torch(resolve(str(checkpoint)), None, open_bundle(pair_bundle), rows, lambda: None)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)  # type: ignore[no-untyped-call]
     model = transformers.AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()
     for row, logits in zip(rows, ours, strict=True):
         inputs = tokenizer(*row, return_tensors="pt", truncation=True, max_length=512)
@@ -185,7 +185,11 @@ def test_bad_rows_are_counted_listed_and_left_out_and_long_ones_are_truncated(
 ) -> None:
     rows = held_out("instructions")[:5]
     rows[1]["text"] *= 100
-    bad = [{"text": "", "score": 0.5}, {"text": "a"}, *({"text": "a", "score": "x"} for _ in range(10))]
+    bad: list[dict[str, Any]] = [
+        {"text": "", "score": 0.5},
+        {"text": "a"},
+        *({"text": "a", "score": "x"} for _ in range(10)),
+    ]
     data = write_rows(tmp_path / "rows.jsonl", [*rows[:2], *bad, *rows[2:]])
     code, found = run(
         scorer_bundle, "--data", data, "--text", "text", "--label", "score", json_file=tmp_path / "out.json"

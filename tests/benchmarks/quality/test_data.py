@@ -186,4 +186,4 @@ def test_every_line_of_json_lines_is_a_good_row_or_a_bad_one(
 ) -> None:
     lines = [*lines, b'{"text": "a", "label": 1}']
     good, bad = rows_of(tmp_path_factory.mktemp("data") / "x.jsonl", b"\n".join(lines))
-    assert sorted(row.line for row in [*good, *bad]) == list(range(1, len(lines) + 1))
+    assert sorted([row.line for row in good] + [row.line for row in bad]) == list(range(1, len(lines) + 1))

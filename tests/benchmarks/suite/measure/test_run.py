@@ -39,15 +39,16 @@ class World:
                 return cls()
 
             def ask(self, do: str, limit: float, **question: Any) -> dict[str, Any]:  # noqa: ARG002
-                return getattr(world, do)(**question)
+                answer: dict[str, Any] = getattr(world, do)(**question)
+                return answer
 
             def close(self) -> None:
                 world.open.discard(self)
 
         patch.setattr(runs, "PeerProcess", Fake)
         patch.setattr(runs, "run_module", self.run_module)
-        patch.setattr(runs.peers, "list_files", lambda *_: [])
-        patch.setattr(runs.machine, "measure_environment", lambda _: 1)
+        patch.setattr("benchmarks.suite.peers.list_files", lambda *_: [])
+        patch.setattr("benchmarks.machine.measure_environment", lambda _: 1)
 
     def run_module(self, what: str, *_: str) -> None:
         self.prepared[what] += 1
@@ -130,8 +131,8 @@ def test_an_interrupted_run_resumes_without_preparing_or_measuring_twice(
     assert set(world.prepared.values()) == {1}
     analysis = analyse(read_json(tmp_path / "run" / RESULTS))
     for mode in ("latency", "throughput"):
-        assert analysis.count_rounds(mode) >= FEWEST_ROUNDS  # type: ignore[arg-type]
-        assert analysis.compare("assay-fp32", mode, "16" if mode == "latency" else "texts") is not None  # type: ignore[arg-type]
+        assert analysis.count_rounds(mode) >= FEWEST_ROUNDS
+        assert analysis.compare("assay-fp32", mode, "16" if mode == "latency" else "texts") is not None
 
 
 def test_a_finished_run_resumes_to_its_report_and_starts_no_peer(

@@ -25,12 +25,12 @@ def test_an_adapter_is_merged_into_a_checkpoint_that_exports_like_any_other(tmp_
 
 def test_what_was_prepared_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = model.prepare(str(CHECKPOINTS / "pair-classifier"), tmp_path)
-    monkeypatch.setattr(model.exporter, "export", lambda *_args, **_options: pytest.fail("exported twice"))
+    monkeypatch.setattr("assay_export.exporter.export", lambda *_args, **_options: pytest.fail("exported twice"))
     assert model.prepare(str(CHECKPOINTS / "pair-classifier"), tmp_path) == first
 
 
 def test_other_weights_of_the_base_are_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model.exporter, "export", lambda _source, bundle, **_options: bundle.mkdir(parents=True))
+    monkeypatch.setattr("assay_export.exporter.export", lambda _source, bundle, **_options: bundle.mkdir(parents=True))
     monkeypatch.setattr(model, "_merge", lambda *_: None)
     for name in ("complexity-adapter", "complexity-base"):
         shutil.copytree(CHECKPOINTS / name, tmp_path / name)
