@@ -53,7 +53,7 @@ def two_variants(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny_bundle(folder: Path, broken_int8: bool = False, **changes: Any) -> Path:
-    """A synthetic bundle whose int8 has the opposite logits, or gives NaN for the word "a"."""
+    """A synthetic bundle whose int8 has the opposite logits, or answers NaN for the word "a"."""
     variants = {
         "fp32": {"cpu": tiny.entry("onnx/model.onnx", ["input_ids"])},
         "int8": {"cpu": tiny.entry("onnx/model_int8.onnx", ["input_ids"], "int8_data")},
