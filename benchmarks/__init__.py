@@ -1,1 +1,18 @@
-"""Measurements of bundles and what they need: nothing here is part of the product or of its wheel."""
+"""Measurements of models and of what they run on. Nothing here is part of the product or of its wheel.
+
+From the lowest floor up, each room importing only what stands before it:
+
+- `errors`, `machine`, `limits`, `timing`: what every measurement needs.
+- `inputs`: the texts that are measured, and the optional materials next to the repository.
+- `engines`: implementations that a probe calls in its own process.
+- `standins`: full-size checkpoints and graphs with random weights.
+- `suite` (`python -m benchmarks run` and `readme`), `quality` (`python -m benchmarks quality`) and `probes`
+  (`python -m benchmarks.probes.NAME`, one question each): the measurements. They do not import each other.
+"""
+
+from pathlib import Path
+
+__all__ = ["ROOT"]
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The repository."""

@@ -1,6 +1,6 @@
-"""`python -m benchmarks`: its commands, each a module of HELP, add_arguments and run.
+"""`python -m benchmarks COMMAND`. Each command is a module with HELP, add_arguments and run.
 
-The single-question scripts beside this file have command lines of their own.
+Stand-ins and probes have separate command lines: `python -m benchmarks.standins`, `python -m benchmarks.probes.NAME`.
 """
 
 import argparse
@@ -12,25 +12,34 @@ from collections.abc import Sequence
 
 from assay.errors import AssayError
 
-COMMANDS = {"run": "benchmarks.suite.command", "quality": "benchmarks.quality", "readme": "benchmarks.suite.readme"}
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "run": "benchmarks.suite.command",
+    "quality": "benchmarks.quality.command",
+    "readme": "benchmarks.suite.report.readme",
+}
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The exit code of the command line `words`: 0 done, 1 failed with one line on stderr, 2 usage, 130 interrupted."""
+    """Run the command line.
+
+    Returns:
+        The exit code: 0 for success, 1 for a failure with one line on standard error, 2 for wrong usage, 130 if
+        interrupted, 141 if the reader of the output has gone.
+    """
     words = sys.argv[1:] if words is None else words
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure models and what they are run with."
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure models and what they run on.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    # What only another command needs may be missing.
+    # Packages that only another command needs may be missing.
     for name in [words[0]] if words and words[0] in COMMANDS else COMMANDS:
         try:
             command = importlib.import_module(COMMANDS[name])
         except ModuleNotFoundError as error:
             print(
-                f"error: {error.name} is not installed, which python -m benchmarks {name} needs: "
-                "pip install '.[cpu,export,bench]', in a clone",
+                f"error: python -m benchmarks {name} needs {error.name}, which is not installed: "
+                "run pip install '.[cpu,export,bench]' in a clone",
                 file=sys.stderr,
             )
             return FAILED
@@ -39,14 +48,14 @@ def main(words: Sequence[str] | None = None) -> int:
         command.add_arguments(added)
         added.set_defaults(run=command.run)
     options = parser.parse_args(words)
-    # A terminated run ends its peers like an interrupted one; Python's default for SIGTERM runs no cleanup.
+    # A terminated run must end its peers like an interrupted one. By default SIGTERM runs no cleanup in Python.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output went away; the interpreter's own flush at exit must not say so again.
+        # The reader of the output has gone. Without this, the interpreter reports it again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except (AssayError, OSError) as error:

@@ -1,8 +1,8 @@
-"""The logits of PyTorch and of a bundle's variants on the same rows, truncated in the same way.
+"""Asks PyTorch and the variants of a bundle for their logits on the same rows, truncated in the same way.
 
-PyTorch is the checkpoint as `assay export` reads it (transformers; an adapter merged in float32), in float32 on the
-CPU. Its token ids come from the bundle's own tokenizer, which the runtime's tests hold against transformers': what is
-compared is what the graphs make of them.
+PyTorch is the checkpoint as `assay export` reads it (transformers, an adapter merged in float32), in float32 on the
+CPU. Its token ids come from the bundle's tokenizer, which the tests of the runtime compare with that of transformers,
+so differences come from the graphs.
 """
 
 import sys
@@ -24,23 +24,23 @@ from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.source import Source
 from assay_export.texts import real_text
 
-__all__ = ["Answers", "answer", "torch_logits", "truncated", "variant_logits"]
+__all__ = ["Answers", "ask", "ask_torch", "ask_variant", "find_truncated"]
 
-ROWS_PER_CHUNK = 256  # asked and reported at once
+ROWS_PER_CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What one implementation answered: logits [rows, labels], or why there are none."""
+    """What one implementation answered: logits [rows, labels], or the reason for having none."""
 
     name: str
     logits: Float32 | None
     failure: str | None = None
 
 
-def truncated(bundle: Bundle, rows: Sequence[Row]) -> list[int]:
-    """The indices of the rows that have more tokens than the model reads."""
-    whole = _tokenizer(bundle, sys.maxsize)
+def find_truncated(bundle: Bundle, rows: Sequence[Row]) -> list[int]:
+    """Find the rows that have more tokens than the model reads, and return their indices."""
+    whole = _make_tokenizer(bundle, sys.maxsize)
     long = []
     for start, chunk in _chunks(rows):
         lengths = [len(row.ids) for row in whole.encode(chunk, False, start)]
@@ -48,34 +48,44 @@ def truncated(bundle: Bundle, rows: Sequence[Row]) -> list[int]:
     return long
 
 
-def torch_logits(
+def ask_torch(
     source: Source, base: str | None, bundle: Bundle, rows: Sequence[Row], advance: Callable[[], None]
 ) -> Float32:
-    """PyTorch's logits, float32 [rows, labels]; `advance` is called after each row.
+    """Ask PyTorch.
+
+    Args:
+        source: The checkpoint.
+        base: The base model of an adapter.
+        bundle: The bundle, for its tokenizer.
+        rows: The rows.
+        advance: Is called after each row.
+
+    Returns:
+        Logits, float32 [rows, labels].
 
     Raises:
-        CheckpointError: the checkpoint cannot be loaded.
-        InputError: it is not the one that the bundle was exported from.
-        NumericalError: an answer is NaN or infinite; `row` is its index.
+        CheckpointError: The checkpoint cannot be loaded.
+        InputError: The bundle was exported from another checkpoint.
+        NumericalError: An answer is NaN or infinite; `row` is its index.
     """
-    tokenizer = _tokenizer(bundle, bundle.manifest.max_length)
+    tokenizer = _make_tokenizer(bundle, bundle.manifest.max_length)
     names = {"attention_mask"}.union(*(choice.graph.inputs for choice in bundle.list_choices()))
     texts: list[Row] = list(real_text.TEXTS)
     if bundle.manifest.input == "pair":
         texts = [(text, text) for text in real_text.TEXTS]
-    probes = [_feed([row], names) for row in tokenizer.encode(texts, True, 0)]
+    probes = [_make_feed([row], names) for row in tokenizer.encode(texts, True, 0)]
     loaded = loading.load(open_files(source.folder, base=base), probes)
     recorded = bundle.manifest.source.get("weights_sha256")
     if loaded.weights_sha256 != recorded:
         raise InputError(
-            f"{source.id}: its weights have the sha256 {loaded.weights_sha256[:12]}..., and {bundle.folder} was "
-            f"exported from {str(recorded)[:12]}...: name the checkpoint that the bundle was made of"
+            f"{source.id}: its weights have the SHA-256 {loaded.weights_sha256[:12]}..., but {bundle.folder} was "
+            f"exported from {str(recorded)[:12]}...: pass the checkpoint that the bundle was exported from"
         )
     logits = np.empty((len(rows), len(bundle.manifest.labels)), np.float32)
     for start, chunk in _chunks(rows):
         tokens = tokenizer.encode(chunk, True, start)
         for indices in group([len(row.ids) for row in tokens], TOKENS_PER_CALL):
-            together = _feed([tokens[index] for index in indices], names)
+            together = _make_feed([tokens[index] for index in indices], names)
             logits[start + np.array(indices)] = loaded.reference.logits(together)
             for _ in indices:
                 advance()
@@ -83,15 +93,20 @@ def torch_logits(
     if not finite.all():
         row = int(np.argmin(finite))
         raise NumericalError(
-            f"PyTorch itself answers {logits[row].tolist()}: the checkpoint's weights are damaged", row=row
+            f"PyTorch itself answers {logits[row].tolist()}: the weights of the checkpoint are damaged", row=row
         )
     return logits
 
 
-def variant_logits(
-    bundle: Bundle, variant: str, device: str, rows: Sequence[Row], advance: Callable[[], None]
-) -> Float32:
-    """The logits of a bundle's variant, float32 [rows, labels]. Raises what assay.load and Model.logits raise."""
+def ask_variant(bundle: Bundle, variant: str, device: str, rows: Sequence[Row], advance: Callable[[], None]) -> Float32:
+    """Ask a variant of the bundle.
+
+    Returns:
+        Logits, float32 [rows, labels].
+
+    Raises:
+        AssayError: The variant cannot be loaded, or cannot answer.
+    """
     with assay.load(bundle.folder, device=device, variant=variant) as model:
         logits = np.empty((len(rows), len(model.labels)), np.float32)
         for start, chunk in _chunks(rows):
@@ -105,17 +120,17 @@ def variant_logits(
     return logits
 
 
-def answer(name: str, ask: Callable[[], Float32], lines: Sequence[int]) -> Answers:
-    """What `ask` gives, or the error that it raises, with the line of the row that it is about."""
+def ask(name: str, call: Callable[[], Float32], lines: Sequence[int]) -> Answers:
+    """Call one implementation and keep its logits, or its error with the line of the row at fault."""
     try:
-        return Answers(name, ask())
+        return Answers(name, call())
     except AssayError as error:
         row = error.row if isinstance(error, NumericalError | InputError) else None
         where = "" if row is None else f"line {lines[row]}: "
         return Answers(name, None, where + " ".join(str(error).split()))
 
 
-def _tokenizer(bundle: Bundle, max_length: int) -> BundleTokenizer:
+def _make_tokenizer(bundle: Bundle, max_length: int) -> BundleTokenizer:
     manifest = bundle.manifest
     data = bundle.read_tokenizer(verify=True)
     return BundleTokenizer(data, manifest.input, max_length, manifest.truncation)
@@ -126,7 +141,7 @@ def _chunks(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
         yield start, rows[start : start + ROWS_PER_CHUNK]
 
 
-def _feed(tokens: Sequence[Tokens], names: set[str]) -> Feed:
+def _make_feed(tokens: Sequence[Tokens], names: set[str]) -> Feed:
     """Rows of one length as a batch, int64 [rows, sequence] each."""
     ids = np.stack([row.ids for row in tokens])
     type_ids = np.stack([row.type_ids for row in tokens])

@@ -1,4 +1,4 @@
-"""What the label of a row may be: a label's name or index for a classifier, a number for a scorer."""
+"""Parses the label of a row: a label's name or index for a classifier, a number for a scorer."""
 
 import json
 import math
@@ -8,25 +8,25 @@ from typing import Any
 
 from assay.bundle.manifest import Manifest
 from assay.errors import BundleError, InputError
+from benchmarks.quality.data import BadValueError
 
-from .data import BadValueError
-
-__all__ = ["class_reader", "label_scale", "score_reader"]
+__all__ = ["choose_scale", "make_class_parser", "make_score_parser"]
 
 INDEX = re.compile(r"[0-9]{1,9}")
 INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
-def class_reader(labels: Sequence[str]) -> Callable[[Any], int]:
-    """Reads a label's name or its index in logit order, from JSON or from a cell, as its index.
+def make_class_parser(labels: Sequence[str]) -> Callable[[Any], int]:
+    """Make a function that turns a label's name, or its index in the order of the logits, into the index.
 
-    Where a name is itself an integer (star ratings, "1" to "5"), an index could not be told from it: names only.
+    If a name is an integer (star ratings, "1" to "5"), only names are accepted, because an index could be mistaken for
+    a name.
     """
     indices = {label: index for index, label in enumerate(labels)}
     by_index = not any(INTEGER.fullmatch(label) for label in labels)
     expected = ", ".join(labels) + (f" or an index, 0 to {len(labels) - 1}" if by_index else "")
 
-    def read(value: Any) -> int:
+    def parse(value: Any) -> int:
         is_integer = isinstance(value, int) and not isinstance(value, bool)
         word = str(value) if is_integer else value
         if isinstance(word, str):
@@ -34,51 +34,58 @@ def class_reader(labels: Sequence[str]) -> Callable[[Any], int]:
                 return indices[word]
             if by_index and INDEX.fullmatch(word) and int(word) < len(labels):
                 return int(word)
-        raise BadValueError(f"label {_shown(value)} is unknown, expected {expected}")
+        raise BadValueError(f"label {_shorten(value)} is unknown, expected {expected}")
 
-    return read
+    return parse
 
 
-def score_reader(limits: tuple[float, float] | None) -> Callable[[Any], float]:
-    """Reads a finite number within `limits`, from JSON or from a cell."""
+def make_score_parser(limits: tuple[float, float] | None) -> Callable[[Any], float]:
+    """Make a function that turns a value from JSON or from a cell into a finite number within `limits`."""
 
-    def read(value: Any) -> float:
-        number = _number(value)
+    def parse(value: Any) -> float:
+        number = _parse_number(value)
         if number is None:
-            raise BadValueError(f"score {_shown(value)} is no finite number")
+            raise BadValueError(f"score {_shorten(value)} is not a finite number")
         if limits is not None and not limits[0] <= number <= limits[1]:
             raise BadValueError(
-                f"score {_shown(value)} is outside the labels' scale, {limits[0]:g} to {limits[1]:g} (--label-scale)"
+                f"score {_shorten(value)} is outside the labels' scale, {limits[0]:g} to {limits[1]:g} (--label-scale)"
             )
         return number
 
-    return read
+    return parse
 
 
-def label_scale(manifest: Manifest, given: Sequence[float] | None) -> tuple[float, float] | None:
-    """The scale of a scorer's labels: what was `given`, by default the model's own; None where neither is known.
+def choose_scale(manifest: Manifest, given: Sequence[float] | None) -> tuple[float, float] | None:
+    """Choose the scale of a scorer's labels.
+
+    Args:
+        manifest: The manifest of the bundle.
+        given: The value of --label-scale.
+
+    Returns:
+        `given`, by default the scale of the model's output, or None if that is unknown too.
 
     Raises:
-        InputError: `given` to a classifier, or not two rising finite numbers.
-        BundleError: `given` for a bundle that does not say what its output's scale is.
+        InputError: `given` is for a classifier, or is not two increasing finite numbers.
+        BundleError: `given` is for a bundle that does not declare the scale of its output.
     """
     if given is None:
         return manifest.scale.native if manifest.scale else None
     if manifest.task != "regression":
-        raise InputError("--label-scale was given, but this model classifies: leave it out")
+        raise InputError("--label-scale is for scorers, and this model is a classifier: leave it out")
     low, high = given
     if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(high - low) and low < high):
         raise InputError(f"--label-scale is {low:g} {high:g}, expected two finite numbers, the smaller first")
     if manifest.scale is None:
         raise BundleError(
-            "--label-scale was given, but the bundle does not say that its output is in 0..1: give labels in the "
-            "output's own units, and leave it out"
+            "--label-scale needs an output in 0..1, and the bundle does not declare its scale: leave it out, and label "
+            "the rows in the units of the output"
         )
     return low, high
 
 
-def _number(value: Any) -> float | None:
-    """`value` as a finite number, None where it is none. "1_000" is a number to Python, and a mistake in a file."""
+def _parse_number(value: Any) -> float | None:
+    """Parse a finite number, or return None. Python accepts "1_000", which in a file is a mistake."""
     if isinstance(value, bool) or not isinstance(value, int | float | str) or (isinstance(value, str) and "_" in value):
         return None
     try:
@@ -88,8 +95,8 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _shown(value: Any) -> str:
-    """A value from the file, short."""
+def _shorten(value: Any) -> str:
+    """A value from the file, shortened for an error message."""
     if isinstance(value, int) and abs(value) >= 10**15:
         return "a very large integer"
     try:

@@ -1,6 +1,6 @@
-"""The measures of quality, by scikit-learn and scipy, as plain dicts that go into --json as they are.
+"""Computes the measures with scikit-learn and SciPy, as plain dicts for --json.
 
-A measure that is undefined (the precision of a class that was never answered, the correlation of a constant) is None.
+An undefined measure (the precision of a class that was never predicted, the correlation of a constant) is None.
 """
 
 import importlib
@@ -18,21 +18,29 @@ from assay.models.base import Float32
 from assay.models.classifier import softmax
 from assay.models.scorer import rescale
 
-__all__ = ["ROUNDING", "classifier", "classifier_changes", "evol", "scorer", "scorer_changes", "to_label_scale"]
+__all__ = [
+    "ROUNDING",
+    "compare_classifiers",
+    "compare_scorers",
+    "measure_classifier",
+    "measure_scorer",
+    "rescale_output",
+    "round_output",
+]
 
-# scikit-learn has no type hints, which mypy asks for in an import statement.
+# scikit-learn has no type hints, so mypy would reject an import statement.
 sklearn: Any = importlib.import_module("sklearn.metrics")
 
 ROUNDING = 1e-4
-"""A scorer's answers that differ by no more than this are the same: the gate of a float32 graph (parity.py)."""
+"""Scores that differ by no more than this are equal: the tolerance of the gate for float32 graphs."""
 
 Truth = npt.NDArray[np.float64]
 
 
-def classifier(truth: npt.NDArray[np.int64], logits: Float32, labels: Sequence[str]) -> dict[str, Any]:
-    """Accuracy, macro F1, and per class precision, recall, F1 and support; the confusion matrix [truth, answer].
+def measure_classifier(truth: npt.NDArray[np.int64], logits: Float32, labels: Sequence[str]) -> dict[str, Any]:
+    """Compute accuracy, macro F1, measures per class, and the confusion matrix [truth, answer].
 
-    Macro F1 is scikit-learn's: the mean over the classes that occur among the truth or the answers.
+    Macro F1 is scikit-learn's: the mean over the classes that occur in the truth or in the answers.
     """
     answers = logits.argmax(axis=1)
     every = list(range(len(labels)))
@@ -45,9 +53,9 @@ def classifier(truth: npt.NDArray[np.int64], logits: Float32, labels: Sequence[s
         "classes": [
             {
                 "label": label,
-                "precision": _defined(precision[index]),
-                "recall": _defined(recall[index]),
-                "f1": _defined(f1[index]),
+                "precision": _drop_nan(precision[index]),
+                "recall": _drop_nan(recall[index]),
+                "f1": _drop_nan(f1[index]),
                 "support": int(support[index]),
             }
             for index, label in enumerate(labels)
@@ -56,8 +64,12 @@ def classifier(truth: npt.NDArray[np.int64], logits: Float32, labels: Sequence[s
     }
 
 
-def classifier_changes(logits: Float32, baseline: Float32) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
-    """How far `logits` are from the baseline's, and the rows whose label differs, the furthest first."""
+def compare_classifiers(logits: Float32, baseline: Float32) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
+    """Compare logits with the baseline's.
+
+    Returns:
+        A summary, and the indices of the rows whose label differs, largest difference first.
+    """
     delta = np.abs(softmax(logits) - softmax(baseline))  # [rows, labels]
     differs = logits.argmax(axis=1) != baseline.argmax(axis=1)
     summary = {
@@ -65,19 +77,23 @@ def classifier_changes(logits: Float32, baseline: Float32) -> tuple[dict[str, An
         "mean_delta_probability": float(delta.mean()),
         "max_delta_probability": float(delta.max()),
     }
-    return summary, _furthest_first(np.flatnonzero(differs), delta.max(axis=1))
+    return summary, _sort_by_difference(np.flatnonzero(differs), delta.max(axis=1))
 
 
-def scorer(truth: Truth, output: Float32, limits: tuple[float, float] | None, scale: Scale | None) -> dict[str, Any]:
-    """MAE and RMSE in the labels' units, Pearson, Spearman, and the share of rows with the same Evol-Complexity.
+def measure_scorer(
+    truth: Truth, output: Float32, limits: tuple[float, float] | None, scale: Scale | None
+) -> dict[str, Any]:
+    """Compute MAE and RMSE in the labels' units, Pearson, Spearman, and the share of rows with equal Evol-Complexity.
+
+    The output is put on the scale of the labels and is not clamped. The exact match rounds both like Maxwell's card.
 
     Args:
-        truth: the labels [rows], on the scale `limits`.
-        output: the head's own output [rows], 0..1 where there is a `scale`.
-
-    The output is put on the labels' scale and not clamped; the exact match rounds both as Maxwell's card does.
+        truth: The labels [rows], on the scale `limits`.
+        output: The output of the head [rows], 0..1 if there is a `scale`.
+        limits: The scale of the labels.
+        scale: The scale of the output.
     """
-    predicted = to_label_scale(output, limits)
+    predicted = rescale_output(output, limits)
     return {
         "mae": float(sklearn.mean_absolute_error(truth, predicted)),
         "rmse": float(sklearn.root_mean_squared_error(truth, predicted)),
@@ -85,39 +101,45 @@ def scorer(truth: Truth, output: Float32, limits: tuple[float, float] | None, sc
         "spearman": _correlation(stats.spearmanr, truth, predicted),
         "exact_match": None
         if scale is None or limits is None
-        else float(sklearn.accuracy_score(_evol_of_labels(truth, limits, scale), evol(output, scale))),
+        else float(sklearn.accuracy_score(_round_labels(truth, limits, scale), round_output(output, scale))),
     }
 
 
-def scorer_changes(
+def compare_scorers(
     output: Float32, baseline: Float32, limits: tuple[float, float] | None, scale: Scale | None
 ) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
-    """How far `output` is from the baseline's, in the labels' units, and the rows past rounding, the furthest first."""
-    delta = np.abs(to_label_scale(output, limits) - to_label_scale(baseline, limits))
+    """Compare outputs with the baseline's, in the labels' units.
+
+    Returns:
+        A summary, and the indices of the rows that differ by more than rounding, largest difference first.
+    """
+    delta = np.abs(rescale_output(output, limits) - rescale_output(baseline, limits))
     differs = np.abs(output.astype(np.float64) - baseline) > ROUNDING
     summary = {
-        "evol_complexity_changed": None if scale is None else int((evol(output, scale) != evol(baseline, scale)).sum()),
+        "evol_complexity_changed": None
+        if scale is None
+        else int((round_output(output, scale) != round_output(baseline, scale)).sum()),
         "mean_delta": float(delta.mean()),
         "max_delta": float(delta.max()),
     }
-    return summary, _furthest_first(np.flatnonzero(differs), delta)
+    return summary, _sort_by_difference(np.flatnonzero(differs), delta)
 
 
-def to_label_scale(output: Float32, limits: tuple[float, float] | None) -> Truth:
-    """The head's output, 0..1, in the units of labels from limits[0] to limits[1]; not clamped."""
+def rescale_output(output: Float32, limits: tuple[float, float] | None) -> Truth:
+    """Put the output of the head, 0..1, on the scale of labels from limits[0] to limits[1], without clamping."""
     low, high = limits or (0.0, 1.0)
     return output.astype(np.float64) * (high - low) + low
 
 
-def evol(output: Float32, scale: Scale) -> npt.NDArray[np.int64]:
-    """Evol-Complexity of the head's output, as Scorer.evol_complexity gives it: clamped, rounded half to even."""
+def round_output(output: Float32, scale: Scale) -> npt.NDArray[np.int64]:
+    """Round the output of the head to Evol-Complexity like Scorer.evol_complexity: clamped, half to even."""
     low, high = scale.evol_complexity
     return np.rint(rescale(output, float(low), float(high))).astype(np.int64)
 
 
-def _evol_of_labels(truth: Truth, limits: tuple[float, float], scale: Scale) -> npt.NDArray[np.int64]:
+def _round_labels(truth: Truth, limits: tuple[float, float], scale: Scale) -> npt.NDArray[np.int64]:
     low, high = scale.evol_complexity
-    # Labels that are on this scale already stay as they are: the factor is exactly 1.
+    # For labels that are on this scale already, the factor is exactly 1.
     return np.rint((truth - limits[0]) * ((high - low) / (limits[1] - limits[0])) + low).astype(np.int64)
 
 
@@ -125,13 +147,13 @@ def _correlation(of: Any, truth: Truth, predicted: Truth) -> float | None:
     if len(truth) < 2:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a constant; the result says it as well
-        return _defined(of(truth, predicted).statistic)
+        warnings.simplefilter("ignore")  # a constant warns, and makes the result NaN
+        return _drop_nan(of(truth, predicted).statistic)
 
 
-def _furthest_first(rows: npt.NDArray[np.int64], delta: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def _sort_by_difference(rows: npt.NDArray[np.int64], delta: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return rows[np.argsort(-delta[rows], kind="stable")]
 
 
-def _defined(value: float) -> float | None:
+def _drop_nan(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None

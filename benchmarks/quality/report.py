@@ -1,10 +1,10 @@
-"""The results of `quality` as Markdown: readable in a terminal, and in an issue."""
+"""Prints the results of `quality` as Markdown, to read in a terminal or to paste into an issue."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from .metrics import ROUNDING
+from benchmarks.quality.metrics import ROUNDING
 
 __all__ = ["render"]
 
@@ -13,7 +13,7 @@ UNDEFINED = "-"
 
 
 def render(results: dict[str, Any], changed: int) -> str:
-    """The report, with at most `changed` rows per variant that it answers differently from the baseline."""
+    """Render the report, with at most `changed` rows per variant that it answers differently from the baseline."""
     sections = [
         f"# Quality of {_cell(results['model'])} on {_cell(PurePath(results['data']['file']).name)}",
         _rows(results),
@@ -29,12 +29,12 @@ def _rows(results: dict[str, Any]) -> str:
     rows, baseline = results["rows"], results["baseline"]
     bad, long = len(rows["bad"]), len(rows["truncated"])
     lines = [
-        f"{rows['good']:,} good rows, which all figures are over; {bad:,} bad; {long:,} longer than the "
-        f"{results['max_length']:,} tokens that the model reads, and truncated.",
+        f"{rows['good']:,} good rows, which all figures are based on; {bad:,} bad; {long:,} truncated to the "
+        f"{results['max_length']:,} tokens that the model reads.",
     ]
     if results["checkpoint"] is None:
         lines.append(
-            f"PyTorch is left out, since a bundle does not hold its weights: name them with --checkpoint. "
+            f"PyTorch is left out, because a bundle does not contain weights: pass the checkpoint with --checkpoint. "
             f"Differences are from {baseline}."
         )
     return "\n".join(lines)
@@ -44,7 +44,7 @@ def _bad_rows(bad: Sequence[dict[str, Any]]) -> Iterator[str]:
     if not bad:
         return
     rows = [[f"{row['line']:,}", row["reason"]] for row in bad[:BAD_ROWS_SHOWN]]
-    more = f"\n\n{len(bad) - len(rows):,} more: all are in the file of --json." if len(bad) > len(rows) else ""
+    more = f"\n\n{len(bad) - len(rows):,} more: --json writes all of them." if len(bad) > len(rows) else ""
     yield "## Bad rows\n\n" + _table(["line", "reason"], rows) + more
 
 
@@ -70,13 +70,13 @@ def _classifier(results: dict[str, Any]) -> Iterator[str]:
                 ),
             ]
         )
-    head = ["", "accuracy", "macro F1", f"labels unlike {baseline}", "mean abs(delta probability)", "max"]
+    head = ["", "accuracy", "macro F1", f"labels other than {baseline}", "mean abs(delta probability)", "max"]
     yield _table(head, rows)
     absent = [entry["label"] for entry in answered[baseline]["metrics"]["classes"] if entry["support"] == 0]
     if absent:
         yield (
-            f"No row is labelled {', '.join(map(_cell, absent))}. Macro F1 is the mean over the classes that occur "
-            "among the labels or the answers."
+            f"No row is labelled {', '.join(map(_cell, absent))}. Macro F1 is the mean over the classes that occur in "
+            "the labels or in the answers."
         )
     yield "## Classes: precision / recall / F1, %\n\n" + _table(
         ["class", "rows", *answered],
@@ -125,15 +125,15 @@ def _scorer(results: dict[str, Any]) -> Iterator[str]:
     baseline = results["baseline"]
     scale = results["label_scale"]
     evol = "{}..{}".format(*results["evol_complexity"] or (1, 6))
-    head = ["", "MAE", "RMSE", "Pearson", "Spearman", f"exact match, {evol}", f"{evol} unlike {baseline}"]
+    head = ["", "MAE", "RMSE", "Pearson", "Spearman", f"exact match, {evol}", f"{evol} other than {baseline}"]
     yield _table([*head, "mean abs(delta)", "max"], rows)
     if scale is None:
-        yield "Errors and deltas are in the output's own units. What its scale is, the bundle does not say."
+        yield "Errors and deltas are in the units of the output. The bundle does not declare its scale."
     else:
         yield (
-            f"Errors and deltas are on the labels' scale, {scale[0]:g} to {scale[1]:g}, with outputs as they are, not "
-            f"clamped. For the exact match, both are put on {evol} and rounded half to even, outputs clamped, as on "
-            "Maxwell's card."
+            f"Errors and deltas are on the scale of the labels, {scale[0]:g} to {scale[1]:g}, and outputs are not "
+            f"clamped. For the exact match, labels and clamped outputs are put on {evol} and rounded half to even, as "
+            "on Maxwell's card."
         )
 
 
@@ -153,7 +153,7 @@ def _changed(results: dict[str, Any], limit: int) -> Iterator[str]:
         if not rows:
             yield f"## {name} against {baseline}\n\nRows with {what}: none."
             continue
-        shown = f"the {limit:,} furthest apart" if len(rows) > limit else "the furthest apart first"
+        shown = f"the {limit:,} largest differences" if len(rows) > limit else "largest difference first"
         heading = f"## {name} against {baseline}\n\nRows with {what}: {len(rows):,}, {shown}."
         texts = results["data"]["text"]
         table = _table(
@@ -207,5 +207,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text that cannot break out of its cell."""
+    """A text on one line, with pipes escaped."""
     return " ".join(text.split()).replace("|", "\\|")

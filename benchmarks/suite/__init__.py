@@ -1,6 +1,7 @@
-"""The benchmark suite: speed, parity and limits of everything a user would pick, in one run and in turns.
+"""The benchmark suite, `python -m benchmarks run`: what a user could pick, in one run and in turns.
 
-command.py is the command line and the order of the phases. A peer (peers/) lives in a process of its own (worker.py,
-process.py); rounds.py gives the turns; samples.py keeps every one of them; statistics.py, parity.py and limits.py say
-what they mean; report.py and plots.py show it.
+`command` is the command line and the order of the phases. `setup` is what a peer knows before it loads, and `samples`
+keeps every measurement on disk. `peers` are the implementations. `preparation` makes the model, the peers' files and
+PyTorch's answers before the clock starts; `measure` runs a process per peer and takes the turns; `report` says what
+the samples mean, in the report, its plots and the README.
 """

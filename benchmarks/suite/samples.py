@@ -1,7 +1,8 @@
-"""Every sample, on disk as soon as it is taken: a JSON object a line, so that a killed run loses its last line at most.
+"""Keeps every sample on disk as soon as it is taken.
 
-A run's folder holds plan.json (what is measured: it must be the same to resume), rows.json (the texts), reference.json
-(PyTorch's answers), samples.jsonl (this file's), and at the end results.json, report.md, report.html and plots/.
+samples.jsonl has one JSON object a line, so a run that is killed loses its last line at most. The folder of a run also
+has plan.json (what is measured, which must be the same to resume), rows.json (the texts), reference.json (PyTorch's
+answers), and at the end results.json, report.md, report.html and plots/.
 """
 
 import json
@@ -10,35 +11,48 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import PeerError
+from benchmarks.errors import BenchmarkError
+
+__all__ = [
+    "PLAN",
+    "REFERENCE",
+    "RESULTS",
+    "ROWS",
+    "SAMPLES",
+    "Samples",
+    "begin",
+    "read_json",
+    "refuse_taken",
+    "write_json",
+]
 
 PLAN, ROWS, REFERENCE, SAMPLES, RESULTS = "plan.json", "rows.json", "reference.json", "samples.jsonl", "results.json"
 
 
 def write_json(path: Path, value: object) -> None:
-    """Whole or not at all."""
+    """Write a JSON file, whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(path)
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in `path`.
+    """Read the JSON value in `path`.
 
     Raises:
-        PeerError: there is no such file, or it holds no JSON.
+        BenchmarkError: There is no such file, or it is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise PeerError(f"{path}: cannot be read ({error}); name the folder of a benchmark run") from error
+        raise BenchmarkError(f"{path}: cannot be read ({error}); name the folder of a benchmark run") from error
 
 
 class Samples:
     """samples.jsonl, open for appending."""
 
     def __init__(self, path: Path) -> None:
-        """Cuts off the torn line that a kill can leave."""
+        """Open the file and cut off the incomplete line that a kill can leave."""
         self.records: list[dict[str, Any]] = []
         whole = 0
         if path.exists():
@@ -58,7 +72,7 @@ class Samples:
         self.records.append(record)
 
     def of(self, kind: str, **values: object) -> Iterator[dict[str, Any]]:
-        """The records of this kind with these values."""
+        """Return the records of this kind with these values."""
         return (
             record
             for record in self.records
@@ -66,29 +80,30 @@ class Samples:
         )
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
 def refuse_taken(folder: Path, resume: bool) -> None:
-    """Before anything is prepared.
+    """Refuse a folder for results before anything is prepared.
 
     Raises:
-        PeerError: the folder holds other files, or a run that is not to be resumed.
+        BenchmarkError: The folder has other files in it, or a run that is not to be resumed.
     """
     if (folder / PLAN).exists():
         if not resume:
-            raise PeerError(
-                f"{folder} holds a run already: continue it with --resume, or name another folder with --out"
+            raise BenchmarkError(
+                f"{folder} already has a run in it: continue it with --resume, or name another folder with --out"
             )
     elif folder.exists() and any(folder.iterdir()):
-        raise PeerError(f"{folder} has files and is no benchmark run: name another folder with --out")
+        raise BenchmarkError(f"{folder} has files in it that are not a benchmark run: name another folder with --out")
 
 
 def begin(folder: Path, plan: Mapping[str, Any], resume: bool) -> Samples:
-    """Open a run's folder: a new one, or with `resume` one that an interrupted run of the same plan left.
+    """Open the folder of a run: a new one, or with `resume` that of an interrupted run with the same plan.
 
     Raises:
-        PeerError: as `refuse_taken`, or the plans differ.
+        BenchmarkError: The folder is taken (see `refuse_taken`), or the plans differ.
     """
     refuse_taken(folder, resume)
     path = folder / PLAN
@@ -100,8 +115,8 @@ def begin(folder: Path, plan: Mapping[str, Any], resume: bool) -> Samples:
         differing = sorted(key for key in {*before, *plan} if before.get(key) != plan.get(key))
         if differing:
             key = differing[0]
-            raise PeerError(
+            raise BenchmarkError(
                 f"{folder} cannot be resumed: its {key} was {before.get(key)!r} and is now {plan.get(key)!r}; "
-                "ask for the same as then, or name another folder with --out"
+                "use the options of that run, or name another folder with --out"
             )
     return Samples(folder / SAMPLES)

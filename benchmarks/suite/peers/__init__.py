@@ -1,6 +1,6 @@
-"""The peers: for each its name, its precision, what it needs installed and the module that holds it.
+"""The peers: the name of each, its precision, the packages it needs and the module that implements it.
 
-Nothing heavy is imported here: a peer's process imports its own module alone.
+Nothing heavy is imported here, because a peer's process imports that module only.
 """
 
 import importlib
@@ -11,51 +11,56 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from benchmarks.peers import PeerError
+from benchmarks.errors import BenchmarkError
 from benchmarks.suite.setup import Float32, Mode, Setup
+
+__all__ = ["PEERS", "Factory", "Known", "Peer", "Precision", "find_peer", "list_files", "make", "prepare"]
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 
 class Peer(Protocol):
-    """An implementation under test. Its process makes one, loads it once and asks it from one thread."""
+    """An implementation under test. Its process makes one, loads it once and calls it from one thread."""
 
     def load(self) -> None:
-        """Read the model, ready to answer."""
+        """Load the model, ready to answer."""
 
     def run(self, rows: Sequence[object]) -> Float32:
-        """Logits float32 [rows, labels], in order. In latency mode the rows are one request, and share a call where
-        the peer batches at all; in throughput mode the peer splits them as is best for it."""
+        """Compute logits, float32 [rows, labels], in order.
+
+        In latency mode the rows are one request, and share a call if the peer batches at all. In throughput mode the
+        peer splits them as suits it best.
+        """
 
 
 class Factory(Protocol):
-    """What a peer's module has as `make`, and, where files must be made first, `prepare`."""
+    """The function `make` of a peer's module. A module that has to make files first also has `prepare`."""
 
     def __call__(self, name: str, setup: Setup, mode: Mode) -> Peer: ...
 
 
 @dataclass(frozen=True)
 class Known:
-    """A peer by name. `needs` are distributions, the first one's version being the peer's."""
+    """What is known of a peer before it is imported."""
 
     name: str
     module: str
     precision: Precision
-    needs: tuple[str, ...]
-    extra: str  # of this project, that brings `needs`
+    needs: tuple[str, ...]  # distributions; the version of the first is the peer's
+    extra: str  # the extra of this project that installs `needs`
     devices: tuple[str, ...] = ("cpu",)
     inputs: tuple[str, ...] = ("pair", "text")
 
     def missing(self) -> list[str]:
-        """The distributions that are not installed."""
-        return [name for name in self.needs if not _installed(name)]
+        """List the distributions that are not installed."""
+        return [name for name in self.needs if not _is_installed(name)]
 
     def versions(self) -> dict[str, str]:
-        """The versions of what the peer needs."""
+        """Return the versions of the distributions that the peer needs."""
         return {name: importlib.metadata.version(name) for name in self.needs}
 
 
-def _installed(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     try:
         importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -103,35 +108,35 @@ PEERS = {
 }
 
 
-def known(name: str) -> Known:
-    """The peer of that name.
+def find_peer(name: str) -> Known:
+    """Find the peer of that name.
 
     Raises:
-        PeerError: there is none.
+        BenchmarkError: There is none.
     """
     if name not in PEERS:
-        raise PeerError(f"no peer is called {name!r}, expected of {', '.join(PEERS)}")
+        raise BenchmarkError(f"no peer is called {name!r}, expected one of {', '.join(PEERS)}")
     return PEERS[name]
 
 
 def make(name: str, setup: Setup, mode: Mode) -> Peer:
-    """The peer, not loaded yet."""
-    factory: Factory = _module(name).make
+    """Make the peer without loading it."""
+    factory: Factory = _import_module(name).make
     return factory(name, setup, mode)
 
 
 def prepare(name: str, setup: Setup) -> None:
-    """Make in the peer's folder whatever it needs, once; nothing where its module prepares nothing."""
-    module = _module(name)
+    """Make the files that the peer needs, once. Most peers need none."""
+    module = _import_module(name)
     if hasattr(module, "prepare"):
         module.prepare(name, setup)
 
 
-def _module(name: str) -> Any:
-    return importlib.import_module(f"{__name__}.{known(name).module}")
+def _import_module(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{find_peer(name).module}")
 
 
-def files(name: str, setup: Setup) -> list[Path]:
-    """The files of the model that the peer reads to load it."""
-    found: list[Path] = _module(name).files(name, setup)
+def list_files(name: str, setup: Setup) -> list[Path]:
+    """List the files that the peer reads to load the model."""
+    found: list[Path] = _import_module(name).list_files(name, setup)
     return found

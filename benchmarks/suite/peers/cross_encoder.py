@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from sentence_transformers import CrossEncoder
 
-from benchmarks.suite.batches import ROWS
+from benchmarks.suite.peers.batches import ROWS
 from benchmarks.suite.setup import Float32, Mode, Setup
+
+__all__ = ["list_files", "make"]
 
 
 class CrossEncoderPeer:
-    """Raw logits: its default for one label is a sigmoid, and none for several."""
+    """A CrossEncoder without an activation function: by default it applies a sigmoid to a single label."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -33,8 +35,8 @@ class CrossEncoderPeer:
         return logits.reshape(len(rows), -1)
 
 
-def files(name: str, setup: Setup) -> list[Path]:  # noqa: ARG001
-    """What is read to load."""
+def list_files(name: str, setup: Setup) -> list[Path]:  # noqa: ARG001
+    """List the weights."""
     return sorted(Path(setup.checkpoint).glob("*.safetensors"))
 
 

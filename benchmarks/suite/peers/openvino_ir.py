@@ -1,6 +1,6 @@
-"""OpenVINO, from the bundle's portable graph: in float32, in bfloat16, and as int8 by NNCF with calibration.
+"""OpenVINO on the bundle's portable graph: in float32, in bfloat16, and in int8 that NNCF calibrates.
 
-The portable graph is cleaner than a traced one, which is to OpenVINO's advantage.
+The portable graph has fewer operators than a traced one, which is to OpenVINO's advantage.
 """
 
 from collections.abc import Sequence
@@ -12,31 +12,31 @@ import openvino
 
 from assay.bundle import manifest
 from assay.inputs.tokenization import BundleTokenizer
-from benchmarks import peers
-from benchmarks.int8_peers import CALIBRATION_ROWS, CALIBRATION_TOKENS, tokenised_rows
-from benchmarks.suite.setup import Float32, Mode, Setup, as_row
+from benchmarks.engines.openvino import quantise
+from benchmarks.suite.setup import Float32, Mode, Setup, parse_row
+from benchmarks.timing import Ids
+
+__all__ = ["list_files", "make", "prepare"]
 
 HINTS = {"openvino-fp32": "f32", "openvino-bf16": "bf16"}
 
 
 def prepare(name: str, setup: Setup) -> None:
-    """The int8 model by nncf.quantize with the transformer preset, SmoothQuant included."""
+    """Quantise the model for int8."""
     if name != "openvino-int8":
         return
     bundle = Path(setup.bundle)
-    rows = tokenised_rows(bundle, manifest.read(bundle / manifest.MANIFEST_NAME))
-    calibration = [row[:, :CALIBRATION_TOKENS] for row in rows[:: len(rows) // CALIBRATION_ROWS][:CALIBRATION_ROWS]]
-    peers.openvino_int8(bundle / _portable(setup).file, calibration, setup.folder(name))
+    quantise(bundle, manifest.read(bundle / manifest.MANIFEST_NAME), setup.folder(name))
 
 
-def _portable(setup: Setup) -> manifest.Graph:
+def _find_portable(setup: Setup) -> manifest.Graph:
     return manifest.read(Path(setup.bundle) / manifest.MANIFEST_NAME).variants["fp32"]["portable"]
 
 
 class OpenvinoPeer:
-    """One request on all cores (latency), or a stream per core, which is what its documentation advises (throughput).
+    """One request on all cores (latency), or a stream per core as its documentation advises (throughput).
 
-    In throughput mode every row is a request of its own without padding, longest first, so that streams end together.
+    In throughput mode every row is a separate request without padding, longest first, so that streams end together.
     """
 
     def __init__(self, name: str, setup: Setup, mode: Mode) -> None:
@@ -50,7 +50,7 @@ class OpenvinoPeer:
         described = manifest.read(bundle / manifest.MANIFEST_NAME)
         data = (bundle / "tokenizer.json").read_bytes()
         self._tokenizer = BundleTokenizer(data, described.input, described.max_length, described.truncation)
-        (path, *_) = files(self._name, self._setup)
+        (path, *_) = list_files(self._name, self._setup)
         cores = self._setup.threads
         settings: dict[str, Any] = {"PERFORMANCE_HINT": self._mode.upper(), "INFERENCE_NUM_THREADS": cores}
         if self._mode == "throughput":
@@ -61,12 +61,12 @@ class OpenvinoPeer:
         self._request = self._compiled.create_infer_request()
 
     def run(self, rows: Sequence[object]) -> Float32:
-        tokens = [row.ids for row in self._tokenizer.encode([as_row(row) for row in rows], True, 0)]
+        tokens = [row.ids for row in self._tokenizer.encode([parse_row(row) for row in rows], True, 0)]
         if self._mode == "latency":
-            return self._padded(tokens)
-        return self._streamed(tokens)
+            return self._run_padded(tokens)
+        return self._run_streams(tokens)
 
-    def _padded(self, tokens: Sequence[peers.Ids]) -> Float32:
+    def _run_padded(self, tokens: Sequence[Ids]) -> Float32:
         longest = max(map(len, tokens))
         ids, mask = np.zeros((2, len(tokens), longest), np.int64)  # the mask hides id 0
         for row, values in enumerate(tokens):
@@ -74,7 +74,7 @@ class OpenvinoPeer:
         logits: Float32 = self._request.infer({"input_ids": ids, "attention_mask": mask})["logits"].copy()
         return logits
 
-    def _streamed(self, tokens: Sequence[peers.Ids]) -> Float32:
+    def _run_streams(self, tokens: Sequence[Ids]) -> Float32:
         answers: list[Float32 | None] = [None] * len(tokens)
         queue = openvino.AsyncInferQueue(self._compiled)
 
@@ -89,12 +89,12 @@ class OpenvinoPeer:
         return np.concatenate([answer for answer in answers if answer is not None])
 
 
-def files(name: str, setup: Setup) -> list[Path]:
-    """The model, first, and its weights."""
+def list_files(name: str, setup: Setup) -> list[Path]:
+    """List the model, which comes first, and its weights."""
     if name == "openvino-int8":
         folder = setup.folder(name)
         return [folder / "model.xml", folder / "model.bin"]
-    return [Path(setup.bundle) / file for file in _portable(setup).files]
+    return [Path(setup.bundle) / file for file in _find_portable(setup).files]
 
 
 def make(name: str, setup: Setup, mode: Mode) -> OpenvinoPeer:

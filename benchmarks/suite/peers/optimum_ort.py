@@ -1,4 +1,4 @@
-"""optimum's ORTModel: its own export, as it is and through its dynamic int8 quantisation, and on the GPU providers."""
+"""optimum's ORTModel: its export as it is, after its dynamic int8 quantisation, and on the GPU providers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,16 +9,18 @@ from optimum.onnxruntime import ORTModelForSequenceClassification, ORTQuantizer
 from optimum.onnxruntime.configuration import AutoQuantizationConfig
 from transformers import AutoTokenizer
 
-from benchmarks.peers import PeerError
-from benchmarks.suite.batches import in_batches
+from benchmarks.errors import BenchmarkError
+from benchmarks.suite.peers.batches import run_in_batches
 from benchmarks.suite.setup import Float32, Mode, Setup
+
+__all__ = ["list_files", "make", "prepare"]
 
 PROVIDERS = {"optimum-cuda": "CUDAExecutionProvider", "optimum-tensorrt": "TensorrtExecutionProvider"}
 EXPORT = "optimum-export"  # the folder that all of these share
 
 
 def prepare(name: str, setup: Setup) -> None:
-    """Export once; quantise for int8 with the recipe that optimum's documentation gives for AVX512-VNNI."""
+    """Export once, and quantise for int8 with the recipe in optimum's documentation for AVX512-VNNI."""
     exported = setup.folder(EXPORT)
     if not (exported / "model.onnx").is_file():
         model = ORTModelForSequenceClassification.from_pretrained(setup.checkpoint, export=True, local_files_only=True)
@@ -29,7 +31,7 @@ def prepare(name: str, setup: Setup) -> None:
 
 
 class OrtPeer:
-    """An ORTModel with ONNX Runtime's defaults, but for the number of threads."""
+    """An ORTModel with ONNX Runtime's defaults, except for the number of threads."""
 
     def __init__(self, name: str, setup: Setup, mode: Mode) -> None:
         self._name, self._setup, self._mode = name, setup, mode
@@ -50,10 +52,10 @@ class OrtPeer:
             local_files_only=True,
         )
         if provider not in self._model.providers:
-            raise PeerError(f"{provider} did not load: ONNX Runtime has {', '.join(self._model.providers)}")
+            raise BenchmarkError(f"{provider} did not load, ONNX Runtime uses {', '.join(self._model.providers)}")
 
     def run(self, rows: Sequence[object]) -> Float32:
-        return in_batches(rows, self._call, self._mode, self._setup.device)
+        return run_in_batches(rows, self._call, self._mode, self._setup.device)
 
     def _call(self, rows: Sequence[object]) -> Float32:
         feed = self._tokenizer(
@@ -63,8 +65,8 @@ class OrtPeer:
         return logits
 
 
-def files(name: str, setup: Setup) -> list[Path]:
-    """What is read to load."""
+def list_files(name: str, setup: Setup) -> list[Path]:
+    """List the graph and its weights."""
     folder = setup.folder(name if name == "optimum-int8" else EXPORT)
     return [path for path in folder.iterdir() if path.suffix in (".onnx", ".onnx_data")]
 

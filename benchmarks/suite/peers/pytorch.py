@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from benchmarks.suite.batches import in_batches
+from benchmarks.suite.peers.batches import run_in_batches
 from benchmarks.suite.setup import Float32, Mode, Setup
+
+__all__ = ["list_files", "make"]
 
 DTYPES = {
     "torch-fp32": torch.float32,
@@ -33,11 +35,11 @@ class TorchPeer:
             self._setup.checkpoint, dtype=DTYPES[self._name], local_files_only=True
         )
         model = model.eval().to(self._setup.device)
-        # Lengths differ from request to request, and a graph for each would be compiled for minutes.
+        # Lengths differ between requests, and compiling a graph for each would take minutes.
         self._model = torch.compile(model, dynamic=True) if self._name == "torch-compile" else model
 
     def run(self, rows: Sequence[object]) -> Float32:
-        return in_batches(rows, self._call, self._mode, self._setup.device)
+        return run_in_batches(rows, self._call, self._mode, self._setup.device)
 
     def _call(self, rows: Sequence[object]) -> Float32:
         feed = self._tokenizer(
@@ -48,8 +50,8 @@ class TorchPeer:
         return logits
 
 
-def files(name: str, setup: Setup) -> list[Path]:  # noqa: ARG001
-    """What is read to load."""
+def list_files(name: str, setup: Setup) -> list[Path]:  # noqa: ARG001
+    """List the weights."""
     return sorted(Path(setup.checkpoint).glob("*.safetensors"))
 
 

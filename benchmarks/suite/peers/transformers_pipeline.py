@@ -1,4 +1,7 @@
-"""transformers' text-classification pipeline in float32, row by row: its documentation advises no batches on a CPU."""
+"""transformers' text-classification pipeline in float32, row by row.
+
+Its documentation advises against batches on a CPU.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +13,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from benchmarks.suite.setup import Float32, Mode, Setup
 
+__all__ = ["list_files", "make"]
+
 
 class PipelinePeer:
-    """Raw logits in label order: no function is applied, and scores of all labels are asked for."""
+    """The pipeline with raw logits of all labels, without an activation function."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -41,8 +46,8 @@ class PipelinePeer:
         return logits
 
 
-def files(name: str, setup: Setup) -> list[Path]:  # noqa: ARG001
-    """What is read to load."""
+def list_files(name: str, setup: Setup) -> list[Path]:  # noqa: ARG001
+    """List the weights."""
     return sorted(Path(setup.checkpoint).glob("*.safetensors"))
 
 

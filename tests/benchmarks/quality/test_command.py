@@ -18,8 +18,7 @@ from assay.bundle.folder import open_bundle
 from assay.errors import AssayError
 from assay_export import export
 from assay_export.checkpoint.source import resolve
-from benchmarks import quality
-from benchmarks.quality import answers
+from benchmarks.quality import answers, command
 from tests.conftest import CHECKPOINTS, held_out
 from tests.runtime import tiny
 
@@ -34,16 +33,16 @@ ON_INSTRUCTIONS = ["--data", INSTRUCTIONS, "--text", "text", "--label", "score"]
 def run(*arguments: object, json_file: Path | None = None) -> tuple[int, dict[str, Any]]:
     """The exit code of `quality` and, with a `json_file`, what it wrote there."""
     parser = argparse.ArgumentParser()
-    quality.add_arguments(parser)
+    command.add_arguments(parser)
     words = [str(argument) for argument in arguments]
-    code = quality.run(parser.parse_args([*words, *(["--json", str(json_file)] if json_file else [])]))
+    code = command.run(parser.parse_args([*words, *(["--json", str(json_file)] if json_file else [])]))
     return code, json.loads(json_file.read_text()) if json_file else {}
 
 
 @pytest.fixture(scope="module")
 def two_variants(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo classifier with outlier channels and, as its int8, the graph that no gate has seen: some labels flip."""
-    from benchmarks import plain_int8
+    from benchmarks.standins import plain_int8
 
     checkpoint, bundle = CHECKPOINTS / "pair-classifier-outliers", tmp_path_factory.mktemp("outliers") / "bundle"
     document = dict(export(str(checkpoint), bundle).document)
@@ -54,7 +53,7 @@ def two_variants(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny_bundle(folder: Path, broken_int8: bool = False, **changes: Any) -> Path:
-    """A synthetic bundle whose int8 has the opposite logits, or gives NaN for the word "a"."""
+    """A synthetic bundle whose int8 has the opposite logits, or answers NaN for the word "a"."""
     variants = {
         "fp32": {"cpu": tiny.entry("onnx/model.onnx", ["input_ids"])},
         "int8": {"cpu": tiny.entry("onnx/model_int8.onnx", ["input_ids"], "int8_data")},
@@ -118,7 +117,7 @@ def test_a_scorers_adapter_is_exported_and_measured_beside_pytorch(
         assert measures["exact_match"] == np.mean(evol == np.rint(truth * 5 + 1))
     out = capsys.readouterr().out
     assert "| exact match, 1..6 |" in out
-    assert "both are put on 1..6 and rounded half to even" in out
+    assert "labels and clamped outputs are put on 1..6 and rounded half to even" in out
     assert "## fp32 against torch fp32\n\nRows with an output more than 0.0001 away: none." in out
 
 
@@ -171,14 +170,14 @@ def test_pytorch_is_what_transformers_answers_with_the_same_truncation(pair_bund
     checkpoint = CHECKPOINTS / "pair-classifier"
     rows = [(row["text"], row["text_pair"]) for row in held_out("pairs")[:6]]
     rows += [(rows[0][0] * 40, rows[0][1]), (rows[1][0] * 30, rows[1][1] * 20)]
-    ours = answers.torch_logits(resolve(str(checkpoint)), None, open_bundle(pair_bundle), rows, lambda: None)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    ours = answers.ask_torch(resolve(str(checkpoint)), None, open_bundle(pair_bundle), rows, lambda: None)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)  # type: ignore[no-untyped-call]
     model = transformers.AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()
     for row, logits in zip(rows, ours, strict=True):
         inputs = tokenizer(*row, return_tensors="pt", truncation=True, max_length=512)
         with torch.no_grad():
             np.testing.assert_allclose(model(**inputs).logits[0].numpy(), logits, atol=2e-5)
-    assert answers.truncated(open_bundle(pair_bundle), rows) == [6, 7]
+    assert answers.find_truncated(open_bundle(pair_bundle), rows) == [6, 7]
 
 
 def test_bad_rows_are_counted_listed_and_left_out_and_long_ones_are_truncated(
@@ -186,7 +185,11 @@ def test_bad_rows_are_counted_listed_and_left_out_and_long_ones_are_truncated(
 ) -> None:
     rows = held_out("instructions")[:5]
     rows[1]["text"] *= 100
-    bad = [{"text": "", "score": 0.5}, {"text": "a"}, *({"text": "a", "score": "x"} for _ in range(10))]
+    bad: list[dict[str, Any]] = [
+        {"text": "", "score": 0.5},
+        {"text": "a"},
+        *({"text": "a", "score": "x"} for _ in range(10)),
+    ]
     data = write_rows(tmp_path / "rows.jsonl", [*rows[:2], *bad, *rows[2:]])
     code, found = run(
         scorer_bundle, "--data", data, "--text", "text", "--label", "score", json_file=tmp_path / "out.json"
@@ -196,10 +199,10 @@ def test_bad_rows_are_counted_listed_and_left_out_and_long_ones_are_truncated(
     assert [row["line"] for row in found["rows"]["bad"]] == list(range(3, 15))
     assert found["rows"]["truncated"] == [2]
     out = capsys.readouterr().out
-    assert "5 good rows, which all figures are over; 12 bad; 1 longer than the" in out
-    assert '| 3 | field "text" is empty |' in out
-    assert out.count('| score "x" is no finite number |') == 8
-    assert "2 more: all are in the file of --json." in out
+    assert "5 good rows, which all figures are based on; 12 bad; 1 truncated to the" in out
+    assert '| 3 | field "text": is empty |' in out
+    assert out.count('| score "x" is not a finite number |') == 8
+    assert "2 more: --json writes all of them." in out
 
 
 def test_without_a_checkpoint_pytorch_is_said_to_be_left_out(
@@ -215,7 +218,7 @@ def test_without_a_checkpoint_pytorch_is_said_to_be_left_out(
     assert found["results"]["int8"]["against_baseline"]["labels_changed"] == 6
     assert "against_baseline" not in found["results"]["fp32"]
     assert found["checkpoint"] is None
-    assert "PyTorch is left out, since a bundle does not hold its weights: name them with --checkpoint" in (
+    assert "PyTorch is left out, because a bundle does not contain weights: pass the checkpoint with --checkpoint" in (
         capsys.readouterr().out
     )
 
@@ -275,18 +278,21 @@ def test_texts_and_labels_cannot_break_the_tables(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--text", "a", "--label", "label"], "judges a pair: give --pair FIELD FIELD"),
-        (["--pair", "a", "b", "--label", "label", "--label-scale", 1, 6], "this model classifies"),
+        (["--text", "a", "--label", "label"], "is a pair: pass --pair FIELD FIELD"),
+        (["--pair", "a", "b", "--label", "label", "--label-scale", 1, 6], "this model is a classifier"),
         (["--pair", "a", "b", "--label", "label", "--variants", "fp16"], "has no variant fp16"),
         (["--pair", "a", "b", "--label", "label", "--variants", "auto"], "name the variants"),
         (["--pair", "a", "b", "--label", "label", "--device", "tpu"], "tpu"),
         (["--pair", "a", "b", "--label", "label", "--work", "x"], "MODEL is a bundle already"),
         (["--pair", "a", "b", "--label", "label", "--base", "x"], "add --checkpoint"),
-        (["--pair", "a", "b", "--label", "nothing"], 'no good row and 1 bad ones.*line 1: field "nothing" is missing'),
+        (
+            ["--pair", "a", "b", "--label", "nothing"],
+            '1 bad row, first in line 1: field "nothing": is missing',
+        ),
         (["--pair", "a", "b", "--label", "label", "--checkpoint", "no/such/thing"], "is not a folder here"),
         (
             ["--pair", "a", "b", "--label", "label", "--json", "no/such/folder.json"],
-            "expected a file in one that exists",
+            "pass a file in an existing folder",
         ),
     ],
 )
@@ -315,8 +321,8 @@ def test_a_bundle_that_names_no_scale_takes_labels_in_its_own_units_only(
     data = write_rows(tmp_path / "x.jsonl", [{"text": "what", "label": 70}, {"text": "rain", "label": -7.5}])
     arguments = [bundle, "--data", data, "--text", "text", "--label", "label"]
     assert run(*arguments)[0] == 0
-    assert "What its scale is, the bundle does not say." in capsys.readouterr().out
-    with pytest.raises(AssayError, match="does not say that its output"):
+    assert "The bundle does not declare its scale." in capsys.readouterr().out
+    with pytest.raises(AssayError, match="does not declare its scale"):
         run(*arguments, "--label-scale", 1, 6)
 
 
@@ -328,7 +334,7 @@ def test_a_multi_label_classifier_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_the_bundle_was_not_made_of_is_refused(pair_bundle: Path) -> None:
-    with pytest.raises(AssayError, match="name the checkpoint that the bundle was made of"):
+    with pytest.raises(AssayError, match="pass the checkpoint that the bundle was exported from"):
         run(pair_bundle, *ON_PAIRS, "--checkpoint", CHECKPOINTS / "pair-classifier-outliers")
 
 
@@ -345,7 +351,7 @@ def test_an_absent_package_is_one_line_that_names_the_extra(tmp_path: Path, monk
 
     for name in ("benchmarks.quality.evaluate", "benchmarks.quality.metrics"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-        monkeypatch.delattr(quality, name.rsplit(".", 1)[1], raising=False)
+        monkeypatch.delattr(f"benchmarks.quality.{name.rsplit('.', 1)[1]}", raising=False)
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)  # what Python takes for a module that is not there
-    with pytest.raises(AssayError, match=r"sklearn\.metrics is not installed.*pip install"):
+    with pytest.raises(AssayError, match=r"needs sklearn\.metrics, which is not installed.*pip install"):
         run(tmp_path, *ON_PAIRS)

@@ -21,7 +21,7 @@ def logits_for(*answers: int, labels: int) -> Float32:
 
 
 def test_a_classifiers_measures_are_those_worked_out_by_hand() -> None:
-    found = metrics.classifier(np.array([0, 0, 1, 1, 2]), logits_for(0, 1, 1, 1, 0, labels=3), ("A", "B", "C"))
+    found = metrics.measure_classifier(np.array([0, 0, 1, 1, 2]), logits_for(0, 1, 1, 1, 0, labels=3), ("A", "B", "C"))
     assert found["accuracy"] == pytest.approx(3 / 5)
     assert found["macro_f1"] == pytest.approx((1 / 2 + 4 / 5 + 0) / 3)
     a, b, c = found["classes"]
@@ -33,17 +33,19 @@ def test_a_classifiers_measures_are_those_worked_out_by_hand() -> None:
 
 
 def test_a_class_without_rows_and_answers_is_not_part_of_macro_f1() -> None:
-    found = metrics.classifier(np.array([0, 1]), logits_for(0, 1, labels=3), ("A", "B", "C"))
+    found = metrics.measure_classifier(np.array([0, 1]), logits_for(0, 1, labels=3), ("A", "B", "C"))
     assert found["macro_f1"] == 1.0
     assert found["classes"][2] == {"label": "C", "precision": None, "recall": None, "f1": None, "support": 0}
     # It is as soon as it is answered, in scikit-learn as here.
-    assert metrics.classifier(np.array([0, 1]), logits_for(0, 2, labels=3), ("A", "B", "C"))["macro_f1"] == 1 / 3
+    assert (
+        metrics.measure_classifier(np.array([0, 1]), logits_for(0, 2, labels=3), ("A", "B", "C"))["macro_f1"] == 1 / 3
+    )
 
 
 def test_labels_that_changed_are_listed_furthest_first() -> None:
     baseline = np.array([[1, 0], [0, 1], [0, 1], [0, 0.1]], np.float32)
     other = np.array([[1, 0], [0.2, 0], [9, 0], [0, 0.1]], np.float32)
-    summary, changed = metrics.classifier_changes(other, baseline)
+    summary, changed = metrics.compare_classifiers(other, baseline)
     assert changed.tolist() == [2, 1]
     assert summary["labels_changed"] == 2
     moved = 1 / (1 + math.exp(-9)) - 1 / (1 + math.exp(1))
@@ -55,7 +57,7 @@ def test_labels_that_changed_are_listed_furthest_first() -> None:
 @pytest.mark.parametrize(("limits", "unit"), [((0.0, 1.0), 1), ((1.0, 6.0), 5), ((-100.0, 100.0), 200)])
 def test_a_scorers_measures_are_those_worked_out_by_hand_on_any_scale(limits: tuple[float, float], unit: float) -> None:
     truth = np.array([0.0, 0.5, 1.0]) * unit + limits[0]
-    found = metrics.scorer(truth, np.array([0.1, 0.5, 0.8], np.float32), limits, UNIT)
+    found = metrics.measure_scorer(truth, np.array([0.1, 0.5, 0.8], np.float32), limits, UNIT)
     assert found["mae"] == pytest.approx(0.1 * unit, rel=1e-6)
     assert found["rmse"] == pytest.approx(math.sqrt(0.05 / 3) * unit, rel=1e-6)
     assert found["pearson"] == pytest.approx(0.35 / math.sqrt(0.5 * 0.74 / 3), rel=1e-6)
@@ -65,20 +67,20 @@ def test_a_scorers_measures_are_those_worked_out_by_hand_on_any_scale(limits: tu
 
 
 def test_errors_are_of_the_output_as_it_is_and_the_exact_match_of_the_clamped_one() -> None:
-    found = metrics.scorer(np.array([0.0, 1.0]), np.array([-0.2, 1.3], np.float32), (0.0, 1.0), UNIT)
+    found = metrics.measure_scorer(np.array([0.0, 1.0]), np.array([-0.2, 1.3], np.float32), (0.0, 1.0), UNIT)
     assert found["mae"] == pytest.approx(0.25)
     assert found["exact_match"] == 1.0
 
 
 def test_a_correlation_with_a_constant_is_undefined() -> None:
-    found = metrics.scorer(np.array([0.1, 0.9]), np.array([0.5, 0.5], np.float32), (0.0, 1.0), UNIT)
+    found = metrics.measure_scorer(np.array([0.1, 0.9]), np.array([0.5, 0.5], np.float32), (0.0, 1.0), UNIT)
     assert found["pearson"] is None
     assert found["spearman"] is None
-    assert metrics.scorer(np.array([0.1]), np.array([0.5], np.float32), (0.0, 1.0), UNIT)["spearman"] is None
+    assert metrics.measure_scorer(np.array([0.1]), np.array([0.5], np.float32), (0.0, 1.0), UNIT)["spearman"] is None
 
 
 def test_a_scorer_of_unknown_scale_has_no_exact_match() -> None:
-    found = metrics.scorer(np.array([10.0, 30.0]), np.array([12.0, 29.0], np.float32), None, None)
+    found = metrics.measure_scorer(np.array([10.0, 30.0]), np.array([12.0, 29.0], np.float32), None, None)
     assert found["mae"] == pytest.approx(1.5)
     assert found["exact_match"] is None
 
@@ -86,7 +88,7 @@ def test_a_scorer_of_unknown_scale_has_no_exact_match() -> None:
 def test_a_score_has_changed_when_it_moved_by_more_than_rounding() -> None:
     baseline = np.array([0.2, 0.4, 0.6, 0.8], np.float32)
     output = baseline + np.array([1e-5, 0.01, 0, -0.15], np.float32)
-    summary, changed = metrics.scorer_changes(output, baseline, (1.0, 6.0), UNIT)
+    summary, changed = metrics.compare_scorers(output, baseline, (1.0, 6.0), UNIT)
     assert changed.tolist() == [3, 1]
     assert summary["max_delta"] == pytest.approx(0.75, rel=1e-5)
     assert summary["mean_delta"] == pytest.approx(5 * 0.16001 / 4, rel=1e-4)

@@ -48,7 +48,7 @@ def test_results_name_neither_the_machine_nor_a_folder_of_it(finished: Path) -> 
     [
         (["--peers", "tensorflow"], "no peer is called 'tensorflow'"),
         (["--baseline", "none"], "no peer is called 'none'"),
-        (["--modes", "speed"], "expected of latency, throughput"),
+        (["--modes", "speed"], "expected some of latency, throughput"),
         (["--lengths", "2"], "--lengths has 2, expected at least 4"),
         (["--lengths", "9999"], "--lengths has 9999"),
         (["--batches", "0"], "--batches has 0"),
@@ -77,9 +77,9 @@ def test_an_absent_peer_names_the_extra_that_brings_it(finished: Path, monkeypat
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     options = parser.parse_args([DEMO, "--work", str(finished / "work")])
-    setup = command._setup(options, command._model(options))
-    monkeypatch.setattr(peers, "_installed", lambda name: name not in ("openvino", "nncf"))
-    names, absent = command._peers(options, setup)
+    setup = command._make_setup(options, command._prepare_model(options))
+    monkeypatch.setattr(peers, "_is_installed", lambda name: name not in ("openvino", "nncf"))
+    names, absent = command._choose_peers(options, setup)
     assert absent["openvino-int8"] == "openvino and nncf not installed: pip install 'assay[bench]'"
     assert "torch-fp32" in names
     assert "torch-fp16" not in {*names, *absent}  # a GPU's
@@ -90,4 +90,4 @@ def test_every_peer_has_a_module_that_makes_it_and_lists_its_files() -> None:
     for known in peers.PEERS.values():
         source = (folder / f"{known.module}.py").read_text(encoding="utf-8")
         assert "def make(" in source
-        assert "def files(" in source
+        assert "def list_files(" in source

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import PeerError
+from benchmarks.errors import BenchmarkError
 from benchmarks.suite.samples import PLAN, Samples, begin, read_json
 
 WANTED = {"model": "m", "peers": ["a", "b"], "threads": 2}
@@ -18,16 +18,16 @@ def test_a_new_folder_gets_the_plan_and_an_empty_log(tmp_path: Path) -> None:
 
 def test_a_folder_with_a_run_is_neither_overwritten_nor_mixed(tmp_path: Path) -> None:
     begin(tmp_path / "run", WANTED, resume=False).add("turn", peer="a")
-    with pytest.raises(PeerError, match="--resume"):
+    with pytest.raises(BenchmarkError, match="--resume"):
         begin(tmp_path / "run", WANTED, resume=False)
-    with pytest.raises(PeerError, match="its threads was 2 and is now 1"):
+    with pytest.raises(BenchmarkError, match="its threads was 2 and is now 1"):
         begin(tmp_path / "run", {**WANTED, "threads": 1}, resume=True)
     assert len(begin(tmp_path / "run", WANTED, resume=True).records) == 1
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious", encoding="utf-8")
-    with pytest.raises(PeerError, match="no benchmark run"):
+    with pytest.raises(BenchmarkError, match="not a benchmark run"):
         begin(tmp_path, WANTED, resume=True)
     assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "precious"
 
@@ -55,5 +55,5 @@ def test_records_are_found_by_what_they_hold(tmp_path: Path) -> None:
 
 
 def test_a_missing_result_says_what_to_name(tmp_path: Path) -> None:
-    with pytest.raises(PeerError, match="name the folder of a benchmark run"):
+    with pytest.raises(BenchmarkError, match="name the folder of a benchmark run"):
         read_json(tmp_path / "results.json")

@@ -1,0 +1,9 @@
+"""What the benchmarks raise. Command lines print it in one line and exit with code 1."""
+
+from assay.errors import AssayError
+
+__all__ = ["BenchmarkError"]
+
+
+class BenchmarkError(AssayError):
+    """A measurement cannot be made: an input, an option or an implementation is unfit or missing."""

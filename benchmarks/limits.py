@@ -1,0 +1,49 @@
+"""How fast an answer can be: its operations and bytes over what a machine does in a second.
+
+The number of operations of an answer is that of PyTorch's own model. What the machine does is measured
+(`benchmarks.suite.measure.peaks`, `benchmarks.probes.machine`); a GPU has its data sheet as well.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+__all__ = ["DATA_SHEETS", "count_operations", "floor_seconds", "roofline_seconds", "share_of_limit"]
+
+# Dense rates in operations per second and memory bandwidth in bytes per second, from NVIDIA's data sheets.
+# L4: https://resources.nvidia.com/en-us-data-center-overview/l4-gpu-datasheet (with sparsity, halved)
+DATA_SHEETS = {
+    "NVIDIA L4": {"fp32": 30.3e12, "bf16": 121e12, "fp16": 121e12, "int8": 242e12, "bytes_per_second": 300e9},
+}
+
+
+def count_operations(probes: Mapping[str, float], tokens: float) -> float:
+    """Compute the operations of a sequence from the counts at three lengths.
+
+    Layers cost a multiple of the tokens, attention a multiple of their square. What does not depend on the tokens is
+    left out: DeBERTa projects its table of relative positions in every call, and that constant can be folded.
+
+    Args:
+        probes: Operations by number of tokens.
+        tokens: The length of the sequence.
+    """
+    lengths = np.array([float(length) for length in probes])
+    # Scaled, so that the squares of small and large lengths can be told apart in floats.
+    coefficients = np.polyfit(lengths / lengths.max(), np.array(list(probes.values()), np.float64), 2)
+    coefficients[-1] = 0
+    return float(np.polyval(coefficients, tokens / lengths.max()))
+
+
+def share_of_limit(operations: float, seconds: float, peak: float) -> float:
+    """Return the share of `peak` (operations per second) that an answer of `operations` in `seconds` reaches."""
+    return operations / seconds / peak
+
+
+def floor_seconds(operations: float, weight_bytes: float, peak: float, bytes_per_second: float) -> float:
+    """Return the least time of an answer: its arithmetic at the peak, or reading its weights once if that is longer."""
+    return max(operations / peak, weight_bytes / bytes_per_second)
+
+
+def roofline_seconds(operations: float, weight_bytes: float, sheet: Mapping[str, float], precision: str) -> float:
+    """Return the least time of an answer by the data sheet of a GPU."""
+    return floor_seconds(operations, weight_bytes, sheet[precision], sheet["bytes_per_second"])

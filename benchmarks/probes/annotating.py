@@ -1,0 +1,102 @@
+"""Measures what the files of `assay annotate` cost in addition to the answers.
+
+    python -m benchmarks.probes.annotating BUNDLE [--rows 512] [--rounds 7]
+
+One model, loaded for throughput, takes turns: it answers rows in memory, and it annotates a JSONL file of the same rows
+into another. The rows are those of the suite's throughput: real text if there is any, else text of the same lengths.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import assay
+from assay.annotate import annotate_file
+from assay.errors import AssayError
+from assay.inputs.tokenization import BundleTokenizer
+from assay.inputs.validation import Row
+from assay.models.base import Model
+from assay.models.classifier import Classifier
+from benchmarks.inputs.texts import choose_throughput_rows
+from benchmarks.timing import ratio, round_robin
+
+__all__ = ["main"]
+
+MEMORY, FILES = "in memory", "file to file"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code: 0, or 1 with one line on standard error.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.probes.annotating", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("--rows", type=int, default=512, metavar="N", help="rows of a turn; default: 512")
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="turns of each; default: 7")
+    options = parser.parse_args(arguments)
+    try:
+        measure(options.bundle, options.rows, options.rounds)
+    except AssayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def measure(bundle: Path, count: int, rounds: int) -> None:
+    """Take the turns and print the rates.
+
+    Raises:
+        AssayError: The bundle cannot be loaded.
+    """
+    model = assay.load(bundle, mode="throughput")
+    manifest = model.manifest
+    data = (bundle / "tokenizer.json").read_bytes()
+    tokenizer = BundleTokenizer(data, manifest.input, manifest.max_length, "longest_first")
+    rows, source = choose_throughput_rows(tokenizer, manifest.input, manifest.max_length, count)
+
+    with tempfile.TemporaryDirectory() as folder:
+        source_file, target = Path(folder) / "rows.jsonl", Path(folder) / "answers.jsonl"
+        names = ("text", "text_pair")
+        lines = [dict(zip(names, (row,) if isinstance(row, str) else row, strict=False)) for row in rows]
+        source_file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+
+        def from_file() -> None:
+            annotate_file(model, source_file, target, truncate=True, force=True)
+
+        turns = {
+            MEMORY: partial(time_call, partial(answer, model, rows)),
+            FILES: partial(time_call, from_file),
+        }
+        times = round_robin(turns, rounds)
+    print(f"{len(rows)} rows ({source}), {model.info['variant']}, {model.info['threads']} threads")
+    for name, seconds in times.items():
+        print(f"{name}: {len(rows) / sorted(seconds)[len(seconds) // 2]:.1f} rows/s")
+    print(f"{FILES} / {MEMORY}: {ratio(times[FILES], times[MEMORY])}")
+
+
+def answer(model: Model, rows: list[Row]) -> None:
+    """Answer the rows in memory."""
+    if isinstance(model, Classifier):
+        model.predict_batch(rows, truncate=True)
+    else:
+        model.score_batch(rows, truncate=True)  # type: ignore[attr-defined]
+
+
+def time_call(call: Callable[[], None]) -> float:
+    """Return the seconds of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main())

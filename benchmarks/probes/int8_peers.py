@@ -1,0 +1,211 @@
+"""Times the int8 variant against its peers on the CPU, in one run and in turns.
+
+    python -m benchmarks.probes.int8_peers CHECKPOINT BUNDLE [--torch] [--lengths 16,64,...] [--rounds N] [--json FILE]
+
+The peers are the bundle's int8 graph in the runtime's session; OpenVINO int8, which NNCF makes of the bundle's portable
+fp32 graph; the bare int8 products of the same layers on ONNX Runtime, which are the floor of such a graph; and with
+--torch the checkpoint in PyTorch. There are two modes: one sequence at a time on all cores, and many sequences with one
+core each.
+
+In every round each peer gets one turn on the same texts, and a ratio is taken within its round (`benchmarks.timing`):
+the tables show its median over the rounds, the least and the greatest. Peers that wait for their turn sleep. How each
+peer is set up is in `benchmarks.engines`.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.bundle import manifest
+from assay.bundle.manifest import Graph, Manifest
+from assay.errors import AssayError
+from assay.optional_packages import require
+from benchmarks.engines import openvino
+from benchmarks.engines.products import bare_products, read_layers
+from benchmarks.engines.pytorch import open_checkpoint
+from benchmarks.engines.session import open_graph
+from benchmarks.errors import BenchmarkError
+from benchmarks.inputs.calibration import tokenise_calibration
+from benchmarks.machine import usable_cores
+from benchmarks.timing import Ids, Turn, from_callers, one_at_a_time, ratio, round_robin
+
+__all__ = ["main"]
+
+ASSAY, OPENVINO, FLOOR, TORCH = "assay int8", "OpenVINO int8", "bare int8 products", "torch fp32"
+ONE, MANY = "one sequence at a time, all cores", "many sequences, one core each"
+TURN_SECONDS = {ONE: 0.25, MANY: 0.5}  # the aim for a turn of the int8 graph, within the bounds below
+FEWEST_CALLS, MOST_CALLS = 4, 32
+
+Samples = dict[str, dict[int, dict[str, list[float]]]]  # mode, length, peer: milliseconds per sequence by round
+
+
+def format_table(samples: Mapping[int, Mapping[str, Sequence[float]]]) -> str:
+    """Format a Markdown table of one mode: median milliseconds, and the ratios that the targets are set in."""
+    names = list(next(iter(samples.values())))
+    pairs = [(ASSAY, OPENVINO), (ASSAY, FLOOR), *([(TORCH, ASSAY)] if TORCH in names else [])]
+    head = ["tokens", *(f"{name}, ms" for name in names), *(f"{ours} / {theirs}" for ours, theirs in pairs)]
+    lines = [head, ["---"] * len(head)]
+    for length, times in samples.items():
+        medians = [f"{statistics.median(times[name]):.1f}" for name in names]
+        lines.append([str(length), *medians, *(str(ratio(times[a], times[b])) for a, b in pairs)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cut(rows: Sequence[Ids], length: int, count: int) -> list[Ids]:
+    """Cut `count` sequences of `length` tokens out of the rows' text, with a special token at either end."""
+    text = np.concatenate([row[0, 1:-1] for row in rows])
+    inner = np.resize(text, (count, length - 2))  # repeats the text as often as needed
+    first, last = np.full((count, 1), rows[0][0, 0]), np.full((count, 1), rows[0][0, -1])
+    return list(np.hstack([first, inner, last])[:, None])
+
+
+def count_calls(mode: str, seconds: float, cores: int) -> int:
+    """Return the number of sequences of a turn, a multiple of `cores`, if the int8 graph takes `seconds` for one."""
+    wanted = min(max(int(TURN_SECONDS[mode] / seconds), FEWEST_CALLS), MOST_CALLS)
+    return -(-wanted // cores) * cores
+
+
+def choose_graph(bundle: Path, described: Manifest, given: Path | None) -> tuple[Path, Graph]:
+    """Choose the graph to measure: `given`, or the bundle's int8 variant.
+
+    Raises:
+        BenchmarkError: There is neither.
+    """
+    if given is not None:
+        inputs = require("onnx", "'assay[export]'", "--int8").load(str(given), load_external_data=False).graph.input
+        return given, Graph(given.name, (), tuple(value.name for value in inputs), "basic", {})
+    if "int8" not in described.variants:
+        raise BenchmarkError(f"{bundle} has no int8 variant: export it with --variants fp32,int8, or pass --int8 FILE")
+    graph = described.variants["int8"]["cpu"]
+    return bundle / graph.file, graph
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Take all turns. Tables go to standard output as they are done, progress goes to standard error.
+
+    Returns:
+        What --json writes.
+
+    Raises:
+        AssayError: A peer is not installed, or the bundle or a length does not fit the comparison.
+    """
+    openvino.require_openvino()
+    for package in ("onnx", *(("torch", "transformers") if options.torch else ())):
+        require(package, "'assay[export]'", "the comparison of int8 peers")
+    bundle, cores, load = options.bundle, usable_cores(), os.getloadavg()
+    described = manifest.read(bundle / manifest.MANIFEST_NAME)
+    if unfit := [length for length in options.lengths if not 3 <= length <= described.max_length]:
+        raise BenchmarkError(f"--lengths has {unfit[0]}, expected 3 to {described.max_length}, the bundle's max_length")
+    int8, graph = choose_graph(bundle, described, options.int8)
+    folder = options.work / openvino.name_quantised(described)
+    show_progress(
+        f"OpenVINO int8 in {folder}" if folder.exists() else f"quantising for OpenVINO into {folder}: minutes, once"
+    )
+    quantised = openvino.quantise(bundle, described, folder)
+    layers = read_layers(bundle / described.variants["fp32"]["portable"].file)
+    rows = tokenise_calibration(bundle, described)
+
+    openvino_one, precision = openvino.one_request(quantised, cores)
+    packages = ["onnxruntime", "openvino", "nncf", *(["torch", "transformers"] if options.torch else [])]
+    result: dict[str, Any] = {
+        "model": described.name,
+        "int8_graph": int8.name,
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "openvino_precision_beside_int8": precision,
+        "threads": {ONE: f"{cores} per run", MANY: f"1 per run, {cores} callers or streams"},
+        "load_average_at_start": load,
+        "milliseconds": {},
+    }
+    print(f"{described.name}, {int8.name}: " + ", ".join(f"{k} {v}" for k, v in result["versions"].items()), end="")
+    print(f"; OpenVINO computes in {precision} what is not int8; {options.rounds} rounds; ", end="")
+    print(f"load average at the start {load[0]:.1f}, near 0 on a quiet machine")
+    samples: Samples = result["milliseconds"]
+    for mode in (ONE, MANY):
+        if mode == ONE:
+            turns: dict[str, Turn] = {
+                ASSAY: one_at_a_time(open_graph(int8, graph, len(described.labels), cores)),
+                OPENVINO: openvino_one,
+                FLOOR: one_at_a_time(bare_products(layers, cores)),
+            }
+            if options.torch:
+                turns[TORCH] = one_at_a_time(open_checkpoint(options.checkpoint, cores))
+        else:
+            turns = {
+                ASSAY: from_callers(open_graph(int8, graph, len(described.labels), 1), cores),
+                OPENVINO: openvino.many_requests(quantised, cores),
+                FLOOR: from_callers(bare_products(layers, 1), cores),
+            }
+        samples[mode] = {}
+        for length in options.lengths:
+            begin = time.perf_counter()
+            turns[ASSAY](cut(rows, length, cores))
+            seconds = turns[ASSAY](cut(rows, length, cores))
+            texts = cut(rows, length, count_calls(mode, seconds, cores))
+            times = round_robin({name: partial(turn, texts) for name, turn in turns.items()}, options.rounds)
+            samples[mode][length] = {name: [value * 1e3 for value in values] for name, values in times.items()}
+            show_progress(f"{mode}: {length} tokens, {len(texts)} a turn, {time.perf_counter() - begin:.0f} s")
+        print(f"\n{mode} (threads: {result['threads'][mode]})\n\n{format_table(samples[mode])}", flush=True)
+    return result
+
+
+def show_progress(text: str) -> None:
+    """Print progress on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse_lengths(text: str) -> list[int]:
+    """Parse the value of --lengths."""
+    return [int(part) for part in text.split(",")]
+
+
+def parse_rounds(text: str) -> int:
+    """Parse the value of --rounds."""
+    if int(text) < 1:
+        raise ValueError("there must be a round")
+    return int(text)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code: 0, or 1 with one line on standard error.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.probes.int8_peers", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint of the bundle, for --torch")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle of a DeBERTa or ModernBERT, fp32 and int8")
+    parser.add_argument(
+        "--lengths", type=parse_lengths, default="16,32,64,128,256,512", help="tokens, special tokens included"
+    )
+    parser.add_argument("--rounds", type=parse_rounds, default=9, help="turns of each peer; default: 9")
+    parser.add_argument("--torch", action="store_true", help="add PyTorch, one sequence at a time; slow")
+    parser.add_argument("--int8", type=Path, metavar="FILE", help="measure this int8 graph instead of the bundle's")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/int8_peers"), metavar="FOLDER", help="keeps the model that NNCF made"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the milliseconds of every turn there")
+    options = parser.parse_args(arguments)
+    try:
+        result = measure(options)
+        if options.json:
+            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    except AssayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

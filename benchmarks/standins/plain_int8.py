@@ -1,0 +1,96 @@
+"""The int8 graph of a checkpoint with every layer in int8 and no gate, for its speed and size.
+
+    python -m benchmarks.standins.plain_int8 CHECKPOINT FOLDER
+
+What `assay export --variants fp32,int8` writes depends on the weights. The answers of random weights lie so close
+together that the gate would turn layer after layer back to float32. This is the graph of a model that passes at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.errors import AssayError
+from assay_export.checkpoint import loading
+from assay_export.checkpoint.files import open_files
+from assay_export.graphs.architectures import AUTHORED
+from assay_export.graphs.writer import Array
+from assay_export.variants.int8 import graph
+from assay_export.variants.int8.linear import Recipe
+from benchmarks.errors import BenchmarkError
+
+__all__ = ["Model", "PlainRecipes", "load", "save"]
+
+FILE = "model_int8.onnx"
+SCORE_REACH = 1.0  # the range of position scores, which has no influence on speed
+
+
+class PlainRecipes(dict[str, Recipe]):
+    """The first recipe of every layer and table."""
+
+    def __missing__(self, name: str) -> Recipe:
+        if name == "head.classifier":
+            return Recipe("fp32")
+        return Recipe(score_reach=SCORE_REACH)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a graph is written from."""
+
+    architecture: Any
+    settings: Any
+    weights: Mapping[str, Array]
+    labels: int
+
+
+def load(source: Path) -> Model:
+    """Read the checkpoint in the folder `source`.
+
+    Raises:
+        AssayError: It cannot be read, or assay has no graph of its own for the architecture.
+    """
+    loaded = loading.load(open_files(source), [])
+    kind = loaded.config_4["model_type"]
+    if kind not in AUTHORED:
+        raise BenchmarkError(f"{source}: is a {kind}, expected one of {', '.join(AUTHORED)}: pass such a checkpoint")
+    weights = loaded.reference.weights()
+    return Model(
+        AUTHORED[kind], AUTHORED[kind].read_config(loaded.config_4), weights, len(weights["classifier.weight"])
+    )
+
+
+def save(model: Model, recipes: PlainRecipes, folder: Path) -> Path:
+    """Write the graph and its weights into `folder`, and return the graph's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    graph.save(model.architecture, model.settings, model.weights, recipes, folder / FILE)
+    return folder / FILE
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code: 0, or 1 with one line on standard error.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.standins.plain_int8", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    options = parser.parse_args(arguments)
+    try:
+        path = save(load(options.checkpoint), PlainRecipes(), options.folder)
+    except AssayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    size = sum(file.stat().st_size for file in path.parent.glob(f"{FILE}*"))
+    print(f"{path}: {size / 1e6:.1f} MB with its weights, no gate")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Measures how fast this machine multiplies matrices at each precision.
+
+    python -m benchmarks.suite.measure.peaks '{"threads": 2, "device": "cpu"}'
+
+A process like a peer's. It measures in the run and with its threads, on a product the size of a feed-forward layer; on
+a CPU in PyTorch and in ONNX Runtime, because either can be the faster.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["main"]
+
+ROWS, WIDTH, COLUMNS = 512, 1024, 4096  # tokens by ModernBERT-large's hidden size by 4 times as much
+REPEATS, SECONDS = 5, 0.6
+
+
+def measure_peak(call: Callable[[], object]) -> float:
+    """Measure operations per second: the best of some repeats of many calls each."""
+    call()
+    best = 0.0
+    for _ in range(REPEATS):
+        calls, start = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < SECONDS / REPEATS or not calls:
+            call()
+            calls += 1
+        best = max(best, 2 * ROWS * WIDTH * COLUMNS * calls / elapsed)
+    return best
+
+
+class Peaks:
+    """The questions that the process answers (worker.serve)."""
+
+    def __init__(self, threads: int, device: str) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self._threads, self._device, self._torch = threads, device, torch
+
+    def peaks(self) -> dict[str, Any]:
+        """Measure operations per second by precision."""
+        types = ["float32", "bfloat16"] if self._device == "cpu" else ["float32", "bfloat16", "float16"]
+        names = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+        measured = {names[name]: measure_peak(self._multiply_floats(name)) for name in types}
+        if self._device == "cuda":
+            return measured | {"int8": measure_peak(self._multiply_int8_cuda())}
+        measured["fp32"] = max(measured["fp32"], measure_peak(self._multiply_onnxruntime()))
+        return measured | {"int8": measure_peak(self._multiply_int8_cpu())}
+
+    def _multiply_floats(self, name: str) -> Callable[[], object]:
+        torch = self._torch
+        kind = getattr(torch, name)
+        left = torch.randn(ROWS, WIDTH, device=self._device).to(kind)
+        right = torch.randn(WIDTH, COLUMNS, device=self._device).to(kind)
+        return self._wait_for(lambda: left @ right)
+
+    def _multiply_int8_cuda(self) -> Callable[[], object]:
+        torch = self._torch
+        left = torch.randint(-127, 128, (ROWS, WIDTH), dtype=torch.int8, device="cuda")
+        right = torch.randint(-127, 128, (COLUMNS, WIDTH), dtype=torch.int8, device="cuda").t()
+        return self._wait_for(lambda: torch._int_mm(left, right))
+
+    def _wait_for(self, call: Callable[[], object]) -> Callable[[], object]:
+        if self._device == "cpu":
+            return call
+
+        def synchronised() -> object:
+            result = call()
+            self._torch.cuda.synchronize()
+            return result
+
+        return synchronised
+
+    def _multiply_onnxruntime(self) -> Callable[[], object]:
+        """ONNX Runtime's float32 product with a constant, which it packs when the graph is loaded."""
+        import onnxruntime
+        from onnx import TensorProto, helper, numpy_helper
+
+        right = np.random.default_rng(0).standard_normal((WIDTH, COLUMNS), np.float32)
+        inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [ROWS, WIDTH])]
+        outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [ROWS, COLUMNS])]
+        nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+        graph = helper.make_graph(nodes, "product", inputs, outputs, [numpy_helper.from_array(right, "w")])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        left = np.random.default_rng(1).standard_normal((ROWS, WIDTH), np.float32)
+        return lambda: session.run(None, {"x": left})
+
+    def _multiply_int8_cpu(self) -> Callable[[], object]:
+        """ONNX Runtime's product of uint8 and int8, its fastest pair, quantisation included."""
+        from benchmarks.engines.products import Layer, bare_products
+
+        call = bare_products([Layer(False, WIDTH, COLUMNS)], self._threads)
+        ids = np.zeros((1, ROWS), np.int64)
+        return lambda: call(ids)
+
+
+def main() -> None:
+    """Serve the questions of the parent process."""
+    from benchmarks.suite.measure.worker import serve_process
+
+    serve_process(lambda: Peaks(**json.loads(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""One run, phase by phase: the peers' files, start, answers and turns, and the machine's peaks."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.errors import BenchmarkError
+from benchmarks.suite import peers
+from benchmarks.suite.measure import rounds
+from benchmarks.suite.measure.process import PeerProcess, run_module, say
+from benchmarks.suite.samples import REFERENCE, RESULTS, ROWS, Samples, read_json, write_json
+from benchmarks.suite.setup import Mode, Setup
+
+__all__ = ["Run"]
+
+KEPT = (
+    "lengths",
+    "throughput_tokens",
+    "throughput_source",
+)  # of rows.json in the results, which leave out the texts themselves
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its plan (`command`), its conditions, its folder, and the time that each mode may take."""
+
+    plan: dict[str, Any]
+    setup: Setup
+    out: Path
+    samples: Samples
+    seconds_per_mode: float
+
+    def measure(self) -> None:
+        """Measure every mode and write results.json."""
+        alive = [name for name in self.plan["peers"] if self._prepare(name)]
+        rows = read_json(self.out / ROWS)
+        for mode in self.plan["modes"]:
+            cells = rows["latency"] if mode == "latency" else {"texts": [rows["throughput"]]}
+            self._measure_peaks()
+            if not rounds.is_enough(*rounds.read_progress(self.samples, mode), self.seconds_per_mode):
+                failed = {failure["peer"] for failure in self.samples.of("failure", mode=mode)}
+                with self._start([name for name in alive if name not in failed], mode) as running:
+                    self._ask_logits(running, rows["parity"], mode)
+                    rounds.measure(running, cells, mode, self.samples, self.seconds_per_mode, say)
+            self._measure_peaks()
+        write_json(self.out / RESULTS, self._collect_results())
+
+    def _prepare(self, name: str) -> bool:
+        """Prepare a peer, and return whether it can run. A resumed run repeats neither success nor failure."""
+        if any(self.samples.of("failure", peer=name, mode="preparation")):
+            return False
+        if any(self.samples.of("size", peer=name)):
+            return True
+        say(f"preparing {name}")
+        try:
+            run_module(name, "benchmarks.suite.preparation.peer", name, self.setup.to_json())
+            files = peers.list_files(name, self.setup)
+            size = sum(path.stat().st_size for path in files)
+        except (BenchmarkError, OSError) as error:
+            self.samples.add("failure", peer=name, mode="preparation", reason=str(error))
+            return False
+        needs = peers.find_peer(name).needs
+        self.samples.add("size", peer=name, files_bytes=size, environment_bytes=machine.measure_environment(needs))
+        return True
+
+    @contextlib.contextmanager
+    def _start(self, names: list[str], mode: Mode) -> Iterator[dict[str, rounds.Process]]:
+        every: list[PeerProcess] = []
+
+        def launch(name: str) -> PeerProcess:
+            say(f"starting {name}")
+            every.append(PeerProcess.start(name, self.setup, mode, self.out / "logs"))
+            return every[-1]
+
+        try:
+            yield rounds.start(names, launch, mode, self.samples, say)
+        finally:
+            for process in every:
+                process.close()
+
+    def _ask_logits(self, running: dict[str, rounds.Process], texts: list[Any], mode: Mode) -> None:
+        say("comparing answers")
+        for name in list(running):
+            if any(self.samples.of("logits", peer=name)):
+                continue
+            try:
+                answer = running[name].ask("logits", rounds.ANSWER_SECONDS * 4, rows=texts)
+            except BenchmarkError as error:
+                self.samples.add("failure", peer=name, mode=mode, reason=str(error))
+                del running[name]
+                continue
+            self.samples.add("logits", peer=name, **answer)
+
+    def _measure_peaks(self) -> None:
+        """Measure the machine now: before and after every mode, and the best of all is the limit."""
+        say("measuring the peaks of matrix products")
+        question = f'{{"threads": {self.setup.threads}, "device": "{self.setup.device}"}}'
+        command = [sys.executable, "-m", "benchmarks.suite.measure.peaks", question]
+        process = PeerProcess(command, self.out / "logs" / "peaks.log")
+        try:
+            self.samples.add("peaks", load_average=machine.load_average(), **process.ask("peaks", 300))
+        except BenchmarkError as error:
+            say(f"the peaks could not be measured: {error}")
+        finally:
+            process.close()
+
+    def _collect_results(self) -> dict[str, Any]:
+        return {
+            "schema_version": 1,
+            "plan": self.plan,
+            "reference": read_json(self.out / REFERENCE),
+            "rows": {key: value for key, value in read_json(self.out / ROWS).items() if key in KEPT},
+            "samples": self.samples.records,
+        }
