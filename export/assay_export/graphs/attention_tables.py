@@ -22,7 +22,7 @@ class QuantisedTable(NamedTuple):
 
 
 def compact(bucket_rows: Array) -> tuple[Array, Array]:
-    """Number the table rows that distances use from 0 on, without gaps.
+    """Number the table rows that distances use, from 0 on and without gaps.
 
     Args:
         bucket_rows: The table row of each distance, rising, [distances].
@@ -35,13 +35,13 @@ def compact(bucket_rows: Array) -> tuple[Array, Array]:
 
 
 def pack_float32(table: Array) -> Array:
-    """[heads, rows, size] as float32 [heads, rows / 16, size, 16]."""
+    """Pack a table [heads, rows, size] as float32 [heads, rows / 16, size, 16]."""
     by_panel = _by_panel(table)
     return np.ascontiguousarray(by_panel.transpose(0, 1, 3, 2), np.float32)
 
 
 def pack_int8(table: Array) -> QuantisedTable:
-    """[heads, rows, size] quantised symmetrically with a scale per head and row."""
+    """Quantise a table [heads, rows, size] symmetrically, with a scale per head and row, and pack it."""
     scale = np.abs(table).max(axis=-1) / np.float32(LEVELS)
     scale[scale == 0] = 1
     values = np.rint(table / scale[..., None]).astype(np.int8)
@@ -58,6 +58,6 @@ def pack_int8(table: Array) -> QuantisedTable:
 
 
 def _by_panel(table: Array) -> Array:
-    """[heads, rows, size] as [heads, rows / 16, 16, size], padded with rows of zeros."""
+    """Reshape [heads, rows, size] to [heads, rows / 16, 16, size], padded with rows of zeros."""
     padded = np.pad(table, ((0, 0), (0, -table.shape[1] % PANEL), (0, 0)))
     return padded.reshape(len(table), -1, PANEL, table.shape[-1])

@@ -12,7 +12,7 @@ HALF_PANEL = 32  # of a gated layer: columns of each half in a panel
 
 
 def pack_weight(values: Array, gated: bool = False) -> Array:
-    """int8 [in, out] as [panels, in / 4, 64, 4], padded with zeros."""
+    """Pack int8 [in, out] as [panels, in / 4, 64, 4], padded with zeros."""
     columns = pack_columns(values, gated)
     padded = np.zeros((-(-len(values) // DEPTH) * DEPTH, columns.shape[1]), np.int8)
     padded[: len(values)] = columns
@@ -21,22 +21,22 @@ def pack_weight(values: Array, gated: bool = False) -> Array:
 
 
 def pack_float_weight(weight: Array, gated: bool = False) -> Array:
-    """float32 [in, out] as [panels, in, 64], padded with zeros."""
+    """Pack float32 [in, out] as [panels, in, 64], padded with zeros."""
     columns = pack_columns(weight, gated)
     return np.ascontiguousarray(columns.reshape(len(weight), -1, PANEL).transpose(1, 0, 2))
 
 
 def sum_columns(values: Array, group: int, gated: bool = False) -> Array:
-    """Sums of int8 [in, out] over each group of input columns (0: all of them), int32 [groups, padded out]."""
+    """Sum int8 [in, out] over each group of input columns (0: all of them), int32 [groups, padded out]."""
     columns = pack_columns(values.astype(np.int32), gated)
     starts = np.arange(0, len(values), group or len(values))
     return np.add.reduceat(columns, starts, axis=0).astype(np.int32)
 
 
 def pack_columns(values: Array, gated: bool = False) -> Array:
-    """[rows, out] with the columns in the order of the panels, padded with zeros.
+    """Order the columns of [rows, out] by panel, padded with zeros.
 
-    A panel of a gated layer has 32 columns of the half that is activated, then the 32 that they are multiplied with.
+    A panel of a gated layer has 32 columns of the activated half, then the 32 columns of the gate.
     """
     if not gated:
         return _pad_columns(values, PANEL)

@@ -1,4 +1,4 @@
-"""What an architecture file writes its graph with: a GraphWriter, and a Precision through which weights enter it.
+"""The interface that architecture files write their graphs with: a GraphWriter and a Precision for the weights.
 
 One definition is written in three dialects:
 
@@ -30,21 +30,21 @@ class Net(GraphWriter):
 
     @property
     def masked(self) -> float:
-        """Added to the score of a key that must not be seen."""
+        """The value that is added to the scores of masked keys."""
         return self._precision.masked
 
     def linear(self, x: ir.Value, name: str, weight: Array, bias: Array | None) -> ir.Value:
-        """x [..., in] @ weight [in, out] + bias [out]."""
+        """Write x [.., in] @ weight [in, out] + bias [out]."""
         if self.dialect is Dialect.KERNELS:
             return self._precision.fused_linear(self, x, name, weight, bias, Fusion())
         return self._precision.linear(self, x, name, weight, bias)
 
     def linear_parts(self, x: ir.Value, name: str, weight: Array, bias: Array | None, parts: int) -> Sequence[ir.Value]:
-        """`linear` with its columns in `parts` equal pieces [..., out / parts]."""
+        """Write `linear` with its columns in `parts` equal pieces [.., out / parts]."""
         return self._precision.linear_parts(self, x, name, weight, bias, parts)
 
     def fused_linear(self, x: ir.Value, name: str, weight: Array, bias: Array | None, fusion: Fusion) -> ir.Value:
-        """`linear` with what surrounds it: one operator in the kernels dialect, separate ones elsewhere."""
+        """Write `linear` with the operations around it, as one operator in the kernels dialect."""
         if self.dialect is Dialect.KERNELS:
             return self._precision.fused_linear(self, x, name, weight, bias, fusion)
         if fusion.norm is not None:
@@ -62,33 +62,33 @@ class Net(GraphWriter):
         return y if fusion.post_norm is None else self.norm(y, fusion.post_norm)
 
     def embedding(self, token_ids: ir.Value, name: str, table: Array) -> ir.Value:
-        """Rows of a table [vocabulary, hidden] for token_ids [batch, sequence]: [batch, sequence, hidden]."""
+        """Look up the rows of a table [vocabulary, hidden] for token_ids [batch, sequence]."""
         return self._precision.embedding(self, token_ids, name, table)
 
     def normed_embedding(self, token_ids: ir.Value, name: str, table: Array, norm: Norm) -> ir.Value:
-        """`embedding`, normalised."""
+        """Write a normalised embedding."""
         if self.dialect is Dialect.KERNELS:
             return self._precision.normed_embedding(self, token_ids, name, table, norm)
         return self.norm(self.embedding(token_ids, name, table), norm)
 
     def table(self, name: str, array: Array) -> ir.Value:
-        """A constant [.., rows, columns] that is no layer's weight, added to or multiplied with activations."""
+        """Add a constant [.., rows, columns] that is added to activations or multiplied by them."""
         return self._precision.table(self, name, array)
 
     def factor(self, name: str, array: Array) -> ir.Value:
-        """A small constant that activations are multiplied with element by element: sines, for instance."""
+        """Add a small constant that activations are multiplied by, element by element, such as sines."""
         return self._precision.factor(self, name, array)
 
-    def table_products(self, x: ir.Value, name: str, table: Array) -> "TableProducts":
-        """Prepares products of x [batch, heads, rows, size] with rows of a table [heads, table rows, size]."""
+    def table_products(self, x: ir.Value, name: str, table: Array) -> TableProducts:
+        """Prepare products of x [batch, heads, rows, size] with rows of a table [heads, table rows, size]."""
         return self._precision.table_products(self, x, name, table)
 
     def attention(self, name: str, write: Callable[[str], ir.Value]) -> ir.Value:
-        """An attention operator in the kernels dialect; `write` writes it in an arithmetic, "float32" or "int8"."""
+        """Write an attention operator of the kernels dialect; `write` takes its arithmetic, "float32" or "int8"."""
         return self._precision.attention(self, name, write)
 
     def key_mask_bias(self, attention_mask: ir.Value) -> ir.Value:
-        """0 where a key is a real token and `masked` where it is padding, float32 [batch, 1, 1, key]."""
+        """Compute a bias of 0 for real tokens and `masked` for padding, float32 [batch, 1, 1, key]."""
         is_real = self.op.Cast(attention_mask, to=ir.DataType.BOOL)
         bias = self.op.Where(is_real, 0.0, self.masked)
         return self.op.Unsqueeze(bias, [1, 2])

@@ -1,4 +1,4 @@
-"""Writes one ONNX graph: inputs, parameters, casts, norms, activations, and operators outside the standard.
+"""Write one ONNX graph: inputs, parameters, casts, norms, activations, and operators outside the standard.
 
 A thin layer over onnxscript's GraphBuilder, which promotes Python numbers and lists to constants and infers shapes node
 by node. net.py adds the seam through which weights enter a graph.
@@ -26,7 +26,7 @@ KERNEL_DOMAIN = "assay"
 
 Array = npt.NDArray[Any]
 
-# Added to the score of a key that must not be seen; float32's lowest finite value, as torch.finfo(float32).min.
+# Added to the scores of masked keys: the lowest finite float32, as torch.finfo(float32).min.
 MASKED = float(np.finfo(np.float32).min)
 
 
@@ -48,14 +48,14 @@ class Norm:
 
 @dataclass(frozen=True)
 class Fusion:
-    """What surrounds a linear layer, so that a kernel can compute all of it in one pass over the rows.
+    """The operations around a linear layer that a kernel computes in the same pass over the rows.
 
     Attributes:
-        norm: normalises the input.
-        activation: applied to the product (a key of ACTIVATIONS).
-        gated: only the first half of the columns is activated; the second half is multiplied with it.
-        residual: added to the result, in float32.
-        post_norm: normalises that sum.
+        norm: Normalises the input.
+        activation: Applied to the product (a key of ACTIVATIONS).
+        gated: The first half of the columns is activated and multiplied by the second half.
+        residual: Added to the result, in float32.
+        post_norm: Normalises that sum.
     """
 
     norm: Norm | None = None
@@ -83,7 +83,7 @@ class GraphWriter:
 
     @contextlib.contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Nodes and parameters written inside get `name.` before their own name."""
+        """Prefix the names of nodes and parameters written inside with `name.`."""
         self.builder.push_module(name)
         self._scopes.append(name)
         try:
@@ -93,26 +93,26 @@ class GraphWriter:
             self.builder.pop_module()
 
     def path(self, name: str) -> str:
-        """`name` with the scopes it is written in: layers.3.mlp.Wo."""
+        """Return `name` with the scopes around it, such as layers.3.mlp.Wo."""
         return ".".join([*self._scopes, name])
 
     def token_input(self, name: str) -> ir.Value:
-        """A graph input of token ids or masks, int64 [batch, sequence]."""
+        """Add a graph input of token ids or masks, int64 [batch, sequence]."""
         return self.builder.input(name, ir.DataType.INT64, ["batch", "sequence"])
 
     def packed_inputs(self) -> tuple[ir.Value, ir.Value]:
-        """The inputs of the kernels dialect: token ids int64 [tokens] and row starts int64 [rows + 1]."""
+        """Add the inputs of the kernels dialect: token ids int64 [tokens] and row starts int64 [rows + 1]."""
         return (
             self.builder.input("input_ids", ir.DataType.INT64, ["tokens"]),
             self.builder.input("row_starts", ir.DataType.INT64, ["starts"]),
         )
 
     def first_tokens(self, hidden: ir.Value, row_starts: ir.Value) -> ir.Value:
-        """The first token of each packed row: [tokens, hidden] to [rows, hidden]."""
+        """Select the first token of each packed row: [tokens, hidden] to [rows, hidden]."""
         return self.op.Gather(hidden, self.op.Slice(row_starts, [0], [-1], [0]), axis=0)
 
     def positions_in_rows(self, input_ids: ir.Value, row_starts: ir.Value) -> ir.Value:
-        """The position of each packed token in its own row, int64 [tokens]."""
+        """Compute the position of each packed token in its row, int64 [tokens]."""
         op = self.op
         later = op.Slice(row_starts, [1], [-1], [0])
         ones = op.Expand(op.Constant(value_ints=[1]), op.Shape(later))
@@ -122,46 +122,46 @@ class GraphWriter:
         return op.Sub(op.Range(0, tokens, 1), op.Gather(row_starts, row))
 
     def parameter(self, name: str, array: Array) -> ir.Value:
-        """A weight of the graph, stored in the bundle's external weight file when it is large."""
+        """Add a weight to the graph. A large one is stored in the external weight file."""
         return self.builder.initializer(self._weights.tensor(name, array), name=name)
 
     def optional_parameter(self, name: str, array: Array | None) -> ir.Value | None:
-        """`parameter`, or None where there is no array."""
+        """Add a weight unless there is none."""
         return None if array is None else self.parameter(name, array)
 
     def product_with_transposed(self, x: ir.Value, y: ir.Value) -> ir.Value:
-        """x [.., rows, size] @ y [.., columns, size] transposed: [.., rows, columns]."""
+        """Multiply x [.., rows, size] by the transpose of y [.., columns, size]: [.., rows, columns]."""
         x, y = self.common(x, y)
         if self.dialect is Dialect.CPU:
             return self.microsoft(
                 "FusedMatMul", x, y, like=x, last=y.shape[-2] if y.shape is not None else None, transB=1
             )
-        return self.op.MatMul(x, self.transposed(y))
+        return self.op.MatMul(x, self.transpose_last(y))
 
-    def transposed(self, x: ir.Value) -> ir.Value:
-        """The last two axes exchanged."""
+    def transpose_last(self, x: ir.Value) -> ir.Value:
+        """Exchange the last two axes."""
         assert x.shape is not None
         *leading, rows, columns = range(len(x.shape))
         return self.op.Transpose(x, perm=[*leading, columns, rows])
 
     def cast(self, x: ir.Value, to: ir.DataType) -> ir.Value:
-        """x in the type `to`, with a Cast where it has another. What has no type yet is float32 (`microsoft`)."""
+        """Cast x to the type `to` unless it has it. A value without a type is float32 (see `microsoft`)."""
         return x if (x.dtype or ir.DataType.FLOAT) is to else self.op.Cast(x, to=to)
 
     def float32(self, x: ir.Value) -> ir.Value:
-        """x in float32: for residual sums, norms, softmax and whatever else no variant computes in less."""
+        """Cast x to float32: for residual sums, norms and softmax, which are float32 in every variant."""
         return self.cast(x, ir.DataType.FLOAT)
 
     def like(self, x: ir.Value, other: ir.Value) -> ir.Value:
-        """x in the type of `other`."""
+        """Cast x to the type of `other`."""
         return self.cast(x, other.dtype or ir.DataType.FLOAT)
 
     def common(self, *values: ir.Value) -> Sequence[ir.Value]:
-        """Values for one operator: as they are where they have one type, else all in float32."""
+        """Cast the inputs of one operator to float32 unless they have the same type."""
         return values if len({value.dtype for value in values}) == 1 else [self.float32(value) for value in values]
 
     def norm(self, x: ir.Value, norm: Norm) -> ir.Value:
-        """Layer normalisation over the last axis."""
+        """Normalise over the last axis."""
         gain, bias = self.norm_parameters(norm)
         if self.dialect is Dialect.KERNELS:
             return self.kernel("LayerNorm", x, gain, bias, shape=x.shape, epsilon=norm.epsilon)
@@ -169,20 +169,21 @@ class GraphWriter:
         return self.op.LayerNormalization(*inputs, axis=-1, epsilon=norm.epsilon)
 
     def norm_parameters(self, norm: Norm) -> tuple[ir.Value, ir.Value | None]:
-        """The gain and bias of a normalisation as parameters of the graph."""
+        """Add the gain and bias of a layer normalisation to the graph."""
         bias = None if norm.bias is None else self.parameter(f"{norm.name}.bias", norm.bias)
         return self.parameter(f"{norm.name}.weight", norm.gain), bias
 
     def activation(self, x: ir.Value, kind: str) -> ir.Value:
-        """The activation that transformers calls `kind` (its ACT2FN table)."""
+        """Apply the activation that transformers calls `kind` (its ACT2FN table)."""
         return ACTIVATIONS[kind](self, x)
 
     def microsoft(
         self, op_type: str, *inputs: ir.Value | None, like: ir.Value, last: Any = None, **attributes: Any
     ) -> ir.Value:
-        """A com.microsoft operator whose one output has the type and shape of `like`, but for a last axis of `last`.
+        """Add a com.microsoft operator with one output.
 
-        Its schema is not in onnx, so nothing is inferred from it.
+        The output has the type and shape of `like`, with a last axis of `last` if given: onnx has no schema of these
+        operators to infer them from.
         """
         value: Any = self.builder.call_op(op_type, inputs, attributes, domain="com.microsoft", version=1)
         value.type, value.shape = like.type, like.shape
@@ -199,7 +200,7 @@ class GraphWriter:
         fusion: Fusion,
         attributes: dict[str, Any],
     ) -> ir.Value:
-        """A linear operator of assay-kernels; the inputs of `fusion` stand between `inputs` and `last_inputs`."""
+        """Add a linear operator of assay-kernels. The inputs of `fusion` go between `inputs` and `last_inputs`."""
         width_in, width_out = shape
         norm = fusion.norm or fusion.post_norm
         gain, norm_bias = (None, None) if norm is None else self.norm_parameters(norm)
@@ -226,7 +227,7 @@ class GraphWriter:
         )
 
     def kernel(self, op_type: str, *inputs: ir.Value | None, shape: Any, **attributes: Any) -> ir.Value:
-        """An operator of assay-kernels (kernels/src/ops), whose one output is float32 of `shape`."""
+        """Add an operator of assay-kernels (kernels/src/ops) with one output, float32 of `shape`."""
         values = list(inputs)
         while values and values[-1] is None:  # an absent optional input at the end is left out
             values.pop()
@@ -235,16 +236,16 @@ class GraphWriter:
         return value
 
     def length(self, token_ids: ir.Value) -> ir.Value:
-        """The sequence length of [batch, sequence] as an int64 [1]."""
+        """Compute the sequence length of [batch, sequence] as an int64 [1]."""
         return self.op.Shape(token_ids, start=1, end=2)
 
     def shape(self, *dims: int | ir.Value) -> ir.Value:
-        """A shape for Reshape: Python ints and int64 [1] values, in order."""
+        """Concatenate Python ints and int64 [1] values to a shape for Reshape."""
         parts = [self.op.Constant(value_ints=[dim]) if isinstance(dim, int) else dim for dim in dims]
         return self.op.Concat(*parts, axis=0)
 
     def observe(self, name: str, value: ir.Value) -> None:
-        """Makes `value` an output of the graph as well: for calibration, never in a bundle."""
+        """Make `value` an output of the graph, for calibration. Graphs of a bundle have none."""
         self._extra_outputs.append((name, self.op.Identity(value)))
 
     def finish(self, logits: ir.Value) -> ir.Model:
@@ -255,12 +256,12 @@ class GraphWriter:
         for name, value in self._extra_outputs:
             self.builder.add_output(value, name)
         model = ir.Model(self.builder.graph, ir_version=IR_VERSION, producer_name="assay")
-        # What a dialect prepared and no layer asked for (a one-layer model reads no row but the first, for instance).
+        # Some of the values that are computed once for all layers may have no user, for example in a one-layer model.
         RemoveUnusedNodesPass()(model)
         return model
 
 
-# What the kernels call the activations whose names differ from those of ACTIVATIONS.
+# The names of activations in assay-kernels, where they differ from those of ACTIVATIONS.
 KERNEL_ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 
 # transformers' names (ACT2FN) for what ONNX's Gelu calls approximate="none" and "tanh"; the other three are themselves.

@@ -1,12 +1,13 @@
-"""The architectures whose graphs are authored by hand; any other goes through optimum (see optimum_road).
+"""The architectures whose graphs are authored by hand. All others are traced by optimum (graphs/traced.py).
 
-Each module has ARCHITECTURE (config.json's model_type), read_config(config) -> settings, and
-author(net, settings, weights) -> onnx_ir.Model.
+Each module is an `assay_export.graphs.architecture.Architecture`.
 """
 
 from collections.abc import Mapping
 from types import ModuleType
 
 from assay_export.graphs.architectures import deberta_v2, modernbert
+
+__all__ = ["AUTHORED"]
 
 AUTHORED: Mapping[str, ModuleType] = {module.ARCHITECTURE: module for module in (deberta_v2, modernbert)}

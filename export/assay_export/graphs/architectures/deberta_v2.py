@@ -1,12 +1,12 @@
-"""The ONNX graph of DeBERTa-v2 and -v3 sequence classifiers, written from config and weights.
+"""The ONNX graph of DeBERTa-v2 and -v3 sequence classifiers.
 
 DeBERTa (He et al., arXiv 2006.03654; v3: arXiv 2111.09543) scores a query i against a key j by content and by the
 bucket b(r) of their distance r = i - j:
 
     score[i, j] = (q_i . k_j  +  q_i . PK[b(r)]  +  k_j . PQ[b(r)]) / sqrt(terms * head_size)
 
-PK and PQ, the relative-embedding table seen through a layer's key and query projections, do not depend on the input:
-they are folded here. What remains is exact in float32 up to rounding:
+PK and PQ are the relative-embedding table after a layer's key and query projections. They do not depend on the input
+and are computed here. The rest is exact in float32 up to rounding:
 
 - 1/sqrt(terms * head_size) is folded into the query projection and into PQ;
 - a product with the 2 L distances that L tokens can reach, realigned by Transformer-XL's shift, replaces gathering
@@ -28,16 +28,18 @@ import torch
 from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs import attention_tables
-from assay_export.graphs.architectures.relative_positions import Buckets, Distances, bucket_rows, stacked_table
+from assay_export.graphs.architectures.relative_positions import Buckets, Distances, bucket_rows, stack_tables
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import ACTIVATIONS, Array, Dialect, Fusion, Norm
+
+__all__ = ["ARCHITECTURE", "DebertaConfig", "absorb", "absorbable", "author", "read_config", "relative_embeddings"]
 
 ARCHITECTURE = "deberta-v2"
 
 
 @dataclass(frozen=True)
 class DebertaConfig:
-    """What the graph needs to know of config.json, checked."""
+    """The checked values of config.json that the graph depends on."""
 
     hidden_size: int
     heads: int
@@ -64,15 +66,15 @@ class DebertaConfig:
 
     @property
     def scale(self) -> float:
-        """Divides every score: sqrt(head_size * (1 + number of position terms))."""
+        """The divisor of every score: sqrt(head_size * (1 + number of position terms))."""
         return math.sqrt(self.head_size * (1 + self.content_to_position + self.position_to_content))
 
 
 def read_config(config: Mapping[str, Any]) -> DebertaConfig:
-    """Checks config.json of a DeBERTa-v2/v3 checkpoint.
+    """Read and check config.json of a DeBERTa-v2/v3 checkpoint.
 
     Raises:
-        UnsupportedConfigError: naming the first key whose value the graph does not support.
+        UnsupportedConfigError: The graph does not support a value; the message names the key.
     """
 
     def one_of(key: str, *supported: object, default: object) -> Any:
@@ -127,7 +129,7 @@ def read_config(config: Mapping[str, Any]) -> DebertaConfig:
 
 
 def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.Model:
-    """Writes the whole graph: token ids in, logits float32 [batch, labels] out."""
+    """Write the graph: token ids in, logits float32 [batch, labels] out."""
     if net.dialect is Dialect.KERNELS:
         return _author_packed(net, config, weights)
     op = net.op
@@ -136,7 +138,7 @@ def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.
     mask_bias = net.key_mask_bias(net.token_input("attention_mask")) if net.dialect is Dialect.PORTABLE else None
 
     with net.scope("embeddings"):
-        # transformers zeroes the embeddings of padding here; nothing reads them, since padded keys are masked.
+        # transformers sets the embeddings of padding to zero here. Nothing reads them: padded keys are masked.
         hidden = net.embedding(input_ids, "word", weights["deberta.embeddings.word_embeddings.weight"])
         if config.absolute_positions:
             positions = net.parameter("position", weights["deberta.embeddings.position_embeddings.weight"])
@@ -152,7 +154,7 @@ def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.
 
 
 def _author_packed(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.Model:
-    """The same for packed rows: hidden states are [tokens, hidden], the attention is one operator a layer."""
+    """Write the graph for packed rows: hidden states are [tokens, hidden], and attention is one operator per layer."""
     op = net.op
     input_ids, row_starts = net.packed_inputs()
     with net.scope("embeddings"):
@@ -173,14 +175,14 @@ def _author_packed(net: Net, config: DebertaConfig, weights: Mapping[str, Array]
 
 
 def _head(net: Net, config: DebertaConfig, weights: Mapping[str, Array], first: ir.Value) -> ir.Value:
-    """Logits [rows, labels] of the first tokens [rows, hidden]."""
+    """Compute the logits [rows, labels] of first tokens [rows, hidden]."""
     with net.scope("head"):
         pooled = _dense(net, first, weights, "pooler.dense", Fusion(activation=config.pooler_activation))
         return _dense(net, pooled, weights, "classifier", Fusion())
 
 
 def absorbable(config: DebertaConfig) -> set[str]:
-    """The linear layers whose input can be divided by something before them; see `absorb`."""
+    """Return the names of the linear layers whose smoothing `absorb` can move into earlier weights."""
     names = {f"layer.{index}.attention.output.dense" for index in range(config.layers)}
     if config.content_to_position and config.position_to_content:
         names |= {f"layer.{index}.positions" for index in range(config.layers - 1)}
@@ -188,11 +190,11 @@ def absorbable(config: DebertaConfig) -> set[str]:
 
 
 def absorb(config: DebertaConfig, weights: Mapping[str, Array], smoothing: Mapping[str, Array]) -> dict[str, Array]:
-    """The weights with the inputs of layers divided by `smoothing` (layer name to [in]) where that is exact.
+    """Divide the inputs of layers by `smoothing` (layer name to [in]) by changing the weights before them, exactly.
 
-    The value projection takes the output projection's: its rows pass through the attention's weighted mean unchanged.
-    Queries and keys can be divided by numbers whose product is 1. Nothing else can: a post-norm feeds the residual
-    stream as well, and the GELU is not linear.
+    The value projection absorbs the smoothing of the output projection, because attention averages values linearly.
+    Queries and keys can be divided by numbers whose product is 1. Other layers cannot absorb any: a post-norm also
+    feeds the residual stream, and GELU is not linear.
     """
     result = dict(weights)
 
@@ -215,7 +217,7 @@ def absorb(config: DebertaConfig, weights: Mapping[str, Array], smoothing: Mappi
 
 
 class _Layer:
-    """The weights of one encoder layer, and what every dialect computes in the same way."""
+    """The weights of one encoder layer, and the parts that all dialects have in common."""
 
     def __init__(self, net: Net, config: DebertaConfig, weights: Mapping[str, Array], index: int, table: Array) -> None:
         self.net, self.config = net, config
@@ -242,20 +244,20 @@ class _Layer:
             self.position_queries = self._position_table(projection, table, config.scale)
 
     def query_key_value(self, hidden: ir.Value) -> ir.Value:
-        """[.., hidden] to [.., 3 * hidden]."""
+        """Project [.., hidden] to [.., 3 * hidden]."""
         weight, bias = (np.concatenate(parts, axis=-1) for parts in zip(self._query, self._key_value, strict=True))
         return self.net.linear(hidden, "query_key_value", weight, bias)
 
     def query(self, hidden: ir.Value) -> ir.Value:
-        """[.., hidden] to the same."""
+        """Project [.., hidden] to [.., hidden]."""
         return self.net.linear(hidden, "query", *self._query)
 
     def key_value(self, hidden: ir.Value) -> ir.Value:
-        """[.., hidden] to [.., 2 * hidden]."""
+        """Project [.., hidden] to [.., 2 * hidden]."""
         return self.net.linear(hidden, "key_value", *self._key_value)
 
     def after_attention(self, context: ir.Value, residual: ir.Value) -> ir.Value:
-        """Output projection and feed-forward, with a post-norm after each residual sum."""
+        """Apply the output projection and the feed-forward, with a norm after each residual sum."""
         net, config, weights = self.net, self.config, self.weights
         first_norm = _norm(config, weights, "attention.output.LayerNorm")
         attended = _dense(
@@ -266,20 +268,20 @@ class _Layer:
         return _dense(net, inner, weights, "output.dense", Fusion(residual=attended, post_norm=second_norm))
 
     def _position_table(self, projection: str, table: Array, scale: float) -> Array:
-        """The relative-embedding table through one projection, by bucket: [heads, 2 * span, head_size]."""
+        """Project the relative-embedding table: by bucket, [heads, 2 * span, head_size]."""
         weight = self.weights[f"attention.self.{projection}.weight"]
         projected = (table @ weight.T + self.weights[f"attention.self.{projection}.bias"]) / np.float32(scale)
         return np.ascontiguousarray(projected.reshape(len(table), self.config.heads, -1).transpose(1, 0, 2))
 
 
 class _Attention:
-    """Attention over [batch, sequence, hidden] by ONNX's operators: for all query rows, or the first only."""
+    """Attention over [batch, sequence, hidden] in ONNX operators, for all query rows or only the first."""
 
     def __init__(self, net: Net, distances: Distances, mask_bias: ir.Value | None) -> None:
         self.net, self.distances, self.mask_bias = net, distances, mask_bias
 
     def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
-        """[batch, sequence, hidden] to the same."""
+        """Apply a layer to [batch, sequence, hidden]."""
         net, op, config = self.net, self.net.op, layer.config
         heads = config.heads
         with net.scope(layer.name):
@@ -292,13 +294,13 @@ class _Attention:
             of_queries, of_keys = config.content_to_position, config.position_to_content
             if of_queries or of_keys:
                 x = query_key if of_queries and of_keys else query if of_queries else key
-                table = stacked_table(config.buckets, layer.position_keys, layer.position_queries)
+                table = stack_tables(config.buckets, layer.position_keys, layer.position_queries)
                 by_position = self.distances.scores(x, table, of_queries=of_queries, of_keys=of_keys)
                 scores = op.Add(*net.common(scores, by_position))
             return layer.after_attention(self._context(scores, value), hidden)
 
     def first_token(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
-        """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that the head reads."""
+        """Apply a layer and return [batch, 1, hidden], the only row that the head reads."""
         net, op, heads = self.net, self.net.op, layer.config.heads
         with net.scope(layer.name):
             first = op.Slice(hidden, [0], [1], [1])
@@ -306,21 +308,21 @@ class _Attention:
             projected = op.Reshape(layer.key_value(hidden), [0, 0, 2 * heads, -1])
             key, value = op.Split(op.Transpose(projected, perm=[0, 2, 1, 3]), axis=1, num_outputs=2, _outputs=2)
 
-            # Query 0 is at distance r = -j from key j: the tables are read in that order, and nothing is realigned.
+            # The distance of query 0 from key j is r = -j: the tables are read in that order, without realigning.
             reached = key
             if layer.position_keys is not None:
                 table = net.table("position_keys", layer.position_keys)
-                reached = op.Add(*net.common(key, self.distances.seen_from_first_token(table)))
+                reached = op.Add(*net.common(key, self.distances.rows_from_first_token(table)))
             scores = net.product_with_transposed(query, reached)
             if layer.position_queries is not None:
                 table = net.table("position_queries", layer.position_queries)
-                products = op.Mul(*net.common(key, self.distances.seen_from_first_token(table)))
+                products = op.Mul(*net.common(key, self.distances.rows_from_first_token(table)))
                 of_key = op.ReduceSum(net.float32(products), [-1], keepdims=0)
                 scores = op.Add(net.float32(scores), op.Unsqueeze(of_key, [2]))
             return layer.after_attention(self._context(scores, value), first)
 
     def _context(self, scores: ir.Value, value: ir.Value) -> ir.Value:
-        """Softmax of scores [batch, heads, query, key], and the mean of values [batch, heads, key, head_size]."""
+        """Apply softmax to scores [batch, heads, query, key] and average values [batch, heads, key, head_size]."""
         net, op = self.net, self.net.op
         scores = net.float32(scores)
         if self.mask_bias is not None:
@@ -343,18 +345,18 @@ class _PackedAttention:
                 self._bucket_rows = net.parameter("bucket_rows", place_of_distance)
 
     def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
-        """[tokens, hidden] to the same."""
+        """Apply a layer to [tokens, hidden]."""
         with self.net.scope(layer.name):
             return layer.after_attention(self._context(layer, layer.query_key_value(hidden), None), hidden)
 
     def first_token(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
-        """[tokens, hidden] to [rows, hidden]: the only rows that the head reads."""
+        """Apply a layer to [tokens, hidden] and return [rows, hidden], the only rows that the head reads."""
         with self.net.scope(layer.name):
             first = self.net.first_tokens(hidden, self.row_starts)
             return layer.after_attention(self._context(layer, layer.key_value(hidden), layer.query(first)), first)
 
     def _context(self, layer: _Layer, projected: ir.Value, query: ir.Value | None) -> ir.Value:
-        """The context of queries, keys and values [tokens, 3 * hidden], or of `query` and [tokens, 2 * hidden]."""
+        """Attend with queries, keys and values [tokens, 3 * hidden], or with `query` and [tokens, 2 * hidden]."""
         net, config = self.net, layer.config
 
         def write(arithmetic: str) -> ir.Value:
@@ -376,7 +378,7 @@ class _PackedAttention:
         return net.attention("attention", write)
 
     def _table(self, name: str, table: Array | None, arithmetic: str) -> list[ir.Value | None]:
-        """A table by bucket [heads, 2 * span, head_size] as the operator takes it: panels, scale and correction."""
+        """Pack a table by bucket [heads, 2 * span, head_size] for the operator: panels, scale and correction."""
         if table is None:
             return [None, None, None]
         table, name = table[:, self._used_rows], f"{name}.{arithmetic}"
@@ -388,7 +390,7 @@ class _PackedAttention:
 
 
 def relative_embeddings(config: DebertaConfig, weights: Mapping[str, Array]) -> Array:
-    """The relative-embedding table after its LayerNorm, [2 * span, hidden]; row `span` is distance 0."""
+    """Compute the relative-embedding table after its LayerNorm, [2 * span, hidden]. Row `span` is distance 0."""
     table = torch.from_numpy(weights["deberta.encoder.rel_embeddings.weight"][: 2 * config.buckets.span])
     if config.normalise_relative_embeddings:
         gain, bias = (torch.from_numpy(weights[f"deberta.encoder.LayerNorm.{part}"]) for part in ("weight", "bias"))

@@ -1,4 +1,4 @@
-"""Local attention in blocks: L rows that see half_window keys on each side should not cost L x L.
+"""Local attention in blocks, so that L rows with a window of keys do not cost L x L.
 
 The rows are split into blocks of at most BLOCK_ROWS. A block of b rows sees at most K = b + 2 * half_window keys, taken
 from where it stands and pushed back inside the sequence at both ends, so that no key is padding. The blocks become the
@@ -11,13 +11,15 @@ import onnx_ir as ir
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import MASKED
 
+__all__ = ["BLOCK_ROWS", "LocalBlocks"]
+
 # Wider than the window, so that the keys gathered per row stay a small multiple of the rows; narrower, and K grows
 # relative to b. 8,192 tokens then take 64 blocks of 128 rows and 256 keys instead of 8,192 x 8,192 scores.
 BLOCK_ROWS = 128
 
 
 class LocalBlocks:
-    """The blocks of one sequence length, written once for all local layers."""
+    """The blocks of a sequence. They are computed once for all local layers."""
 
     def __init__(self, net: Net, half_window: int, token_ids: ir.Value, length: ir.Value) -> None:
         op = net.op
@@ -42,13 +44,13 @@ class LocalBlocks:
         self.bias = op.Reshape(op.Expand(bias, every_sequence), net.shape(batch, 1, rows, keys))
 
     def queries(self, x: ir.Value) -> ir.Value:
-        """[batch, L, hidden] to [batch * blocks, rows, hidden], the last block filled with zero rows."""
+        """Split [batch, L, hidden] into [batch * blocks, rows, hidden]; the last block is filled with zeros."""
         return self.net.op.Reshape(self.net.op.Pad(x, self._padding, 0.0), self._query_shape)
 
     def keys(self, x: ir.Value) -> ir.Value:
-        """[batch, L, hidden] to what each block sees, [batch * blocks, keys, hidden]."""
+        """Gather the keys that each block sees from [batch, L, hidden]: [batch * blocks, keys, hidden]."""
         return self.net.op.Reshape(self.net.op.Gather(x, self._key_rows, axis=1), self._key_shape)
 
     def sequence(self, x: ir.Value) -> ir.Value:
-        """[batch * blocks, rows, hidden] back to [batch, L, hidden]."""
+        """Join [batch * blocks, rows, hidden] to [batch, L, hidden]."""
         return self.net.op.Slice(self.net.op.Reshape(x, self._sequence_shape), [0], self.length, [1])

@@ -1,4 +1,4 @@
-"""The ONNX graph of ModernBERT sequence classifiers and regressors, written from config and weights.
+"""The ONNX graph of ModernBERT sequence classifiers and regressors.
 
 ModernBERT (Warner et al., arXiv 2412.13663) is a pre-norm encoder with rotary positions, a gated GeLU feed-forward
 and two kinds of attention: global layers see everything (theta 160,000), the others |i - j| <= local_attention / 2
@@ -22,12 +22,23 @@ from assay_export.graphs.architectures.local_attention import LocalBlocks
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import ACTIVATIONS, Array, Dialect, Fusion, Norm
 
+__all__ = [
+    "ARCHITECTURE",
+    "ModernBertConfig",
+    "absorb",
+    "absorbable",
+    "author",
+    "read_config",
+    "rotary_frequencies",
+    "rotary_tables",
+]
+
 ARCHITECTURE = "modernbert"
 
 
 @dataclass(frozen=True)
 class ModernBertConfig:
-    """What the graph needs to know of config.json (transformers 4 dialect, see config_dialects), checked."""
+    """The checked values of config.json, in the keys of transformers 4, that the graph depends on."""
 
     hidden_size: int
     heads: int
@@ -51,10 +62,10 @@ class ModernBertConfig:
 
 
 def read_config(config: Mapping[str, Any]) -> ModernBertConfig:
-    """Checks config.json of a ModernBERT checkpoint.
+    """Read and check config.json of a ModernBERT checkpoint.
 
     Raises:
-        UnsupportedConfigError: naming the first key whose value the graph does not support.
+        UnsupportedConfigError: The graph does not support a value; the message names the key.
     """
 
     def one_of(key: str, *supported: object, default: object) -> Any:
@@ -90,7 +101,7 @@ def read_config(config: Mapping[str, Any]) -> ModernBertConfig:
 
 
 def author(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> ir.Model:
-    """Writes the whole graph: token ids in, logits float32 [batch, labels] out."""
+    """Write the graph: token ids in, logits float32 [batch, labels] out."""
     if net.dialect is Dialect.KERNELS:
         return _author_packed(net, config, weights)
     op = net.op
@@ -114,7 +125,7 @@ def author(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> 
 
 
 def _author_packed(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> ir.Model:
-    """The same for packed rows: hidden states are [tokens, hidden], the attention is one operator a layer."""
+    """Write the graph for packed rows: hidden states are [tokens, hidden], and attention is one operator per layer."""
     input_ids, row_starts = net.packed_inputs()
     attention = _PackedAttention(net, config, row_starts)
     with net.scope("embeddings"):
@@ -134,24 +145,24 @@ def _author_packed(net: Net, config: ModernBertConfig, weights: Mapping[str, Arr
 
 
 def _head(net: Net, config: ModernBertConfig, weights: Mapping[str, Array], pooled: ir.Value) -> ir.Value:
-    """Logits [rows, labels] of pooled rows [rows, hidden]."""
+    """Compute the logits [rows, labels] of pooled rows [rows, hidden]."""
     with net.scope("head"):
         pooled = _dense(net, pooled, weights, "head.dense", Fusion(activation=config.classifier_activation))
         return _dense(net, pooled, weights, "classifier", Fusion(norm=_norm(config, weights, "head.norm")))
 
 
 def absorbable(config: ModernBertConfig) -> set[str]:
-    """The linear layers whose input can be divided by something before them; see `absorb`."""
+    """Return the names of the linear layers whose smoothing `absorb` can move into earlier weights."""
     layers = range(len(config.is_global))
     names = {f"layers.{index}.{part}" for index in layers for part in ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo")}
     return names - {"layers.0.attn.Wqkv"}
 
 
 def absorb(config: ModernBertConfig, weights: Mapping[str, Array], smoothing: Mapping[str, Array]) -> dict[str, Array]:
-    """The weights with the inputs of layers divided by `smoothing` (layer name to [in]) where that is exact.
+    """Divide the inputs of layers by `smoothing` (layer name to [in]) by changing the weights before them, exactly.
 
-    Norm gains take it for the projections that alone read them, value rows for the output projection, and the gate
-    half of mlp.Wi, which is not activated, for mlp.Wo. Layer 0 has no norm before its attention.
+    Norm gains absorb it for the projections that read only them, the value projection for the output projection, and
+    the gate half of mlp.Wi, which has no activation, for mlp.Wo. Layer 0 has no norm before its attention.
     """
     result = dict(weights)
 
@@ -178,7 +189,7 @@ def absorb(config: ModernBertConfig, weights: Mapping[str, Array], smoothing: Ma
 
 
 class _Positions:
-    """What depends on positions only, and so is computed once for all layers."""
+    """Values that depend only on positions and are computed once for all layers."""
 
     def __init__(
         self,
@@ -195,7 +206,7 @@ class _Positions:
             for is_global in sorted(set(config.is_global)):
                 theta, kind = (config.global_theta, "global") if is_global else (config.local_theta, "local")
                 if net.dialect is Dialect.CPU:
-                    # ONNX Runtime folds this when it loads the graph: the tables need not be stored.
+                    # ONNX Runtime folds this when it loads the graph, so the tables are not stored.
                     steps = np.arange(config.max_length, dtype=np.float32)[:, None]
                     position = net.parameter(f"{kind}_position", steps)
                     angle = op.Mul(position, net.parameter(f"{kind}_frequency", rotary_frequencies(config, theta)))
@@ -223,7 +234,7 @@ class _Positions:
 
 
 class _Layer:
-    """The weights of one encoder layer, and what every dialect computes in the same way."""
+    """The weights of one encoder layer, and the parts that all dialects have in common."""
 
     def __init__(self, net: Net, config: ModernBertConfig, weights: Mapping[str, Array], index: int) -> None:
         self.net, self.config = net, config
@@ -239,25 +250,25 @@ class _Layer:
         self._bias = None if bias is None else bias * scale
 
     def query_key_value(self, hidden: ir.Value) -> ir.Value:
-        """[.., hidden] before the norm to [.., 3 * hidden], not yet rotated."""
+        """Normalise and project [.., hidden] to [.., 3 * hidden], before the rotation."""
         return self.net.fused_linear(hidden, "attn.Wqkv", self._weight, self._bias, Fusion(norm=self.norm))
 
     def query(self, hidden: ir.Value, norm: Norm | None) -> ir.Value:
-        """[.., hidden] to the same, not yet rotated."""
+        """Project [.., hidden] to queries [.., hidden], before the rotation."""
         return self._part(hidden, "attn.Wq", slice(None, self.config.hidden_size), norm)
 
     def key_value(self, hidden: ir.Value, norm: Norm | None) -> ir.Value:
-        """[.., hidden] to [.., 2 * hidden], not yet rotated."""
+        """Project [.., hidden] to keys and values [.., 2 * hidden], before the rotation."""
         return self._part(hidden, "attn.Wkv", slice(self.config.hidden_size, None), norm)
 
     def _part(self, hidden: ir.Value, name: str, columns: slice, norm: Norm | None) -> ir.Value:
         bias = None if self._bias is None else self._bias[columns]
-        if norm is not None:  # two operators have this norm's parameters each
+        if norm is not None:  # each of the two operators has its copy of the parameters
             norm = replace(norm, name=f"{name}.{norm.name}")
         return self.net.fused_linear(hidden, name, self._weight[:, columns], bias, Fusion(norm=norm))
 
     def after_attention(self, context: ir.Value, residual: ir.Value) -> ir.Value:
-        """Output projection and gated feed-forward, each added to the residual stream."""
+        """Apply the output projection and the gated feed-forward, each added to the residual stream."""
         net, config, weights = self.net, self.config, self.weights
         hidden = _dense(net, context, weights, "attn.Wo", Fusion(residual=residual))
         norm = _norm(config, weights, "mlp_norm")
@@ -278,20 +289,20 @@ class _PackedAttention:
                 self._frequencies[is_global] = net.parameter(f"{kind}_frequency", frequencies)
 
     def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
-        """[tokens, hidden] to the same."""
+        """Apply a layer to [tokens, hidden]."""
         with self.net.scope(layer.name):
             return layer.after_attention(self._context(layer, layer.query_key_value(hidden), None), hidden)
 
     def first_token(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
-        """[tokens, hidden] to [rows, hidden]: the only rows that a head with cls pooling reads."""
+        """Apply a layer and return [rows, hidden], the only rows that a head with cls pooling reads."""
         with self.net.scope(layer.name):
             first = self.net.first_tokens(hidden, self.row_starts)
-            # The first token stands at position 0, where the rotation is the identity: its query is used as it is.
+            # The rotation of the first token, at position 0, is the identity: its query needs none.
             query, key_value = layer.query(first, layer.norm), layer.key_value(hidden, layer.norm)
             return layer.after_attention(self._context(layer, key_value, query), first)
 
     def _context(self, layer: _Layer, projected: ir.Value, query: ir.Value | None) -> ir.Value:
-        """The context of queries, keys and values [tokens, 3 * hidden], or of `query` and [tokens, 2 * hidden]."""
+        """Attend with queries, keys and values [tokens, 3 * hidden], or with `query` and [tokens, 2 * hidden]."""
         config = self.config
 
         def write(arithmetic: str) -> ir.Value:
@@ -313,23 +324,23 @@ class _PackedAttention:
 
 
 class _Attention:
-    """Attention over [batch, sequence, hidden]: for all query rows, or the first only."""
+    """Attention over [batch, sequence, hidden], for all query rows or only the first."""
 
     def __init__(self, net: Net, config: ModernBertConfig, positions: _Positions) -> None:
         self.net, self.config, self.positions = net, config, positions
 
     def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
-        """[batch, sequence, hidden] to the same."""
+        """Apply a layer to [batch, sequence, hidden]."""
         with self.net.scope(layer.name):
             attend = self._attend_cpu if self.net.dialect is Dialect.CPU else self._attend_portable
             return layer.after_attention(attend(layer.query_key_value(hidden), layer.is_global), hidden)
 
     def first_token(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
-        """[batch, sequence, hidden] to [batch, 1, hidden]: the only row that a head with cls pooling reads."""
+        """Apply a layer and return [batch, 1, hidden], the only row that a head with cls pooling reads."""
         net, op, heads = self.net, self.net.op, self.config.heads
         with net.scope(layer.name):
             normed = hidden if layer.norm is None else net.norm(hidden, layer.norm)
-            # The first token stands at position 0, where the rotation is the identity: its query is used as it is.
+            # The rotation of the first token, at position 0, is the identity: its query needs none.
             query = layer.query(op.Slice(normed, [0], [1], [1]), None)
             key_value = op.Reshape(layer.key_value(normed, None), [0, 0, 2, heads, -1])
             key, value = op.Split(key_value, axis=2, num_outputs=2, _outputs=2)
@@ -344,7 +355,7 @@ class _Attention:
             return layer.after_attention(context, op.Slice(hidden, [0], [1], [1]))
 
     def _attend_portable(self, projected: ir.Value, is_global: bool) -> ir.Value:
-        """[batch, sequence, 3 * hidden] of unrotated query, key and value to the context [batch, sequence, hidden]."""
+        """Attend with queries, keys and values [batch, sequence, 3 * hidden], before the rotation."""
         op = self.net.op
         projected = op.Reshape(projected, [0, 0, 3, self.config.heads, -1])
         query_key, value = op.Split(op.Transpose(projected, perm=[2, 0, 3, 1, 4]), [2, 1], axis=0, _outputs=2)
@@ -354,7 +365,7 @@ class _Attention:
         return self._softmax_attention(op.Squeeze(query, [0]), op.Squeeze(key, [0]), op.Squeeze(value, [0]), bias)
 
     def _attend_cpu(self, projected: ir.Value, is_global: bool) -> ir.Value:
-        """The same by ONNX Runtime's fused operators (its ContribOperators.md); local layers in blocks."""
+        """Attend with ONNX Runtime's fused operators (its ContribOperators.md), in blocks where the layer is local."""
         net, blocks = self.net, self.positions.local_blocks
         query, key, value = net.op.Split(projected, axis=2, num_outputs=3, _outputs=3)
         query, key = (
@@ -374,12 +385,12 @@ class _Attention:
         return blocks.sequence(self._fused_attention(query, key, value, blocks.bias))
 
     def _fused_attention(self, query: ir.Value, key: ir.Value, value: ir.Value, bias: ir.Value | None) -> ir.Value:
-        """[batch, query, hidden], [batch, key, hidden] twice and [batch, 1, query, key] to [batch, query, hidden]."""
+        """Attend with [batch, query, hidden], [batch, key, hidden] twice and a bias [batch, 1, query, key]."""
         inputs = (query, key, value, None, None, bias) if bias is not None else (query, key, value)
         return self.net.microsoft("MultiHeadAttention", *inputs, like=query, num_heads=self.config.heads, scale=1.0)
 
     def _softmax_attention(self, query: ir.Value, key: ir.Value, value: ir.Value, bias: ir.Value | None) -> ir.Value:
-        """[batch, heads, query, head_size] and [batch, heads, key, head_size] to [batch, query, hidden]."""
+        """Attend with [batch, heads, query, head_size] and [batch, heads, key, head_size]: [batch, query, hidden]."""
         net, op = self.net, self.net.op
         scores = net.float32(net.product_with_transposed(query, key))
         if bias is not None:
@@ -388,7 +399,7 @@ class _Attention:
         return op.Reshape(op.Transpose(context, perm=[0, 2, 1, 3]), [0, 0, -1])
 
     def _rotate(self, x: ir.Value, cos: ir.Value, sin: ir.Value) -> ir.Value:
-        """RoPE (arXiv 2104.09864) in halves: x [.., sequence, head_size], cos and sin [sequence, head_size / 2]."""
+        """Rotate x [.., sequence, size] in halves (RoPE, arXiv 2104.09864) by cos and sin [sequence, size / 2]."""
         op = self.net.op
         left, right = op.Split(x, axis=-1, num_outputs=2, _outputs=2)
         left, right, cos, sin = self.net.common(left, right, cos, sin)
@@ -398,20 +409,20 @@ class _Attention:
 
 
 def rotary_frequencies(config: ModernBertConfig, theta: float) -> Array:
-    """Radians per position of each pair of channels, float32 [head_size / 2], by torch's arithmetic."""
+    """Compute the radians per position of each pair of channels, float32 [head_size / 2], as torch does."""
     exponent = torch.arange(0, config.head_size, 2, dtype=torch.int64).float() / config.head_size
     result: Array = (1.0 / (theta**exponent)).numpy()
     return result
 
 
 def rotary_tables(config: ModernBertConfig, theta: float) -> tuple[Array, Array]:
-    """Cosines and sines of every position's rotation, float32 [max_length, head_size / 2]."""
+    """Compute cosines and sines of every position's rotation, float32 [max_length, head_size / 2]."""
     angles = torch.outer(torch.arange(config.max_length).float(), torch.from_numpy(rotary_frequencies(config, theta)))
     return angles.cos().numpy(), angles.sin().numpy()
 
 
 def _mean_over_real_tokens(net: Net, hidden: ir.Value, attention_mask: ir.Value | None) -> ir.Value:
-    """[batch, sequence, hidden] to [batch, hidden]."""
+    """Average [batch, sequence, hidden] to [batch, hidden]."""
     op = net.op
     if attention_mask is None:
         return op.ReduceMean(hidden, [1], keepdims=0)

@@ -1,6 +1,6 @@
-"""DeBERTa's relative positions: which table row a distance has, and scores by distance realigned to scores by position.
+"""DeBERTa's relative positions: the table row of a distance, and realigning scores by distance to scores by position.
 
-A query i and a key j are at distance r = i - j. Near distances have a row of their own, far ones share logarithmic
+The distance of a query i from a key j is r = i - j. Each near distance has one row, and far ones share logarithmic
 buckets (arXiv 2111.09543; `make_log_bucket_position` in transformers).
 """
 
@@ -13,6 +13,8 @@ import torch
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array, Dialect
 
+__all__ = ["BLOCK_ROWS", "Buckets", "Distances", "bucket_rows", "stack_tables"]
+
 # Rows of one block in the cpu dialect. For int8, blocks of 64 and 256 rows are as fast within the noise, and one block
 # of all rows takes 1.1 of the time at 512 tokens (docs/measurements/performance.md).
 BLOCK_ROWS = 128
@@ -20,10 +22,10 @@ BLOCK_ROWS = 128
 
 @dataclass(frozen=True)
 class Buckets:
-    """How distances share table rows; beyond `max_distance` they have the end rows."""
+    """How distances share table rows. Beyond `max_distance`, all have the end rows."""
 
     max_distance: int
-    count: int  # config's position_buckets; 0: every distance has a row of its own
+    count: int  # config's position_buckets; 0: one row for every distance
 
     @property
     def span(self) -> int:
@@ -32,10 +34,10 @@ class Buckets:
 
 
 def bucket_rows(buckets: Buckets) -> Array:
-    """Row `span + bucket` of every distance r = -max_distance .. max_distance, int64 in 0 .. 2 * span.
+    """Compute the row `span + bucket` of every distance r = -max_distance .. max_distance, int64 in 0 .. 2 * span.
 
-    Log buckets as transformers' make_log_bucket_position computes them, in torch's float32: which side of a bucket
-    boundary a distance falls on depends on that rounding.
+    The buckets are computed as in transformers' make_log_bucket_position, in torch's float32: the rounding decides on
+    which side of a boundary a distance falls.
     """
     distance = torch.arange(-buckets.max_distance, buckets.max_distance + 1)
     if buckets.count:
@@ -48,12 +50,12 @@ def bucket_rows(buckets: Buckets) -> Array:
     return rows
 
 
-def stacked_table(buckets: Buckets, position_keys: Array | None, position_queries: Array | None) -> Array:
-    """What queries and keys are multiplied with, [heads or 2 * heads, 2 * span + 1, head_size].
+def stack_tables(buckets: Buckets, position_keys: Array | None, position_queries: Array | None) -> Array:
+    """Stack the tables that queries and keys are multiplied by, [heads or 2 * heads, 2 * span + 1, head_size].
 
-    Both as rows against the others as columns: a query reads row span + bucket(row - column) of `position_keys`, a key
-    that of `position_queries` read backwards, for its distance is column - row. As transformers clamps the sum, the
-    bucket `span` shares the last of the 2 * span rows that a checkpoint has.
+    Queries and keys are both rows here. A query reads row span + bucket(row - column) of `position_keys`. A key reads
+    `position_queries` in reverse order, because its distance is column - row. transformers clamps the sum, so the
+    bucket `span` shares the last of the 2 * span rows of a checkpoint.
     """
     row = np.arange(2 * buckets.span + 1)
     last = 2 * buckets.span - 1
@@ -63,7 +65,7 @@ def stacked_table(buckets: Buckets, position_keys: Array | None, position_querie
 
 
 class Distances:
-    """Products of queries and keys with their tables by distance, realigned to scores by position.
+    """Scores by position, realigned from products of queries and keys with their tables by distance.
 
     A block of b rows and L columns reaches L + b - 1 distances. Its product with their table rows, [b, W = L + b] with
     a filler, holds the score of row i' and column j at i' * W + (j - i') + b - 1 = i' * (W - 1) + j + b - 1 of the flat
@@ -71,7 +73,7 @@ class Distances:
     arXiv 1901.02860). The portable dialect takes all rows as one block. The cpu dialect takes BLOCK_ROWS at most, since
     a row of a lower block needs fewer distances than the 2 L of a single one; the last block is padded with zero rows.
 
-    All of this depends on L only, and is written once for all layers.
+    All of this depends only on L and is written once for all layers.
     """
 
     def __init__(self, net: Net, buckets: Buckets, length: ir.Value) -> None:
@@ -89,14 +91,18 @@ class Distances:
             self._flat_end = op.Mul(block, self._last)
             self._join_rows = net.shape(0, 0, -1, length)
             if net.dialect is Dialect.CPU:
-                self._windows, self._from_first_token = self._computed_rows(blocks, block)
+                self._windows, self._from_first_token = self._compute_rows(blocks, block)
             else:
-                self._windows, self._from_first_token = self._sliced_rows()
+                self._windows, self._from_first_token = self._slice_rows()
 
     def scores(self, x: ir.Value, table: Array, *, of_queries: bool, of_keys: bool) -> ir.Value:
-        """The position terms of rows x = queries, keys or both along the heads, and their `stacked_table`.
+        """Compute the sum of the position terms, [batch, heads, query, key].
 
-        x is [batch, heads or 2 * heads, L, head_size]; the sum of the terms is [batch, heads, query, key].
+        Args:
+            x: Queries, keys or both along the heads, [batch, heads or 2 * heads, L, head_size].
+            table: Their `stack_tables`.
+            of_queries: Whether x has queries.
+            of_keys: Whether x has keys.
         """
         net, op = self.net, self.net.op
         products = net.table_products(x, "positions", table)
@@ -107,26 +113,28 @@ class Distances:
         )
         scores = op.Reshape(op.Slice(shorter, self._first, self._last, [4]), self._join_rows)
         heads = len(table) // (of_queries + of_keys)
-        terms = [self._unpadded(scores, heads * number, heads * (number + 1)) for number in range(len(table) // heads)]
+        terms = [
+            self._select_heads(scores, heads * number, heads * (number + 1)) for number in range(len(table) // heads)
+        ]
         if of_keys:
-            terms[-1] = net.transposed(terms[-1])
+            terms[-1] = net.transpose_last(terms[-1])
         return products.sum(terms)
 
-    def seen_from_first_token(self, table: ir.Value) -> ir.Value:
-        """The rows for r = 0, -1, .. -(L-1) of a table by bucket, [heads, L, head_size]."""
+    def rows_from_first_token(self, table: ir.Value) -> ir.Value:
+        """Gather the rows for r = 0, -1, .. -(L-1) from a table by bucket, [heads, L, head_size]."""
         return self.net.op.Gather(table, self._from_first_token, axis=1)
 
     def _pad(self, x: ir.Value) -> ir.Value:
-        """Rows [batch, heads, L, head_size] with zero rows appended to fill the last block."""
+        """Append zero rows to [batch, heads, L, head_size] to fill the last block."""
         return self.net.op.Pad(x, self._padding) if self.net.dialect is Dialect.CPU else x
 
-    def _unpadded(self, scores: ir.Value, first_head: int, end_head: int) -> ir.Value:
-        """Some heads of [batch, heads, padded, L], without the padding."""
+    def _select_heads(self, scores: ir.Value, first_head: int, end_head: int) -> ir.Value:
+        """Select some heads of [batch, heads, padded, L], without the padding."""
         end = self.net.shape(end_head, self.length)
         return self.net.op.Slice(scores, [first_head, 0], end, [1, 2])
 
-    def _computed_rows(self, blocks: ir.Value, block: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """Table rows of the distances that each block reaches [blocks, W], and of r = 0 .. -(L-1) [L]."""
+    def _compute_rows(self, blocks: ir.Value, block: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """Compute the table rows of the distances that each block reaches [blocks, W], and of r = 0 .. -(L-1) [L]."""
         op, farthest = self.net.op, self.buckets.max_distance
         rows = self.net.parameter("rows", bucket_rows(self.buckets))
 
@@ -139,11 +147,11 @@ class Distances:
         windows = of(op.Sub(op.Unsqueeze(highest, [1]), op.Unsqueeze(column, [0])))
         return windows, of(op.Range(0, op.Neg(op.Squeeze(self.length)), -1))
 
-    def _sliced_rows(self) -> tuple[ir.Value, ir.Value]:
-        """What `_computed_rows` gives for one block of all rows, r = L-1 .. -L [1, 2 L], as slices of a constant.
+    def _slice_rows(self) -> tuple[ir.Value, ir.Value]:
+        """Slice the result of `_compute_rows` for one block, r = L-1 .. -L [1, 2 L], from a constant.
 
-        In the order of falling distance, r has its table row at farthest - r; what is farther repeats the end rows.
-        Only bounds are computed, since TensorRT gets no integer arithmetic but for shapes (tensorrt_lint).
+        In the order of falling distance, the row of r is at farthest - r, and farther distances repeat the end rows.
+        Only the bounds are computed: TensorRT supports integer arithmetic on shapes alone (tensorrt/lint.py).
         """
         op, farthest = self.net.op, self.buckets.max_distance
         rows = self.net.parameter("falling_rows", bucket_rows(self.buckets)[::-1])

@@ -55,7 +55,7 @@ class Int8TableProducts(TableProducts):
             x,
             self._x_scale,
             self._x_zero_point,
-            self.net.transposed(table),
+            self.net.transpose_last(table),
             self._table_scale,
             zero,
             self._scale,
