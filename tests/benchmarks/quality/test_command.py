@@ -18,6 +18,8 @@ from assay.bundle.folder import open_bundle
 from assay.errors import AssayError
 from assay_export import export
 from assay_export.checkpoint.source import resolve
+from assay_export.graphs.entry import make_entry
+from assay_export.graphs.writer import Dialect
 from benchmarks.quality import answers, command
 from tests.conftest import CHECKPOINTS, held_out
 from tests.runtime import tiny
@@ -47,8 +49,8 @@ def two_variants(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint, bundle = CHECKPOINTS / "pair-classifier-outliers", tmp_path_factory.mktemp("outliers") / "bundle"
     document = dict(export(str(checkpoint), bundle).document)
     path = plain_int8.save(plain_int8.load(checkpoint), plain_int8.PlainRecipes(), bundle / "onnx")
-    entry = tiny.entry(f"onnx/{path.name}", ["input_ids"], f"{path.name}_data") | {"graph_optimization": "basic"}
-    tiny.reseal(bundle, document | {"variants": document["variants"] | {"int8": {"cpu": entry}}})
+    entry = make_entry(Dialect.KERNELS, f"onnx/{path.name}", [f"onnx/{path.name}_data"]) | {"parity": {}}
+    tiny.reseal(bundle, document | {"variants": document["variants"] | {"int8": {"kernels": entry}}})
     return bundle
 
 
