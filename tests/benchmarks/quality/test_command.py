@@ -173,7 +173,7 @@ def test_pytorch_is_what_transformers_answers_with_the_same_truncation(pair_bund
     rows = [(row["text"], row["text_pair"]) for row in held_out("pairs")[:6]]
     rows += [(rows[0][0] * 40, rows[0][1]), (rows[1][0] * 30, rows[1][1] * 20)]
     ours = answers.ask_torch(resolve(str(checkpoint)), None, open_bundle(pair_bundle), rows, lambda: None)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)  # type: ignore[no-untyped-call]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()
     for row, logits in zip(rows, ours, strict=True):
         inputs = tokenizer(*row, return_tensors="pt", truncation=True, max_length=512)

@@ -12,7 +12,6 @@ from assay_export.graphs.writer import Dialect
 from benchmarks.standins import plain_int8
 from tests.export import tiny
 
-
 BOTH = pytest.mark.parametrize(
     "config", [tiny.deberta_config(), tiny.modernbert_config()], ids=["deberta", "modernbert"]
 )
