@@ -15,15 +15,17 @@ from tokenizers import Tokenizer
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 sys.path.insert(0, str(CHECKPOINTS))  # train.py is a script: its neighbours are plain modules
 
-import train  # type: ignore[import-not-found]  # noqa: E402
-from measure import (  # type: ignore[import-not-found]  # noqa: E402
+import train  # noqa: E402
+from instruction_text import generate_instructions  # noqa: E402
+from measure import (  # noqa: E402
     accuracy,
     load_classifier,
     load_scorer,
     rank_correlation,
     score_instructions,
 )
-from pair_outliers import smallest_gain_ratio  # type: ignore[import-not-found]  # noqa: E402
+from pair_outliers import smallest_gain_ratio  # noqa: E402
+from pair_text import generate_pairs  # noqa: E402
 
 PAIR, BASE, ADAPTER = (CHECKPOINTS / name for name in ("pair-classifier", "complexity-base", "complexity-adapter"))
 OUTLIERS = CHECKPOINTS / "pair-classifier-outliers"
@@ -56,8 +58,8 @@ def test_the_committed_held_out_rows_are_what_the_generator_writes() -> None:
 
 
 def test_no_held_out_row_is_among_the_training_rows() -> None:
-    seen_pairs = {pair.text for pair in train.generate_pairs(4000, seed=7, held_out=False)}
-    seen_instructions = {row.text for row in train.generate_instructions(4000, seed=11, held_out=False)}
+    seen_pairs = {pair.text for pair in generate_pairs(4000, seed=7, held_out=False)}
+    seen_instructions = {row.text for row in generate_instructions(4000, seed=11, held_out=False)}
     assert not seen_pairs & {row["text"] for row in read_rows("held_out_pairs.jsonl")}
     assert not seen_instructions & {row["text"] for row in read_rows("held_out_instructions.jsonl")}
 

@@ -6,8 +6,10 @@ import numpy as np
 
 from assay.bundle.manifest import Graph
 from assay.devices import parse_device
-from assay.ort.session import GraphSession
-from benchmarks.timing import Call
+from assay.inputs.tokenization import Tokens
+from assay.ort.packed_session import PackedSession
+from assay.ort.session import Float32, GraphSession
+from benchmarks.timing import Call, Ids
 
 __all__ = ["open_graph"]
 
@@ -21,5 +23,10 @@ def open_graph(path: Path, graph: Graph, labels: int, threads: int) -> Call:
         labels: The number of logits of a row.
         threads: Threads of one run.
     """
-    session = GraphSession(path, graph, labels, parse_device("cpu"), threads)
-    return lambda ids: session.logits(ids, np.zeros_like(ids))
+    kind = PackedSession if graph.is_packed else GraphSession
+    session = kind(path, graph, labels, parse_device("cpu"), threads)
+
+    def call(ids: Ids) -> Float32:
+        return session.answer([Tokens(row, np.zeros_like(row)) for row in ids])
+
+    return call

@@ -1,4 +1,4 @@
-"""Times the int8 graph against itself with one choice made differently: the evidence behind the choices.
+"""Times the graph of int8_ort against itself with one choice made differently: the evidence behind the choices.
 
     python -m benchmarks.probes.int8_choices CHECKPOINT [--lengths 16,64,...] [--rounds N]
 
@@ -25,6 +25,7 @@ from assay.bundle.manifest import Graph
 from assay.errors import AssayError
 from assay_export.graphs.architectures import local_attention, relative_positions
 from assay_export.graphs.precision import Precision
+from assay_export.graphs.writer import Dialect
 from assay_export.variants.int8.graph import Int8
 from assay_export.variants.int8.linear import Recipe
 from benchmarks.engines.session import open_graph
@@ -135,7 +136,7 @@ def write_graphs(model: plain_int8.Model, choices: dict[str, Choice], folder: Pa
     paths = {}
     for number, (name, choice) in enumerate(choices.items()):
         with choice.apply() as recipes:
-            paths[name] = plain_int8.save(model, recipes, folder / str(number))
+            paths[name] = plain_int8.save(model, recipes, folder / str(number), Dialect.CPU)
     return paths
 
 

@@ -3,9 +3,9 @@
     python -m benchmarks.probes.int8_peers CHECKPOINT BUNDLE [--torch] [--lengths 16,64,...] [--rounds N] [--json FILE]
 
 The peers are the bundle's int8 graph in the runtime's session; OpenVINO int8, which NNCF makes of the bundle's portable
-fp32 graph; the bare int8 products of the same layers on ONNX Runtime, which are the floor of such a graph; and with
---torch the checkpoint in PyTorch. There are two modes: one sequence at a time on all cores, and many sequences with one
-core each.
+fp32 graph; the bare int8 products of the same layers on ONNX Runtime, which are the floor of a graph of its operators,
+int8_ort; and with --torch the checkpoint in PyTorch. There are two modes: one sequence at a time on all cores, and many
+sequences with one core each.
 
 In every round each peer gets one turn on the same texts, and a ratio is taken within its round (`benchmarks.timing`):
 the tables show its median over the rounds, the least and the greatest. Peers that wait for their turn sleep. How each
@@ -84,9 +84,9 @@ def choose_graph(bundle: Path, described: Manifest, given: Path | None) -> tuple
     if given is not None:
         inputs = require("onnx", "'assay[export]'", "--int8").load(str(given), load_external_data=False).graph.input
         return given, Graph(given.name, (), tuple(value.name for value in inputs), "basic", {})
-    if "int8" not in described.variants:
+    graph = described.variants.get("int8", {}).get("kernels")
+    if graph is None:
         raise BenchmarkError(f"{bundle} has no int8 variant: export it with --variants fp32,int8, or pass --int8 FILE")
-    graph = described.variants["int8"]["cpu"]
     return bundle / graph.file, graph
 
 

@@ -78,6 +78,7 @@ def _evaluate(options: argparse.Namespace, task: Task) -> dict[str, Any]:
     parse: Callable[[Any], float] = (
         make_class_parser(manifest.labels) if is_classifier else make_score_parser(task.limits)
     )
+    evol = manifest.scale.evol_complexity if manifest.scale else None
     good, bad = read(options.data, _fields(options), options.label, parse)
     _require_good_rows(options, good, bad)
     long = find_truncated(task.bundle, [row.row for row in good])
@@ -89,7 +90,7 @@ def _evaluate(options: argparse.Namespace, task: Task) -> dict[str, Any]:
         "task": manifest.task,
         "labels": list(manifest.labels),
         "label_scale": list(task.limits) if task.limits else None,
-        "evol_complexity": list(manifest.scale.evol_complexity) if manifest.scale else None,
+        "evol_complexity": list(evol) if evol else None,
         "max_length": manifest.max_length,
         "device": options.device,
         "data": {
@@ -178,7 +179,7 @@ def _compare(task: Task, good: Sequence[LabelledRow], logits: Float32, baseline:
 def _show_answer(task: Task, logits: Float32) -> dict[str, Any]:
     """The answer for one row: the best label with its probability, or the score on the labels' scale."""
     if task.bundle.manifest.task == "regression":
-        return {"score": float(metrics.rescale_output(logits, task.limits)[0])}
+        return {"score": float(metrics.rescale_output(logits, task.limits, task.bundle.manifest.scale)[0])}
     best = int(logits.argmax())
     return {"label": task.bundle.manifest.labels[best], "probability": float(softmax(logits)[best])}
 

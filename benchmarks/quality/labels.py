@@ -78,7 +78,7 @@ def choose_scale(manifest: Manifest, given: Sequence[float] | None) -> tuple[flo
         raise InputError(f"--label-scale is {low:g} {high:g}, expected two finite numbers, the smaller first")
     if manifest.scale is None:
         raise BundleError(
-            "--label-scale needs an output in 0..1, and the bundle does not declare its scale: leave it out, and label "
+            "--label-scale needs the scale of the output, which the bundle does not declare: leave it out, and label "
             "the rows in the units of the output"
         )
     return low, high

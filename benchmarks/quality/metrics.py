@@ -25,7 +25,6 @@ __all__ = [
     "measure_classifier",
     "measure_scorer",
     "rescale_output",
-    "round_output",
 ]
 
 # scikit-learn has no type hints, so mypy would reject an import statement.
@@ -85,23 +84,29 @@ def measure_scorer(
 ) -> dict[str, Any]:
     """Compute MAE and RMSE in the labels' units, Pearson, Spearman, and the share of rows with equal Evol-Complexity.
 
-    The output is put on the scale of the labels and is not clamped. The exact match rounds both like Maxwell's card.
+    The output is put on the scale of the labels and is not clamped. The exact match rounds both like Maxwell's card,
+    and is None without an Evol-Complexity scale.
 
     Args:
         truth: The labels [rows], on the scale `limits`.
-        output: The output of the head [rows], 0..1 if there is a `scale`.
-        limits: The scale of the labels.
-        scale: The scale of the output.
+        output: The output of the head [rows].
+        limits: The scale of the labels. None if it is that of the output.
+        scale: The scale of the output. None if the bundle does not declare it.
     """
-    predicted = rescale_output(output, limits)
+    predicted = rescale_output(output, limits, scale)
     return {
         "mae": float(sklearn.mean_absolute_error(truth, predicted)),
         "rmse": float(sklearn.root_mean_squared_error(truth, predicted)),
         "pearson": _correlation(stats.pearsonr, truth, predicted),
         "spearman": _correlation(stats.spearmanr, truth, predicted),
         "exact_match": None
-        if scale is None or limits is None
-        else float(sklearn.accuracy_score(_round_labels(truth, limits, scale), round_output(output, scale))),
+        if scale is None or scale.evol_complexity is None or limits is None
+        else float(
+            sklearn.accuracy_score(
+                _round_labels(truth, limits, scale.evol_complexity),
+                _round_output(output, scale.native, scale.evol_complexity),
+            )
+        ),
     }
 
 
@@ -113,32 +118,42 @@ def compare_scorers(
     Returns:
         A summary, and the indices of the rows that differ by more than rounding, largest difference first.
     """
-    delta = np.abs(rescale_output(output, limits) - rescale_output(baseline, limits))
+    delta = np.abs(rescale_output(output, limits, scale) - rescale_output(baseline, limits, scale))
     differs = np.abs(output.astype(np.float64) - baseline) > ROUNDING
     summary = {
         "evol_complexity_changed": None
-        if scale is None
-        else int((round_output(output, scale) != round_output(baseline, scale)).sum()),
+        if scale is None or scale.evol_complexity is None
+        else _count_changes(output, baseline, scale.native, scale.evol_complexity),
         "mean_delta": float(delta.mean()),
         "max_delta": float(delta.max()),
     }
     return summary, _sort_by_difference(np.flatnonzero(differs), delta)
 
 
-def rescale_output(output: Float32, limits: tuple[float, float] | None) -> Truth:
-    """Put the output of the head, 0..1, on the scale of labels from limits[0] to limits[1], without clamping."""
-    low, high = limits or (0.0, 1.0)
-    return output.astype(np.float64) * (high - low) + low
+def rescale_output(output: Float32, limits: tuple[float, float] | None, scale: Scale | None) -> Truth:
+    """Put the output of the head on the scale of labels from limits[0] to limits[1], without clamping.
+
+    Without a scale of the labels or of the output, it stays as it is.
+    """
+    exact = output.astype(np.float64)
+    if limits is None or scale is None:
+        return exact
+    least, greatest = scale.native
+    return (exact - least) / (greatest - least) * (limits[1] - limits[0]) + limits[0]
 
 
-def round_output(output: Float32, scale: Scale) -> npt.NDArray[np.int64]:
+def _count_changes(output: Float32, baseline: Float32, native: tuple[float, float], evol: tuple[int, int]) -> int:
+    return int((_round_output(output, native, evol) != _round_output(baseline, native, evol)).sum())
+
+
+def _round_output(output: Float32, native: tuple[float, float], evol: tuple[int, int]) -> npt.NDArray[np.int64]:
     """Round the output of the head to Evol-Complexity like Scorer.evol_complexity: clamped, half to even."""
-    low, high = scale.evol_complexity
-    return np.rint(rescale(output, float(low), float(high))).astype(np.int64)
+    low, high = evol
+    return np.rint(rescale(output, float(low), float(high), native)).astype(np.int64)
 
 
-def _round_labels(truth: Truth, limits: tuple[float, float], scale: Scale) -> npt.NDArray[np.int64]:
-    low, high = scale.evol_complexity
+def _round_labels(truth: Truth, limits: tuple[float, float], evol: tuple[int, int]) -> npt.NDArray[np.int64]:
+    low, high = evol
     # For labels that are on this scale already, the factor is exactly 1.
     return np.rint((truth - limits[0]) * ((high - low) / (limits[1] - limits[0])) + low).astype(np.int64)
 

@@ -130,11 +130,12 @@ def _scorer(results: dict[str, Any]) -> Iterator[str]:
     if scale is None:
         yield "Errors and deltas are in the units of the output. The bundle does not declare its scale."
     else:
-        yield (
-            f"Errors and deltas are on the scale of the labels, {scale[0]:g} to {scale[1]:g}, and outputs are not "
-            f"clamped. For the exact match, labels and clamped outputs are put on {evol} and rounded half to even, as "
-            "on Maxwell's card."
+        on_scale = f"on the scale of the labels, {scale[0]:g} to {scale[1]:g}, and outputs are not clamped."
+        rounded = (
+            f" For the exact match, labels and clamped outputs are put on {evol} and rounded half to even, as on "
+            "Maxwell's card."
         )
+        yield f"Errors and deltas are {on_scale}{rounded if results['evol_complexity'] else ''}"
 
 
 def _failures(results: dict[str, Any]) -> Iterator[str]:

@@ -1,9 +1,10 @@
-"""The int8 graph of a checkpoint with every layer in int8 and no gate, for its speed and size.
+"""The int8 graphs of a checkpoint with every layer in int8 and no gate, for their speed and size.
 
     python -m benchmarks.standins.plain_int8 CHECKPOINT FOLDER
 
 What `assay export --variants fp32,int8` writes depends on the weights. The answers of random weights lie so close
 together that the gate would turn layer after layer back to float32. This is the graph of a model that passes at once.
+The command writes the one for assay-kernels; `save` also writes that of int8_ort, of ONNX Runtime's own operators.
 """
 
 import argparse
@@ -17,15 +18,17 @@ from assay.errors import AssayError
 from assay_export.checkpoint import loading
 from assay_export.checkpoint.files import open_files
 from assay_export.graphs.architectures import AUTHORED
-from assay_export.graphs.writer import Array
+from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.int8 import graph
+from assay_export.variants.int8.kernels import variant
 from assay_export.variants.int8.linear import Recipe
 from benchmarks.errors import BenchmarkError
 
-__all__ = ["Model", "PlainRecipes", "load", "save"]
+__all__ = ["FILES", "Model", "PlainRecipes", "load", "save"]
 
-FILE = "model_int8.onnx"
-SCORE_REACH = 1.0  # the range of position scores, which has no influence on speed
+FILES = {Dialect.KERNELS: "model_int8.onnx", Dialect.CPU: "model_int8_ort.onnx"}
+"""The names that the variants int8 and int8_ort have in a bundle."""
+SCORE_REACH = 1.0  # the range of position scores in int8_ort, which has no influence on speed
 
 
 class PlainRecipes(dict[str, Recipe]):
@@ -63,11 +66,20 @@ def load(source: Path) -> Model:
     )
 
 
-def save(model: Model, recipes: PlainRecipes, folder: Path) -> Path:
-    """Write the graph and its weights into `folder`, and return the graph's path."""
+def save(model: Model, recipes: PlainRecipes, folder: Path, dialect: Dialect = Dialect.KERNELS) -> Path:
+    """Write the graph and its weights into `folder`, and return the graph's path.
+
+    Args:
+        model: What to write.
+        recipes: The recipe of every layer and table.
+        folder: Where to write. It is created if it does not exist.
+        dialect: KERNELS for the variant int8, CPU for int8_ort.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    graph.save(model.architecture, model.settings, model.weights, recipes, folder / FILE)
-    return folder / FILE
+    path = folder / FILES[dialect]
+    write = variant.save if dialect is Dialect.KERNELS else graph.save
+    write(model.architecture, model.settings, model.weights, recipes, path)
+    return path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     except AssayError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    size = sum(file.stat().st_size for file in path.parent.glob(f"{FILE}*"))
+    size = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
     print(f"{path}: {size / 1e6:.1f} MB with its weights, no gate")
     return 0
 

@@ -6,15 +6,13 @@ import shutil
 from pathlib import Path
 
 from assay.bundle.manifest import MANIFEST_NAME, seal
-from assay.ort.batching import INT8_TOKENS_PER_CALL
-from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
+from assay_export.graphs.entry import make_entry
 from assay_export.graphs.writer import Dialect
+from assay_export.variants.int8.kernels.variant import FILE
 from benchmarks.standins import plain_int8
 from benchmarks.standins.standins import create_folder
 
 __all__ = ["add_int8"]
-
-INT8 = "onnx/model_int8.onnx"
 
 
 def add_int8(checkpoint: Path, fp32: Path, folder: Path) -> None:
@@ -23,18 +21,11 @@ def add_int8(checkpoint: Path, fp32: Path, folder: Path) -> None:
         shutil.copytree(fp32, partial, dirs_exist_ok=True)
         plain_int8.save(plain_int8.load(checkpoint), plain_int8.PlainRecipes(), partial / "onnx")
         document = json.loads((partial / MANIFEST_NAME).read_text(encoding="utf-8"))
-        data = f"{INT8}_data"
-        document["variants"]["int8"] = {
-            "cpu": {
-                "file": INT8,
-                "data": [data],
-                "inputs": ["input_ids"],
-                "graph_optimization": GRAPH_OPTIMIZATION[Dialect.CPU],
-                "parity": {"gate": "none: random weights, for speed only"},
-                "tokens_per_call": INT8_TOKENS_PER_CALL,
-            }
-        }
-        for name in (INT8, data):
+        data = f"{FILE}_data"
+        entry = make_entry(Dialect.KERNELS, FILE, [data])
+        entry["parity"] = {"gate": "none: random weights, for speed only"}
+        document["variants"]["int8"] = {Dialect.KERNELS.value: entry}
+        for name in (FILE, data):
             content = (partial / name).read_bytes()
             document["files"][name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         (partial / MANIFEST_NAME).write_bytes(seal(document))

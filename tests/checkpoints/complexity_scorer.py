@@ -16,7 +16,7 @@ from pair_text import generate_pairs
 from peft import LoraConfig, PeftModel, get_peft_model
 from tiny_tokenizers import common_words, save_tokenizer, train_byte_level_bpe
 from tokenizers import Tokenizer
-from training_loop import length_sorted_batches, pad, take_step
+from training_loop import length_sorted_batches, pad, pad_token_of, take_step
 from transformers import AutoModelForSequenceClassification, ModernBertConfig, ModernBertForMaskedLM
 
 MAX_LENGTH = 2048  # tokens
@@ -62,7 +62,7 @@ def train_base(rows: list[list[int]], tokenizer: Tokenizer, *, steps: int, seed:
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.01)
     batches = length_sorted_batches(rows, steps=steps, tokens_per_batch=TOKENS_PER_BATCH, rng=random.Random(seed))
     for step, batch in enumerate(batches):
-        inputs = pad([rows[row] for row in batch], config.pad_token_id)
+        inputs = pad([rows[row] for row in batch], pad_token_of(config))
         ids = inputs["input_ids"]
         special = (ids == config.cls_token_id) | (ids == config.sep_token_id) | (ids == config.pad_token_id)
         masked = (torch.rand(ids.shape) < 0.2) & ~special
@@ -105,7 +105,7 @@ def train_adapter(base: Path, rows: list[list[int]], scores: list[float], *, ste
 
 def save_adapter(model: PeftModel, base: Path, folder: Path) -> None:
     """Save the adapter with a path to `base` relative to `folder`, so that the two can be moved together."""
-    model.save_pretrained(folder, save_embedding_layers=False)
+    model.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # peft's model card template, which is empty
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ dominate the mean and the variance of each LayerNorm.
 import random
 import shutil
 from pathlib import Path
+from typing import cast
 
 import torch
 from measure import load_classifier
@@ -19,8 +20,9 @@ from pair_classifier import ROWS_PER_STAGE
 from pair_text import LABELS, generate_pairs
 from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
-from training_loop import length_sorted_batches, pad, take_step
+from training_loop import length_sorted_batches, pad, pad_token_of, take_step
 from transformers import DebertaV2ForSequenceClassification
+from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Layer
 
 # Channels with a large gain after attention, and after the feed-forward layer. Each is shrunk again by the LayerNorm
 # that follows: such a gain on the same channel in six LayerNorms in a row would leave nothing of the others.
@@ -43,7 +45,7 @@ def build(source: Path, folder: Path, *, seed: int = 7) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)  # decay would shrink the gains
     batches = length_sorted_batches(rows, steps=STEPS, tokens_per_batch=2048, rng=random.Random(seed))
     for step, batch in enumerate(batches):
-        logits = model(**pad([rows[row] for row in batch], model.config.pad_token_id)).logits
+        logits = model(**pad([rows[row] for row in batch], pad_token_of(model.config))).logits
         loss = cross_entropy(logits, targets[batch], label_smoothing=0.05)
         take_step(optimizer, loss, step=step, steps=STEPS, peak=PEAK_LEARNING_RATE)
         if step % 100 == 99:
@@ -60,7 +62,7 @@ def enlarge_gains(model: DebertaV2ForSequenceClassification) -> None:
     LayerNorm removes it. That LayerNorm divides by a larger standard deviation, so its other gains are raised by the
     expected one, sqrt(1 + outliers * FACTOR^2 / hidden size), assuming that every channel had variance 1 before.
     """
-    layers = model.deberta.encoder.layer
+    layers = _layers(model)
     readers_after_feed_forward = [
         *([a.query_proj, a.key_proj, a.value_proj] for a in (layer.attention.self for layer in layers[1:])),
         [model.pooler.dense],
@@ -75,7 +77,7 @@ def enlarge_gains(model: DebertaV2ForSequenceClassification) -> None:
                 norm, leaving = sublayer.LayerNorm, list(channels)
                 sublayer.dense.weight[arriving] *= FACTOR
                 sublayer.dense.bias[arriving] *= FACTOR
-                norm.weight *= (1 + len(arriving) * FACTOR**2 / model.config.hidden_size) ** 0.5
+                norm.weight.mul_((1 + len(arriving) * FACTOR**2 / model.config.hidden_size) ** 0.5)
                 norm.weight[arriving] /= FACTOR
                 norm.weight[leaving] *= FACTOR
                 norm.bias[leaving] *= FACTOR
@@ -87,7 +89,7 @@ def enlarge_gains(model: DebertaV2ForSequenceClassification) -> None:
 def smallest_gain_ratio(model: DebertaV2ForSequenceClassification) -> float:
     """Return the smallest |gain| of an outlier channel relative to the median |gain| of its LayerNorm."""
     ratios = []
-    for layer in model.deberta.encoder.layer:
+    for layer in _layers(model):
         for sublayer, channels in (
             (layer.attention.output, ATTENTION_CHANNELS),
             (layer.output, FEED_FORWARD_CHANNELS),
@@ -95,3 +97,7 @@ def smallest_gain_ratio(model: DebertaV2ForSequenceClassification) -> float:
             gains = sublayer.LayerNorm.weight.detach().abs()
             ratios.append((gains[list(channels)].min() / gains.median()).item())
     return min(ratios)
+
+
+def _layers(model: DebertaV2ForSequenceClassification) -> list[DebertaV2Layer]:
+    return cast(list[DebertaV2Layer], list(model.deberta.encoder.layer))

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 import torch
+from transformers import PretrainedConfig
 
 
 def length_sorted_batches(
@@ -27,6 +28,12 @@ def length_sorted_batches(
                 return
             taken += 1
             yield batch
+
+
+def pad_token_of(config: PretrainedConfig) -> int:
+    """Return the id of the padding token, which every stand-in has."""
+    assert config.pad_token_id is not None
+    return config.pad_token_id
 
 
 def pad(rows: Sequence[list[int]], pad_token_id: int) -> dict[str, torch.Tensor]:

@@ -18,7 +18,10 @@ def instruction_sets() -> list[str]:
     return library.assay_kernels_instruction_sets().decode().split(",")
 
 
-@pytest.fixture(params=instruction_sets() or [None])
+INSTRUCTION_SETS: list[str | None] = [*instruction_sets()] or [None]
+
+
+@pytest.fixture(params=INSTRUCTION_SETS)
 def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param is None:
         pytest.skip(f"{LIBRARY} is not built")

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import assay
-from assay.bundle import manifest
+from assay.bundle.folder import open_bundle
+from assay.devices import parse_device
 from assay.inputs.validation import Row
 from benchmarks.suite.setup import Float32, Mode, Setup, parse_row
 
@@ -67,8 +68,7 @@ def list_files(name: str, setup: Setup) -> list[Path]:
     """List one graph, its weights and the tokenizer."""
     folder = locate_bundle(name, setup)
     device, variant = parse_name(name)
-    graphs = manifest.read(folder / manifest.MANIFEST_NAME).variants[variant]
-    graph = graphs["cpu"] if device == "cpu" and "cpu" in graphs else graphs["portable"]
+    graph = open_bundle(folder).choose(variant, parse_device(device).kind).graph
     return [folder / file for file in (*graph.files, "tokenizer.json")]
 
 

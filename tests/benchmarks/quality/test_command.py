@@ -18,6 +18,8 @@ from assay.bundle.folder import open_bundle
 from assay.errors import AssayError
 from assay_export import export
 from assay_export.checkpoint.source import resolve
+from assay_export.graphs.entry import make_entry
+from assay_export.graphs.writer import Dialect
 from benchmarks.quality import answers, command
 from tests.conftest import CHECKPOINTS, held_out
 from tests.runtime import tiny
@@ -47,8 +49,8 @@ def two_variants(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint, bundle = CHECKPOINTS / "pair-classifier-outliers", tmp_path_factory.mktemp("outliers") / "bundle"
     document = dict(export(str(checkpoint), bundle).document)
     path = plain_int8.save(plain_int8.load(checkpoint), plain_int8.PlainRecipes(), bundle / "onnx")
-    entry = tiny.entry(f"onnx/{path.name}", ["input_ids"], f"{path.name}_data") | {"graph_optimization": "basic"}
-    tiny.reseal(bundle, document | {"variants": document["variants"] | {"int8": {"cpu": entry}}})
+    entry = make_entry(Dialect.KERNELS, f"onnx/{path.name}", [f"onnx/{path.name}_data"]) | {"parity": {}}
+    tiny.reseal(bundle, document | {"variants": document["variants"] | {"int8": {"kernels": entry}}})
     return bundle
 
 
@@ -171,7 +173,7 @@ def test_pytorch_is_what_transformers_answers_with_the_same_truncation(pair_bund
     rows = [(row["text"], row["text_pair"]) for row in held_out("pairs")[:6]]
     rows += [(rows[0][0] * 40, rows[0][1]), (rows[1][0] * 30, rows[1][1] * 20)]
     ours = answers.ask_torch(resolve(str(checkpoint)), None, open_bundle(pair_bundle), rows, lambda: None)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)  # type: ignore[no-untyped-call]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()
     for row, logits in zip(rows, ours, strict=True):
         inputs = tokenizer(*row, return_tensors="pt", truncation=True, max_length=512)

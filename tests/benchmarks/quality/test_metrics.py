@@ -85,6 +85,19 @@ def test_a_scorer_of_unknown_scale_has_no_exact_match() -> None:
     assert found["exact_match"] is None
 
 
+def test_an_output_that_is_not_in_0_to_1_is_put_on_the_scale_of_the_labels() -> None:
+    scale = Scale(native=(1.0, 5.0), evol_complexity=None)
+    output = np.array([1.0, 3.0, 5.5], np.float32)
+    own = metrics.measure_scorer(np.array([1.0, 3.0, 5.0]), output, (1.0, 5.0), scale)
+    assert own["mae"] == pytest.approx(0.5 / 3)
+    percent = metrics.measure_scorer(np.array([0.0, 50.0, 100.0]), output, (0.0, 100.0), scale)
+    assert percent["mae"] == pytest.approx(12.5 / 3)
+    assert percent["exact_match"] is None
+    summary, _ = metrics.compare_scorers(output, output + np.float32(0.5), (0.0, 100.0), scale)
+    assert summary["max_delta"] == pytest.approx(12.5)
+    assert summary["evol_complexity_changed"] is None
+
+
 def test_a_score_has_changed_when_it_moved_by_more_than_rounding() -> None:
     baseline = np.array([0.2, 0.4, 0.6, 0.8], np.float32)
     output = baseline + np.array([1e-5, 0.01, 0, -0.15], np.float32)

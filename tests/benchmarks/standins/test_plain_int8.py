@@ -1,4 +1,4 @@
-"""The ungated int8 graph: it is one that the runtime's session takes, for both architectures."""
+"""The ungated int8 graphs, of both dialects and both architectures."""
 
 from pathlib import Path
 
@@ -7,14 +7,39 @@ import onnx
 import pytest
 
 from assay_export.graphs import cpu_session
+from assay_export.graphs.packing import pack_rows
+from assay_export.graphs.writer import Dialect
 from benchmarks.standins import plain_int8
 from tests.export import tiny
 
+BOTH = pytest.mark.parametrize(
+    "config", [tiny.deberta_config(), tiny.modernbert_config()], ids=["deberta", "modernbert"]
+)
 
-@pytest.mark.parametrize("config", [tiny.deberta_config(), tiny.modernbert_config()], ids=["deberta", "modernbert"])
-def test_every_layer_of_the_plain_graph_is_int8_but_the_classifier(config: dict[str, object], tmp_path: Path) -> None:
-    tiny.save(tiny.model(config), tmp_path / "checkpoint", config)
-    path = plain_int8.save(plain_int8.load(tmp_path / "checkpoint"), plain_int8.PlainRecipes(), tmp_path / "out")
+
+def save(config: dict[str, object], folder: Path, dialect: Dialect) -> Path:
+    tiny.save(tiny.model(config), folder / "checkpoint", config)
+    model = plain_int8.load(folder / "checkpoint")
+    return plain_int8.save(model, plain_int8.PlainRecipes(), folder / "out", dialect)
+
+
+@BOTH
+def test_every_layer_for_the_kernels_is_int8_except_the_classifier(config: dict[str, object], tmp_path: Path) -> None:
+    path = save(config, tmp_path, Dialect.KERNELS)
+    assert path.name == "model_int8.onnx"
+    session = cpu_session.load(path, uses_kernels=True)
+    (logits,) = session.run(["logits"], pack_rows(list(tiny.token_ids(2, 9))))
+    assert np.isfinite(logits).all()
+    nodes = onnx.load(str(path), load_external_data=False).graph.node
+    exact = [node.input[1] for node in nodes if node.op_type in ("FloatLinear", "MatMul")]
+    assert [name for name in exact if "weight" in name] == ["head.classifier.weight"]
+    assert any(node.op_type == "Linear" and node.domain == "assay" for node in nodes)
+
+
+@BOTH
+def test_every_layer_for_onnx_runtime_is_int8_except_the_classifier(config: dict[str, object], tmp_path: Path) -> None:
+    path = save(config, tmp_path, Dialect.CPU)
+    assert path.name == "model_int8_ort.onnx"
     session = cpu_session.load(path)
     (logits,) = session.run(["logits"], {"input_ids": tiny.token_ids(2, 9)})
     assert np.isfinite(logits).all()

@@ -143,7 +143,7 @@ def test_the_config_and_the_tokenizer_are_copied_byte_for_byte(osmosis: Path, in
 
 
 def test_transformers_reads_the_tokenizer_with_its_special_tokens_and_length(osmosis: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(osmosis)  # type: ignore[no-untyped-call]
+    tokenizer = AutoTokenizer.from_pretrained(osmosis)
     assert tokenizer("w0 w1", "w2")["input_ids"] == [1, 4, 5, 2, 6, 2]
     assert (tokenizer.pad_token_id, tokenizer.model_max_length) == (0, 64)
 

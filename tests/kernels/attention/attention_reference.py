@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ class Attention:
         return np.concatenate([np.zeros((0, self.key.shape[1] * self.key.shape[2])), *outputs])
 
     def _row(self, query: np.ndarray, key: np.ndarray, value: np.ndarray) -> np.ndarray:
-        as_used = rounded_to_int8 if self.arithmetic == "int8" else np.float64
+        as_used = rounded_to_int8 if self.arithmetic == "int8" else in_float64
         query, key = (as_used(rotated(part, self.frequencies)) for part in (query, key))
         value = as_used(value)
         scores = np.einsum("ihd,jhd->hij", query, key, optimize=True)
@@ -94,6 +95,10 @@ class Attention:
         return np.einsum("hij,jhd->ihd", weights, value, optimize=True).reshape(len(query), -1)
 
 
+def in_float64(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.float64)
+
+
 def rounded_to_int8(x: np.ndarray) -> np.ndarray:
     """What int8 with a scale per vector makes of float32 vectors, in float64."""
     largest = np.abs(x).max(axis=-1, keepdims=True)
@@ -105,8 +110,8 @@ def rotated(x: np.ndarray, frequencies: np.ndarray | None) -> np.ndarray:
     """RoPE in halves of [positions, heads, d], in float32."""
     if frequencies is None:
         return x
-    angles = np.float64(np.arange(len(x), dtype=np.float32)[:, None] * frequencies)
-    cos, sin = (np.float32(part)[:, None] for part in (np.cos(angles), np.sin(angles)))
+    angles = in_float64(np.arange(len(x), dtype=np.float32)[:, None] * frequencies)
+    cos, sin = (part.astype(np.float32)[:, None] for part in (np.cos(angles), np.sin(angles)))
     left, right = np.split(x, 2, axis=-1)
     return np.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
 
@@ -149,7 +154,7 @@ class Case:
     d: int = 16
     sharpness: float = 2.0
     seed: int = 0
-    options: dict[str, object] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def attention(
         self, buckets: int | None = None, farthest: int = 20, *, keys: bool = False, queries: bool = False

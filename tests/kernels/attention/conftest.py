@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tests.kernels.attention.attention_reference import Attention
@@ -25,11 +27,16 @@ INPUTS = {
 
 
 def run(case: Attention, *, threads: int = 1, **changes: np.ndarray | None) -> np.ndarray:
-    """`changes` gives other tensors by name; None leaves one out."""
+    """Run with other tensors, by name; None leaves one out."""
+    return run_changed(case, changes, threads)
+
+
+def run_changed(case: Attention, changes: Mapping[str, np.ndarray | None], threads: int = 1) -> np.ndarray:
+    """As `run`, for names that are not known before the test runs."""
     operator = "DisentangledAttention" if case.frequencies is None else "RotaryAttention"
-    fed = {name: changes.get(name, array) for name, array in case.tensors.items()}
-    fed |= {"kv": changes["kv"]} if "kv" in changes else {}
-    fed = {name: array for name, array in fed.items() if array is not None}
+    tensors = {name: changes.get(name, array) for name, array in case.tensors.items()}
+    tensors |= {"kv": changes["kv"]} if "kv" in changes else {}
+    fed = {name: array for name, array in tensors.items() if array is not None}
     constant = {name: changes.get(name, array) for name, array in case.initializers.items()}
     session = session_of(
         operator,

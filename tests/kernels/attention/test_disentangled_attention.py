@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.attention.attention_reference import Case
-from tests.kernels.attention.conftest import assert_close, run
+from tests.kernels.attention.conftest import assert_close, run, run_changed
 
 each_instruction_set = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -97,6 +98,8 @@ def test_zeros_and_the_largest_values(arithmetic: str) -> None:
     case.key[5] = 0
     assert_close(case, run(case))
     case.query[:] = 0
+    assert case.positions is not None
+    assert case.positions.queries is not None
     case.positions.queries[:] = 0
     assert_close(case, run(case))  # equal probabilities
     case.value[:] = 0
@@ -153,17 +156,17 @@ BAD_TABLES = [
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize(("name", "change", "message"), BAD_TABLES)
-def test_bad_tables(arithmetic: str, name: str, change, message: str) -> None:
+def test_bad_tables(arithmetic: str, name: str, change: Callable[[np.ndarray], np.ndarray], message: str) -> None:
     case = Case([10], options={"arithmetic": arithmetic}).attention(8, 40, keys=True, queries=True)
     with pytest.raises(Exception, match=message):
-        run(case, **{name: np.ascontiguousarray(change(case.initializers[name]))})
+        run_changed(case, {name: np.ascontiguousarray(change(case.initializers[name]))})
 
 
 @pytest.mark.parametrize("name", ["bucket_rows", "position_keys_scale", "position_queries_sum"])
 def test_missing_tables(name: str) -> None:
     case = Case([10], options={"arithmetic": "int8"}).attention(8, 40, keys=True, queries=True)
     with pytest.raises(Exception, match=r"missing|without|has shape"):
-        run(case, **{name: None})
+        run_changed(case, {name: None})
 
 
 BAD_SHAPES = [
@@ -182,7 +185,7 @@ BAD_SHAPES = [
 def test_bad_shapes(first_token: bool, changes: dict[str, np.ndarray], message: str) -> None:
     case = Case([10], heads=2, d=6, options={"first_token": first_token}).attention()
     with pytest.raises(Exception, match=message):
-        run(case, **changes)
+        run_changed(case, changes)
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)

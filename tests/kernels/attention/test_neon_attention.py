@@ -23,7 +23,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"not installed: {', '.join(missing)}")
     target = tmp_path_factory.mktemp("neon") / "run_attention"
     source = ROOT / "kernels/src"
-    command = [
+    command: list[str | Path] = [
         COMPILER, "-std=c++17", "-O2", "-ffp-contract=off", "-march=armv8.2-a+dotprod", "-static", f"-I{source}",
         "-DATTENTION=assay::attention_neon_dotprod", Path(__file__).with_name("run_attention.cc"),
         source / "attention/attention_neon_dotprod.cc", source / "attention/rotation.cc", "-o", target,
@@ -73,7 +73,7 @@ def cases() -> list[Attention]:
 def test_neon(program: Path, tmp_path: Path) -> None:
     given = cases()
     (tmp_path / "cases").write_bytes(b"".join(map(described, given)))
-    command = [EMULATOR, program, tmp_path / "cases", tmp_path / "results"]
+    command: list[str | Path] = [EMULATOR, program, tmp_path / "cases", tmp_path / "results"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     results = np.fromfile(tmp_path / "results", np.float32)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kernels.attention.attention_reference import Attention, Case, rotated
+from tests.kernels.attention.attention_reference import Attention, Case, in_float64, rotated
 from tests.kernels.attention.conftest import assert_close, run
 
 each_instruction_set = settings(
@@ -80,7 +80,7 @@ def test_8192_tokens(instruction_set: str) -> None:
     for half_window in (-1, 64):
         attention = rotary([8192], d=64, theta=160000.0, half_window=half_window)
         y = run(attention)
-        queries, keys = (np.float64(rotated(x, attention.frequencies)[:, 0]) for x in (attention.query, attention.key))
+        queries, keys = (in_float64(rotated(x, attention.frequencies)[:, 0]) for x in (attention.query, attention.key))
         # The reference would take 4 GB for all queries: look at some.
         seen = np.arange(8192)
         for query in (0, 1, 511, 4096, 8191):
@@ -94,6 +94,7 @@ def test_8192_tokens(instruction_set: str) -> None:
 
 def test_odd_heads_and_wrong_frequencies() -> None:
     case = rotary([5])
+    assert case.frequencies is not None
     with pytest.raises(Exception, match="frequencies has shape"):
         run(case, frequencies=case.frequencies[:-1])
     with pytest.raises(Exception, match="heads of odd size 5"):

@@ -54,11 +54,14 @@ def embedding_norm(
 
 def tensors_of(vocabulary: int, width: int, *, bias: bool, seed: int = 0) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
-    return {
+    tensors: dict[str, np.ndarray] = {
         "table": random.integers(-127, 128, (vocabulary, width)).astype(np.int8),
         "table_scale": random.random(vocabulary).astype(np.float32),
         "norm_gain": random.standard_normal(width).astype(np.float32),
-    } | ({"norm_bias": random.standard_normal(width).astype(np.float32)} if bias else {})
+    }
+    if bias:
+        tensors["norm_bias"] = random.standard_normal(width).astype(np.float32)
+    return tensors
 
 
 @settings(deadline=None, max_examples=40)
@@ -66,7 +69,7 @@ def tensors_of(vocabulary: int, width: int, *, bias: bool, seed: int = 0) -> dic
 def test_embedding(tokens: int, vocabulary: int, width: int, bias: bool, threads: int) -> None:
     tensors = tensors_of(vocabulary, width, bias=bias)
     ids = np.random.default_rng(1).integers(0, vocabulary, tokens)
-    x = tensors["table"][ids] * np.float64(tensors["table_scale"][ids])[:, None]
+    x = tensors["table"][ids] * tensors["table_scale"][ids].astype(np.float64)[:, None]
     centred = x - x.mean(axis=1, keepdims=True)
     expected = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5) * tensors["norm_gain"]
     expected += tensors.get("norm_bias", 0)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assay.bundle import manifest
 from benchmarks.suite import peers
 from benchmarks.suite.setup import Mode, Setup
 from tests.conftest import CHECKPOINTS
@@ -33,3 +34,26 @@ def test_assay_is_loaded_in_the_mode_that_is_measured(tmp_path: Path, monkeypatc
     for mode in modes:
         peers.make("assay-fp32", setup, mode).load()
     assert asked == ["latency", "throughput"]
+
+
+def test_assay_int8_of_a_stand_in_is_the_ungated_graph_for_the_kernels(pair_bundle: Path, tmp_path: Path) -> None:
+    setup = Setup(
+        str(CHECKPOINTS / "pair-classifier"),
+        str(pair_bundle),
+        str(tmp_path),
+        input="pair",
+        task="classification",
+        max_length=512,
+        device="cpu",
+        threads=1,
+        random_weights=True,
+    )
+    peers.prepare("assay-int8", setup)
+    names = [file.name for file in peers.list_files("assay-int8", setup)]
+    assert names == ["model_int8.onnx", "model_int8.onnx_data", "tokenizer.json"]
+    (entry,) = manifest.read(tmp_path / "bundle-int8" / manifest.MANIFEST_NAME).variants["int8"].values()
+    assert entry.is_packed
+    assert entry.parity == {"gate": "none: random weights, for speed only"}
+    peer = peers.make("assay-int8", setup, "latency")
+    peer.load()
+    assert np.isfinite(peer.run(PAIRS)).all()
