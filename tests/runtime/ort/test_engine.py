@@ -1,7 +1,8 @@
 """assay.ort.engine: which calls a session gets, and how many of them at a time."""
 
+import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import assay
 from assay import InputError
 from assay.inputs.tokenization import Tokens
 from assay.models.base import runner_of
+from assay.ort.batching import group
 from assay.ort.engine import Engine
 from assay.ort.session import Float32
 from tests.runtime import tiny
@@ -40,6 +42,10 @@ class Recorder:
         return False
 
 
+def plan(budget: int) -> Callable[[Sequence[int]], list[list[int]]]:
+    return functools.partial(group, budget=budget)
+
+
 def rows(*lengths: int) -> list[Tokens]:
     """Rows of these lengths, the first token of each being its index."""
     made = [np.full(length, index, dtype=np.int64) for index, length in enumerate(lengths)]
@@ -49,14 +55,14 @@ def rows(*lengths: int) -> list[Tokens]:
 def test_answers_come_in_the_order_of_the_rows() -> None:
     lengths = [3, 1, 2, 3, 1, 3, 2]
     for callers in (1, 2, 5):
-        answers = Engine(Recorder(), callers, tokens_per_call=6).answer(rows(*lengths), labels=1)
+        answers = Engine(Recorder(), callers, plan(6)).answer(rows(*lengths), labels=1)
         assert answers.tolist() == [[float(index)] for index in range(len(lengths))]
 
 
 def test_calls_run_in_parallel_up_to_the_number_of_callers() -> None:
     # A call of the recorder ends only when three are under way: fewer would break its barrier.
     session = Recorder(together=3)
-    Engine(session, 3, tokens_per_call=1).answer(rows(*[4] * 6), labels=1)
+    Engine(session, 3, plan(1)).answer(rows(*[4] * 6), labels=1)
     assert len(session.calls) == 6
 
 
@@ -70,14 +76,14 @@ def test_for_latency_calls_run_one_after_another_in_the_callers_thread() -> None
         return answer(tokens)
 
     session.answer = noted  # type: ignore[method-assign]
-    Engine(session, 1, tokens_per_call=1).answer(rows(2, 3, 4), labels=1)
+    Engine(session, 1, plan(1)).answer(rows(2, 3, 4), labels=1)
     assert threads == {threading.get_ident()}
     assert session.calls == [(4,), (3,), (2,)]
 
 
 def test_rows_of_one_length_share_a_call_within_the_budget() -> None:
     session = Recorder()
-    Engine(session, 1, tokens_per_call=6).answer(rows(2, 3, 2, 2, 2, 9), labels=1)
+    Engine(session, 1, plan(6)).answer(rows(2, 3, 2, 2, 2, 9), labels=1)
     assert sorted(session.calls) == [(2,), (2, 2, 2), (3,), (9,)]
 
 
@@ -90,7 +96,7 @@ def test_an_error_of_a_call_is_raised_to_the_caller(callers: int) -> None:
 
     session.answer = fail  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError):
-        Engine(session, callers, tokens_per_call=1).answer(rows(1, 2, 3), labels=1)
+        Engine(session, callers, plan(1)).answer(rows(1, 2, 3), labels=1)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -137,7 +143,7 @@ def test_closing_lets_a_running_batch_finish(pair_bundle: Path) -> None:
 
 class TestRowsThatShareACall:
     def calls(self, bundle: Path, mode: Any) -> int:
-        model = assay.load(bundle, variant="int8", threads=1, mode=mode)
+        model = assay.load(bundle, variant="int8_ort", threads=1, mode=mode)
         session = runner_of(model).engine.get().session
         count = 0
         answer = session.answer
@@ -151,18 +157,18 @@ class TestRowsThatShareACall:
         model.logits([("a", "b")] * 6)
         return count
 
-    def int8_bundle(self, folder: Path, **more: Any) -> Path:
+    def int8_ort_bundle(self, folder: Path, **more: Any) -> Path:
         variants = tiny.document()["variants"]
         entry = variants["fp32"]["cpu"] | more
-        return tiny.write(folder, variants=variants | {"int8": {"cpu": entry}})
+        return tiny.write(folder, variants=variants | {"int8_ort": {"cpu": entry}})
 
-    def test_int8_rows_are_alone_for_latency_and_share_as_many_tokens_as_passed_the_gate_for_throughput(
+    def test_int8_ort_rows_are_alone_for_latency_and_share_as_many_tokens_as_passed_the_gate_for_throughput(
         self, tmp_path: Path
     ) -> None:
-        bundle = self.int8_bundle(tmp_path / "gated", tokens_per_call=15)  # [CLS] a [SEP] b [SEP]: three rows of five
+        bundle = self.int8_ort_bundle(tmp_path / "gated", tokens_per_call=15)  # [CLS] a [SEP] b [SEP]: three rows of five
         assert self.calls(bundle, "latency") == 6
         assert self.calls(bundle, "throughput") == 2
 
-    def test_int8_rows_stay_alone_where_the_bundle_says_nothing(self, tmp_path: Path) -> None:
-        bundle = self.int8_bundle(tmp_path / "ungated")
+    def test_int8_ort_rows_stay_alone_where_the_bundle_says_nothing(self, tmp_path: Path) -> None:
+        bundle = self.int8_ort_bundle(tmp_path / "ungated")
         assert self.calls(bundle, "throughput") == 6
