@@ -32,6 +32,30 @@ def scorer_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _export("complexity-adapter", tmp_path_factory, score_range=(0, 1))
 
 
+@pytest.fixture(scope="session")
+def int8_pair_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo pair classifier with the variant int8. Needs the CPU kernels and PyTorch."""
+    return _export_int8("pair-classifier", "pairs", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def int8_scorer_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo complexity scorer with the variant int8. Needs the CPU kernels and PyTorch."""
+    return _export_int8("complexity-adapter", "instructions", tmp_path_factory, score_range=(0, 1))
+
+
+def _export_int8(name: str, rows: str, tmp_path_factory: pytest.TempPathFactory, **options: Any) -> Path:
+    pytest.importorskip("torch", reason="the variant int8 is made by the export")
+    from assay.ort import kernels
+
+    if problem := kernels.find_problem():
+        pytest.skip(problem)
+    from tests.export.variants.int8.stand_ins import write_calibration
+
+    calibration = write_calibration(rows, tmp_path_factory.mktemp("calibration"))
+    return _export(name, tmp_path_factory, variants=["fp32", "int8"], calibration=calibration, **options)
+
+
 def _export(name: str, tmp_path_factory: pytest.TempPathFactory, **options: Any) -> Path:
     from assay_export import export
 

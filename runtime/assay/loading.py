@@ -223,7 +223,10 @@ def _load_auto(bundle: Bundle, variant: str, options: LoadOptions) -> Classifier
 def _choose(bundle: Bundle, variant: str, device: Device) -> Choice:
     """Choose the graph for a device, of those that this process can run."""
     unusable = {} if device.on_gpu else find_unusable(bundle.manifest.variants)
-    return bundle.choose(variant, device.kind, unusable)
+    choice = bundle.choose(variant, device.kind, unusable)
+    if variant == "auto" and unusable:
+        _LOG.info("variant %s: %s", choice.variant, choice.why)
+    return choice
 
 
 def _choose_for_cuda(bundle: Bundle, variant: str) -> Choice | None:

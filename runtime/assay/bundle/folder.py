@@ -82,18 +82,19 @@ class Bundle:
         check_variant(variant)
         variants = self.manifest.variants
         wanted = _AUTO[device] if variant == "auto" else (variant,)
-        passed_over: list[str] = []
+        missing: list[str] = []
+        reasons: list[str] = []
         for name in wanted:
             if name not in variants:
-                passed_over.append(f"the bundle has no {name}")
+                missing.append(f"no {name}")
             for dialect in _DIALECTS[device]:
                 if dialect not in variants.get(name, {}):
                     continue
                 if reason := unusable.get(name) or unusable.get(dialect):
-                    passed_over.append(f"{name} is not used: {reason}")
+                    reasons.append(f"{name} is not used: {reason}")
                     continue
-                return Choice(name, dialect, variants[name][dialect], _explain_choice(variant, passed_over, device))
-        reasons = [reason for reason in passed_over if "is not used" in reason]
+                why = _explain_choice(variant, reasons, missing, device)
+                return Choice(name, dialect, variants[name][dialect], why)
         if variant != "auto" and reasons:
             raise BundleError(f"{self.folder}: {reasons[0]}, or load another variant")
         present = ", ".join(f"{name} ({'/'.join(dialects)})" for name, dialects in variants.items())
@@ -197,10 +198,11 @@ class Bundle:
             )
 
 
-def _explain_choice(variant: str, passed_over: Sequence[str], device: Kind) -> str:
+def _explain_choice(variant: str, reasons: Sequence[str], missing: Sequence[str], device: Kind) -> str:
     """Say why a graph was chosen, given what "auto" passed over before it."""
     if variant != "auto":
         return "asked for"
+    passed_over = [*reasons, f"the bundle has {' and '.join(missing)}"] if missing else reasons
     return f"auto: on {device} {'; '.join(passed_over)}" if passed_over else f"auto: first choice on {device}"
 
 

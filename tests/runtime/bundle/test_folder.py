@@ -218,11 +218,54 @@ def test_auto_selects_int8_qdq_only_on_tensorrt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("device", "why"),
-    [("cpu", "no int8"), ("cuda", "no fp16"), ("tensorrt", "no int8_qdq and no fp16")],
+    [("cpu", "no int8 and no int8_ort"), ("cuda", "no fp16"), ("tensorrt", "no int8_qdq and no fp16")],
 )
 def test_auto_selects_fp32_if_there_is_nothing_faster(device: Kind, why: str, pair_bundle: Path) -> None:
     choice = open_bundle(pair_bundle).choose("auto", device)
     assert (choice.variant, choice.why) == ("fp32", f"auto: on {device} the bundle has {why}")
+
+
+@pytest.fixture(scope="module")
+def both_int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with int8 for the kernels and int8_ort. Its graphs are not loaded."""
+    variants = {
+        "fp32": tiny.document()["variants"]["fp32"],
+        "int8": {"kernels": tiny.entry("onnx/model_int8.onnx", ["input_ids", "row_starts"])},
+        "int8_ort": {"cpu": tiny.entry("onnx/model_int8_ort.onnx", ["input_ids"])},
+    }
+    return tiny.write(tmp_path_factory.mktemp("bundles") / "both", variants=variants)
+
+
+@pytest.mark.parametrize(
+    ("unusable", "variant", "dialect", "why"),
+    [
+        ({}, "int8", "kernels", "auto: first choice on cpu"),
+        ({"int8_ort": "it saturates"}, "int8", "kernels", "auto: first choice on cpu"),
+        ({"kernels": "not installed"}, "int8_ort", "cpu", "auto: on cpu int8 is not used: not installed"),
+        (
+            {"kernels": "not installed", "int8_ort": "it saturates"},
+            "fp32",
+            "cpu",
+            "auto: on cpu int8 is not used: not installed; int8_ort is not used: it saturates",
+        ),
+    ],
+)
+def test_auto_passes_over_what_cannot_be_used_and_says_why(
+    unusable: dict[str, str], variant: str, dialect: str, why: str, both_int8: Path
+) -> None:
+    choice = open_bundle(both_int8).choose("auto", "cpu", unusable)
+    assert (choice.variant, choice.dialect, choice.why) == (variant, dialect, why)
+
+
+@pytest.mark.parametrize(("variant", "key"), [("int8", "kernels"), ("int8_ort", "int8_ort")])
+def test_a_variant_that_cannot_be_used_is_refused_if_it_was_asked_for(variant: str, key: str, both_int8: Path) -> None:
+    with pytest.raises(BundleError, match=f"{variant} is not used: the reason; the way out, or load another variant"):
+        open_bundle(both_int8).choose(variant, "cpu", {key: "the reason; the way out"})
+
+
+def test_the_kernels_graph_is_not_for_a_gpu(both_int8: Path) -> None:
+    with pytest.raises(BundleError, match="has no variant int8 for cuda"):
+        open_bundle(both_int8).choose("int8", "cuda")
 
 
 @pytest.mark.parametrize(("variant", "device"), [("int8", "cuda"), ("int8_qdq", "cpu")])
@@ -236,7 +279,7 @@ def test_a_missing_variant_is_refused_with_the_existing_ones_and_the_command_tha
 @pytest.mark.parametrize(
     ("variant", "message"),
     [
-        ("FP32", "variant is 'FP32', expected one of auto, fp32, fp16, int8, int8_qdq; did you mean 'fp32'?"),
+        ("FP32", "variant is 'FP32', expected one of auto, fp32, fp16, int8, int8_ort, int8_qdq; did you mean 'fp32'?"),
         ("int8-QDQ", "did you mean 'int8_qdq'?"),
         ("int4", "variant is 'int4', expected one of auto, fp32"),
         ("", "variant is '', expected one of auto"),

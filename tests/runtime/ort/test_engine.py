@@ -42,28 +42,27 @@ class Recorder:
         return False
 
 
+def plan(budget: int) -> Callable[[Sequence[int]], list[list[int]]]:
+    return functools.partial(group, budget=budget)
+
+
 def rows(*lengths: int) -> list[Tokens]:
     """Rows of these lengths, the first token of each being its index."""
     made = [np.full(length, index, dtype=np.int64) for index, length in enumerate(lengths)]
     return [Tokens(ids, ids) for ids in made]
 
 
-def calls_within(budget: int) -> Callable[[Sequence[int]], list[list[int]]]:
-    """Plan calls of rows of equal length with at most `budget` tokens."""
-    return functools.partial(group, budget=budget)
-
-
 def test_answers_come_in_the_order_of_the_rows() -> None:
     lengths = [3, 1, 2, 3, 1, 3, 2]
     for callers in (1, 2, 5):
-        answers = Engine(Recorder(), callers, calls_within(6)).answer(rows(*lengths), labels=1)
+        answers = Engine(Recorder(), callers, plan(6)).answer(rows(*lengths), labels=1)
         assert answers.tolist() == [[float(index)] for index in range(len(lengths))]
 
 
 def test_calls_run_in_parallel_up_to_the_number_of_callers() -> None:
     # A call of the recorder ends only when three are under way: fewer would break its barrier.
     session = Recorder(together=3)
-    Engine(session, 3, calls_within(1)).answer(rows(*[4] * 6), labels=1)
+    Engine(session, 3, plan(1)).answer(rows(*[4] * 6), labels=1)
     assert len(session.calls) == 6
 
 
@@ -77,14 +76,14 @@ def test_for_latency_calls_run_one_after_another_in_the_callers_thread() -> None
         return answer(tokens)
 
     session.answer = noted  # type: ignore[method-assign]
-    Engine(session, 1, calls_within(1)).answer(rows(2, 3, 4), labels=1)
+    Engine(session, 1, plan(1)).answer(rows(2, 3, 4), labels=1)
     assert threads == {threading.get_ident()}
     assert session.calls == [(4,), (3,), (2,)]
 
 
 def test_rows_of_one_length_share_a_call_within_the_budget() -> None:
     session = Recorder()
-    Engine(session, 1, calls_within(6)).answer(rows(2, 3, 2, 2, 2, 9), labels=1)
+    Engine(session, 1, plan(6)).answer(rows(2, 3, 2, 2, 2, 9), labels=1)
     assert sorted(session.calls) == [(2,), (2, 2, 2), (3,), (9,)]
 
 
@@ -97,7 +96,7 @@ def test_an_error_of_a_call_is_raised_to_the_caller(callers: int) -> None:
 
     session.answer = fail  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError):
-        Engine(session, callers, calls_within(1)).answer(rows(1, 2, 3), labels=1)
+        Engine(session, callers, plan(1)).answer(rows(1, 2, 3), labels=1)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -166,9 +165,7 @@ class TestRowsThatShareACall:
     def test_int8_ort_rows_are_alone_for_latency_and_share_as_many_tokens_as_passed_the_gate_for_throughput(
         self, tmp_path: Path
     ) -> None:
-        bundle = self.int8_ort_bundle(
-            tmp_path / "gated", tokens_per_call=15
-        )  # [CLS] a [SEP] b [SEP]: three rows of five
+        bundle = self.int8_ort_bundle(tmp_path / "gated", tokens_per_call=15)  # [CLS] a [SEP] b [SEP]: three rows of five
         assert self.calls(bundle, "latency") == 6
         assert self.calls(bundle, "throughput") == 2
 

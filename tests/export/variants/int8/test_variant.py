@@ -1,4 +1,4 @@
-"""The int8 variant end to end on the demo checkpoints, as they are and with outlier channels."""
+"""The variant int8_ort end to end on the demo checkpoints, as they are and with outlier channels."""
 
 import functools
 import shutil
@@ -25,7 +25,7 @@ from tests.export.variants.int8.outliers import inject_into_deberta_values, inje
 from tests.export.variants.int8.stand_ins import change_weights, merge_scorer, write_calibration
 
 
-def test_auto_chooses_int8_on_the_cpu_and_answers_almost_like_fp32(tmp_path: Path) -> None:
+def test_auto_chooses_int8_ort_if_there_is_no_int8_and_answers_almost_like_fp32(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     rows = write_calibration("pairs", tmp_path)
     manifest = export(str(CHECKPOINTS / "pair-classifier"), bundle, variants=["fp32", "int8_ort"], calibration=rows)
@@ -62,7 +62,7 @@ def test_rows_do_not_share_calls_if_that_fails_the_gate(tmp_path: Path, monkeypa
     assert excess(dict(graph.parity), Limits()) <= 1
 
 
-def test_int8_answers_do_not_depend_on_what_else_is_in_the_batch(tmp_path: Path) -> None:
+def test_int8_ort_answers_do_not_depend_on_what_else_is_in_the_batch(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     rows = write_calibration("instructions", tmp_path)
     export(str(CHECKPOINTS / "complexity-adapter"), bundle, variants=["fp32", "int8_ort"], calibration=rows)
