@@ -6,7 +6,7 @@ import numpy as np
 
 from assay_export.graphs.writer import Array
 
-__all__ = ["QuantisedTable", "compact", "pack_float32", "pack_int8"]
+__all__ = ["QuantisedTable", "TableRows", "compact", "pack_float32", "pack_int8"]
 
 PANEL = 16  # table rows side by side in the lanes of a vector
 LEVELS = 127
@@ -21,17 +21,30 @@ class QuantisedTable(NamedTuple):
     correction: Array  # int32 [heads, rows]: -128 times the sum of the row's integers
 
 
-def compact(bucket_rows: Array) -> tuple[Array, Array]:
-    """Number the table rows that distances use, from 0 on and without gaps.
+class TableRows(NamedTuple):
+    """The rows of a packed table: fillers of zeros, and then the rows that some distance uses."""
+
+    fillers: int
+    used: Array  # rows of the original table, [used]
+    places: Array  # the packed row of each distance, int32 [distances]
+
+    def take(self, table: Array) -> Array:
+        """Select the rows of a table [heads, rows, size]: [heads, fillers + used, size]."""
+        return np.pad(table[:, self.used], ((0, 0), (self.fillers, 0), (0, 0)))
+
+
+def compact(bucket_rows: Array) -> TableRows:
+    """Number the table rows that distances use without gaps, with distance 0 in the last lane of a panel.
+
+    The distances of 16 keys and 64 queries from the same positions on are -15 to 63. With distance 0 in the last lane,
+    they lie in five panels of the table; anywhere else, in six.
 
     Args:
-        bucket_rows: The table row of each distance, rising, [distances].
-
-    Returns:
-        The rows that are used, [used], and the place of each distance's row among them, int32 [distances].
+        bucket_rows: The table row of each distance from -n to n, rising, [distances].
     """
     used, places = np.unique(bucket_rows, return_inverse=True)
-    return used, places.astype(np.int32)
+    fillers = int(PANEL - 1 - places[len(places) // 2]) % PANEL
+    return TableRows(fillers, used, (places + fillers).astype(np.int32))
 
 
 def pack_float32(table: Array) -> Array:

@@ -338,11 +338,11 @@ class _PackedAttention:
         self.net, self.row_starts = net, row_starts
         # transformers clamps the bucket `span` to the last of the 2 * span table rows.
         rows = np.minimum(bucket_rows(config.buckets), 2 * config.buckets.span - 1)
-        self._used_rows, place_of_distance = attention_tables.compact(rows)
+        self._rows = attention_tables.compact(rows)
         self._bucket_rows: ir.Value | None = None
         if config.content_to_position or config.position_to_content:
             with net.scope("distances"):
-                self._bucket_rows = net.parameter("bucket_rows", place_of_distance)
+                self._bucket_rows = net.parameter("bucket_rows", self._rows.places)
 
     def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
         """Apply a layer to [tokens, hidden]."""
@@ -381,7 +381,7 @@ class _PackedAttention:
         """Pack a table by bucket [heads, 2 * span, head_size] for the operator: panels, scale and correction."""
         if table is None:
             return [None, None, None]
-        table, name = table[:, self._used_rows], f"{name}.{arithmetic}"
+        table, name = self._rows.take(table), f"{name}.{arithmetic}"
         if arithmetic == "float32":
             return [self.net.parameter(name, attention_tables.pack_float32(table)), None, None]
         packed = attention_tables.pack_int8(table)
