@@ -82,20 +82,21 @@ class Bundle:
         check_variant(variant)
         variants = self.manifest.variants
         wanted = _AUTO[device] if variant == "auto" else (variant,)
-        passed_over: list[str] = []
+        missing: list[str] = []
+        rejected: list[str] = []
         for name in wanted:
             if name not in variants:
-                passed_over.append(f"the bundle has no {name}")
+                missing.append(f"no {name}")
             for dialect in _DIALECTS[device]:
                 if dialect not in variants.get(name, {}):
                     continue
                 if reason := unusable.get(name) or unusable.get(dialect):
-                    passed_over.append(f"{name} is not used: {reason}")
+                    rejected.append(f"{name} is not used: {reason}")
                     continue
-                return Choice(name, dialect, variants[name][dialect], _explain_choice(variant, passed_over, device))
-        reasons = [reason for reason in passed_over if "is not used" in reason]
-        if variant != "auto" and reasons:
-            raise BundleError(f"{self.folder}: {reasons[0]}, or load another variant")
+                why = "asked for" if variant != "auto" else _explain_auto(missing, rejected, device)
+                return Choice(name, dialect, variants[name][dialect], why)
+        if variant != "auto" and rejected:
+            raise BundleError(f"{self.folder}: {rejected[0]}, or load another variant")
         present = ", ".join(f"{name} ({'/'.join(dialects)})" for name, dialects in variants.items())
         reads = " or ".join(_DIALECTS[device])
         raise BundleError(
@@ -197,11 +198,10 @@ class Bundle:
             )
 
 
-def _explain_choice(variant: str, passed_over: Sequence[str], device: Kind) -> str:
-    """Say why a graph was chosen, given what "auto" passed over before it."""
-    if variant != "auto":
-        return "asked for"
-    return f"auto: on {device} {'; '.join(passed_over)}" if passed_over else f"auto: first choice on {device}"
+def _explain_auto(missing: Sequence[str], rejected: Sequence[str], device: Kind) -> str:
+    """Say why "auto" chose a graph: what the bundle lacks, and what cannot be used, of the variants before it."""
+    reasons = [*([f"the bundle has {' and '.join(missing)}"] if missing else []), *rejected]
+    return f"auto: on {device} {'; '.join(reasons)}" if reasons else f"auto: first choice on {device}"
 
 
 def check_variant(variant: object) -> None:

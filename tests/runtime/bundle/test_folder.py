@@ -218,7 +218,7 @@ def test_auto_selects_int8_qdq_only_on_tensorrt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("device", "why"),
-    [("cpu", "no int8"), ("cuda", "no fp16"), ("tensorrt", "no int8_qdq and no fp16")],
+    [("cpu", "no int8 and no int8_ort"), ("cuda", "no fp16"), ("tensorrt", "no int8_qdq and no fp16")],
 )
 def test_auto_selects_fp32_if_there_is_nothing_faster(device: Kind, why: str, pair_bundle: Path) -> None:
     choice = open_bundle(pair_bundle).choose("auto", device)
@@ -236,7 +236,7 @@ def test_a_missing_variant_is_refused_with_the_existing_ones_and_the_command_tha
 @pytest.mark.parametrize(
     ("variant", "message"),
     [
-        ("FP32", "variant is 'FP32', expected one of auto, fp32, fp16, int8, int8_qdq; did you mean 'fp32'?"),
+        ("FP32", "variant is 'FP32', expected one of auto, fp32, fp16, int8, int8_ort, int8_qdq; did you mean 'fp32'?"),
         ("int8-QDQ", "did you mean 'int8_qdq'?"),
         ("int4", "variant is 'int4', expected one of auto, fp32"),
         ("", "variant is '', expected one of auto"),
