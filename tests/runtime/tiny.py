@@ -1,4 +1,4 @@
-"""Synthetic bundles of a few kilobytes: token embeddings, their mean, a linear layer, in both dialects.
+"""Synthetic bundles of a few kilobytes: token embeddings, their mean, a linear layer, in every dialect.
 
 They model nothing; they make the runtime's rules testable in milliseconds. The logits of a row depend on all of
 its tokens. The words "nan" and "huge" result in NaN and, with float32, infinity.
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from assay.bundle import golden, manifest
@@ -68,31 +68,59 @@ def graph(arrays: dict[str, np.ndarray], inputs: tuple[str, ...], data: str = DA
             tensor.external_data.add(key=key, value=str(value))
         initializers.append(tensor)
         offset += array.nbytes
-    nodes = [helper.make_node("Gather", ["embedding", "input_ids"], ["embedded"])]
-    pooled = "embedded"
-    if "attention_mask" in inputs:
-        nodes += [
-            helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
-            helper.make_node("Unsqueeze", ["mask", "last"], ["mask3"]),
-            helper.make_node("Mul", ["embedded", "mask3"], ["masked"]),
-        ]
-        initializers.append(helper.make_tensor("last", TensorProto.INT64, [1], [-1]))
-        pooled = "masked"
-    initializers.append(helper.make_tensor("sequence", TensorProto.INT64, [1], [1]))
-    nodes += [
-        helper.make_node("ReduceMean", [pooled, "sequence"], ["mean"], keepdims=0),
-        helper.make_node("Gemm", ["mean", "kernel", "bias"], ["logits"]),
-    ]
+    is_packed = "row_starts" in inputs
+    nodes, constants = _mean_of_packed_rows() if is_packed else _mean(masked="attention_mask" in inputs)
+    initializers += [helper.make_tensor(name, TensorProto.INT64, [len(v)], v) for name, v in constants.items()]
     body = helper.make_graph(
-        nodes,
+        [
+            helper.make_node("Gather", ["embedding", "input_ids"], ["embedded"]),
+            *nodes,
+            helper.make_node("Gemm", ["mean", "kernel", "bias"], ["logits"]),
+        ],
         "tiny",
-        [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"]) for name in inputs],
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, [name] if is_packed else ["batch", "sequence"])
+            for name in inputs
+        ],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", arrays["bias"].size])],
         initializers,
     )
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     serialized: bytes = model.SerializeToString()
     return serialized
+
+
+def _mean(*, masked: bool) -> tuple[list[NodeProto], dict[str, list[int]]]:
+    """Nodes from embedded [batch, sequence, hidden] to mean [batch, hidden], and their constants."""
+    nodes = [
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["mask3"]),
+        helper.make_node("Mul", ["embedded", "mask3"], ["masked"]),
+    ]
+    mean = helper.make_node("ReduceMean", ["masked" if masked else "embedded", "sequence"], ["mean"], keepdims=0)
+    return [*(nodes if masked else []), mean], {"sequence": [1]} | ({"last": [-1]} if masked else {})
+
+
+def _mean_of_packed_rows() -> tuple[list[NodeProto], dict[str, list[int]]]:
+    """Nodes from embedded [tokens, hidden] to mean [rows, hidden], as differences of running sums.
+
+    The operators are ONNX's own, and NaN reaches all rows after it.
+    """
+    nodes = [
+        helper.make_node("Squeeze", ["zero"], ["first_axis"]),
+        helper.make_node("CumSum", ["embedded", "first_axis"], ["sums"]),
+        helper.make_node("Pad", ["sums", "one_row"], ["sums_before"]),
+        helper.make_node("Slice", ["row_starts", "zero", "minus_one"], ["begins"]),
+        helper.make_node("Slice", ["row_starts", "one", "last_end"], ["ends"]),
+        helper.make_node("Gather", ["sums_before", "begins"], ["sums_at_begins"]),
+        helper.make_node("Gather", ["sums_before", "ends"], ["sums_at_ends"]),
+        helper.make_node("Sub", ["sums_at_ends", "sums_at_begins"], ["row_sums"]),
+        helper.make_node("Sub", ["ends", "begins"], ["lengths"]),
+        helper.make_node("Cast", ["lengths"], ["counts"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["counts", "minus_one"], ["counts2"]),
+        helper.make_node("Div", ["row_sums", "counts2"], ["mean"]),
+    ]
+    return nodes, {"zero": [0], "one": [1], "minus_one": [-1], "last_end": [2**62], "one_row": [1, 0, 0, 0]}
 
 
 def document(**changes: Any) -> dict[str, Any]:

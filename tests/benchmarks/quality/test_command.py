@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 
 import assay
 from assay.bundle.folder import open_bundle
+from assay.bundle.manifest import MANIFEST_NAME
 from assay.errors import AssayError
 from assay_export import export
 from assay_export.checkpoint.source import resolve
@@ -110,31 +111,53 @@ def test_a_scorers_adapter_is_exported_and_measured_beside_pytorch(
     scorer = assay.load(work)
     assert isinstance(scorer, assay.Scorer)
     scores = scorer.score_batch([row["text"] for row in rows], truncate=True)
-    evol = scorer.evol_complexity_batch([row["text"] for row in rows], truncate=True)
     for side in found["results"].values():
         measures = side["metrics"]
         assert measures["mae"] == pytest.approx(np.abs(scores - truth).mean(), abs=1e-6)
         assert measures["spearman"] == pytest.approx(spearmanr(scores, truth).statistic, abs=1e-4)
         assert measures["spearman"] == pytest.approx(0.976, abs=5e-4)  # tests/checkpoints/README.md
-        assert measures["exact_match"] == np.mean(evol == np.rint(truth * 5 + 1))
+        assert measures["exact_match"] is None  # the checkpoint says nothing about an Evol-Complexity scale
     out = capsys.readouterr().out
-    assert "| exact match, 1..6 |" in out
-    assert "labels and clamped outputs are put on 1..6 and rounded half to even" in out
+    assert "rounded half to even" not in out
     assert "## fp32 against torch fp32\n\nRows with an output more than 0.0001 away: none." in out
 
 
-def test_labels_on_1_to_6_give_the_same_measures_in_their_own_units(scorer_bundle: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def evol_bundle(scorer_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo scorer with the Evol-Complexity scale that an export of Maxwell declares."""
+    folder = tmp_path_factory.mktemp("evol") / "bundle"
+    shutil.copytree(scorer_bundle, folder)
+    document = json.loads((folder / MANIFEST_NAME).read_text())
+    document["scale"]["evol_complexity"] = [1, 6]
+    tiny.reseal(folder, document)
+    return folder
+
+
+def test_the_exact_match_is_of_the_evol_complexity_that_the_scorer_returns(
+    evol_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, found = run(evol_bundle, *ON_INSTRUCTIONS, json_file=tmp_path / "out.json")
+    rows = held_out("instructions")
+    evol = assay.load_scorer(evol_bundle).evol_complexity_batch([row["text"] for row in rows], truncate=True)
+    right = np.rint(np.array([row["score"] for row in rows]) * 5 + 1)
+    assert found["results"]["fp32"]["metrics"]["exact_match"] == np.mean(evol == right)
+    out = capsys.readouterr().out
+    assert "| exact match, 1..6 |" in out
+    assert "labels and clamped outputs are put on 1..6 and rounded half to even" in out
+
+
+def test_labels_on_1_to_6_give_the_same_measures_in_their_own_units(evol_bundle: Path, tmp_path: Path) -> None:
     rows = held_out("instructions")[:40]
     native = write_rows(tmp_path / "native.jsonl", rows)
     scaled = write_rows(tmp_path / "scaled.jsonl", [row | {"score": row["score"] * 5 + 1} for row in rows])
     fields = ["--text", "text", "--label", "score"]
-    _, first = run(scorer_bundle, "--data", native, *fields, json_file=tmp_path / "1.json")
-    _, second = run(scorer_bundle, "--data", scaled, *fields, "--label-scale", 1, 6, json_file=tmp_path / "2.json")
+    _, first = run(evol_bundle, "--data", native, *fields, json_file=tmp_path / "1.json")
+    _, second = run(evol_bundle, "--data", scaled, *fields, "--label-scale", 1, 6, json_file=tmp_path / "2.json")
     one, other = (found["results"]["fp32"]["metrics"] for found in (first, second))
     assert other["mae"] == pytest.approx(5 * one["mae"])
     assert other["rmse"] == pytest.approx(5 * one["rmse"])
     assert other["pearson"] == pytest.approx(one["pearson"])
-    assert other["exact_match"] == one["exact_match"]
+    assert other["exact_match"] == one["exact_match"] is not None
 
 
 def test_rows_that_a_variant_answers_differently_are_listed(
@@ -324,7 +347,7 @@ def test_a_bundle_that_names_no_scale_takes_labels_in_its_own_units_only(
     arguments = [bundle, "--data", data, "--text", "text", "--label", "label"]
     assert run(*arguments)[0] == 0
     assert "The bundle does not declare its scale." in capsys.readouterr().out
-    with pytest.raises(AssayError, match="does not declare its scale"):
+    with pytest.raises(AssayError, match="scale of the output, which the bundle does not declare"):
         run(*arguments, "--label-scale", 1, 6)
 
 

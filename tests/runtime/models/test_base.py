@@ -145,7 +145,7 @@ def test_a_model_describes_what_runs(judge: Classifier, scorer: Scorer, pair_bun
         "providers": ["CPUExecutionProvider"],
         "threads": 1,
         "mode": "latency",
-        "why": {"device": "asked for", "variant": "auto: on cpu the bundle has no int8"},
+        "why": {"device": "asked for", "variant": "auto: on cpu the bundle has no int8 and no int8_ort"},
     }
     assert isinstance(judge, Classifier)
     assert isinstance(scorer, Scorer)
