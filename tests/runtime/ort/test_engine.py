@@ -165,7 +165,9 @@ class TestRowsThatShareACall:
     def test_int8_ort_rows_are_alone_for_latency_and_share_as_many_tokens_as_passed_the_gate_for_throughput(
         self, tmp_path: Path
     ) -> None:
-        bundle = self.int8_ort_bundle(tmp_path / "gated", tokens_per_call=15)  # [CLS] a [SEP] b [SEP]: three rows of five
+        bundle = self.int8_ort_bundle(
+            tmp_path / "gated", tokens_per_call=15
+        )  # [CLS] a [SEP] b [SEP]: three rows of five
         assert self.calls(bundle, "latency") == 6
         assert self.calls(bundle, "throughput") == 2
 
