@@ -145,7 +145,7 @@ def test_a_model_describes_what_runs(judge: Classifier, scorer: Scorer, pair_bun
         "providers": ["CPUExecutionProvider"],
         "threads": 1,
         "mode": "latency",
-        "why": {"device": "asked for", "variant": "auto: on cpu the bundle has no int8"},
+        "why": {"device": "asked for", "variant": "auto: on cpu the bundle has no int8 and no int8_ort"},
     }
     assert isinstance(judge, Classifier)
     assert isinstance(scorer, Scorer)
@@ -165,7 +165,7 @@ def test_a_graph_with_another_number_of_labels_is_a_bundle_error(tmp_path: Path)
         model.logits([("a", "b")])
 
 
-def test_int8_rows_are_run_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_ort_rows_are_run_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from assay.ort.session import GraphSession
 
     shapes: list[tuple[int, ...]] = []
@@ -178,10 +178,10 @@ def test_int8_rows_are_run_one_by_one(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(GraphSession, "logits", record)
     variants = {
         "fp32": {"cpu": tiny.entry("onnx/model_cpu.onnx", ["input_ids"])},
-        "int8": {"cpu": tiny.entry("onnx/model_int8.onnx", ["input_ids"])},
+        "int8_ort": {"cpu": tiny.entry("onnx/model_int8_ort.onnx", ["input_ids"])},
     }
     bundle = tiny.write(tmp_path / "bundle", variants=variants)
-    for variant, calls in (("fp32", 1), ("int8", 3)):
+    for variant, calls in (("fp32", 1), ("int8_ort", 3)):
         shapes.clear()
         assay.load(bundle, variant=variant, threads=1).logits([("a", "b")] * 3)
         assert len(shapes) == calls

@@ -108,9 +108,7 @@ def test_an_unknown_instruction_set_is_an_error_of_one_line(
 @pytest.mark.usefixtures("with_kernels")
 def test_a_graph_that_does_not_take_packed_rows_is_a_bundle_error(bundle: Path) -> None:
     model = assay.load(bundle, variant="int8", threads=1)
-    with pytest.raises(
-        BundleError, match=r"model_int8\.onnx: does not take token ids of shape 5 .*export the bundle again"
-    ):
+    with pytest.raises(BundleError, match=r"does not take token ids of shape 5 .*export the bundle again"):
         model.logits([("a", "b")])
 
 
