@@ -1,63 +1,21 @@
 """The damage of each layer, measured in one graph, is that of a graph in which this layer alone is in int8."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from assay.ort import kernels
 from assay_export.checkpoint.config_dialects import to_transformers_4
-from assay_export.graphs.architectures import AUTHORED
 from assay_export.graphs.packing import pack_rows
-from assay_export.graphs.writer import Array, Dialect
-from assay_export.variants.int8.kernels import variant
-from assay_export.variants.int8.kernels.damage import measure_damage
 from assay_export.variants.int8.linear import Recipe
 from tests.export import tiny
+from tests.export.variants.int8.kernels.tiny_int8 import EMBEDDINGS, Checkpoint
 
 pytestmark = pytest.mark.skipif(kernels.find_problem() is not None, reason="the CPU kernels are not installed")
 
-EMBEDDINGS = "embeddings.word"
 CONFIGS = {"deberta": tiny.deberta_config(), "modernbert": to_transformers_4(tiny.modernbert_config())}
 FEED = pack_rows([tiny.token_ids(1, length)[0] for length in (3, 17, 30, 9)])
-
-
-class Layers(dict[str, Recipe]):
-    """Notes each layer that a graph asks a recipe for."""
-
-    def __missing__(self, name: str) -> Recipe:
-        self[name] = Recipe()
-        return self[name]
-
-
-class Checkpoint:
-    """A tiny model with random weights, and its graphs with some recipes."""
-
-    def __init__(self, config: dict[str, Any], folder: Path) -> None:
-        self.architecture = AUTHORED[config["model_type"]]
-        self.settings = self.architecture.read_config(config)
-        state = tiny.model(config).state_dict()
-        self.weights: dict[str, Array] = {name: tensor.detach().numpy() for name, tensor in state.items()}
-        for name, weight in self.weights.items():
-            if "embeddings" in name:  # exact in float16, which is as exact as a recipe for them gets
-                self.weights[name] = weight.astype(np.float16).astype(np.float32)
-        self.folder = folder
-        layers = Layers()
-        self.answer(layers)
-        self.names = list(layers)
-
-    def answer(self, recipes: dict[str, Recipe]) -> Array:
-        path = self.folder / "model.onnx"
-        variant.save(self.architecture, self.settings, self.weights, recipes, path)
-        logits: Array = tiny.session(path, Dialect.KERNELS).run(["logits"], FEED)[0]
-        return logits
-
-    def measure(self, recipes: dict[str, Recipe], **options: Any) -> dict[str, float]:
-        return measure_damage(self.architecture, self.settings, self.weights, recipes, FEED, self.folder, **options)
-
-    def exact(self) -> dict[str, Recipe]:
-        return {name: Recipe("fp16" if name == EMBEDDINGS else "fp32") for name in self.names}
 
 
 @pytest.fixture(params=CONFIGS)
@@ -69,19 +27,19 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Checkpoint:
 def test_the_damage_of_a_layer_is_that_of_the_graph_with_this_layer_alone_in_int8(
     recipe: Recipe, checkpoint: Checkpoint
 ) -> None:
-    damage = checkpoint.measure(dict.fromkeys(checkpoint.names, recipe))
+    damage = checkpoint.measure(dict.fromkeys(checkpoint.names, recipe), FEED)
     assert list(damage) == checkpoint.names
-    exact = checkpoint.exact()
-    baseline = checkpoint.answer(exact)
+    exact = checkpoint.list_exact()
+    baseline = checkpoint.answer(exact, FEED)
     for name in checkpoint.names:
-        alone = checkpoint.answer(exact | {name: recipe})
+        alone = checkpoint.answer(exact | {name: recipe}, FEED)
         assert damage[name] > 0
         assert damage[name] == pytest.approx(float(np.abs(alone - baseline).mean()), rel=1e-3, abs=1e-5)
 
 
 def test_a_layer_that_stays_in_float32_does_no_damage(checkpoint: Checkpoint) -> None:
     name = next(name for name in checkpoint.names if name != EMBEDDINGS)
-    damage = checkpoint.measure(dict.fromkeys(checkpoint.names, Recipe()) | {name: Recipe("fp32")})
+    damage = checkpoint.measure(dict.fromkeys(checkpoint.names, Recipe()) | {name: Recipe("fp32")}, FEED)
     assert [layer for layer, by in damage.items() if by == 0.0] == [name]
 
 
@@ -90,10 +48,10 @@ def test_absorbed_smoothing_changes_nothing_in_float32(tmp_path: Path) -> None:
     name = "layers.1.attn.Wqkv"
     assert name in checkpoint.architecture.absorbable(checkpoint.settings)
     smoothing = np.linspace(0.5, 4, 32, dtype=np.float32)
-    recipes = checkpoint.exact()
+    recipes = checkpoint.list_exact()
     np.testing.assert_allclose(
-        checkpoint.answer(recipes | {name: Recipe("fp32", smoothing, absorbed=True)}),
-        checkpoint.answer(recipes),
+        checkpoint.answer(recipes | {name: Recipe("fp32", smoothing, absorbed=True)}, FEED),
+        checkpoint.answer(recipes, FEED),
         rtol=0,
         atol=tiny.ROUNDING,
     )
@@ -101,5 +59,5 @@ def test_absorbed_smoothing_changes_nothing_in_float32(tmp_path: Path) -> None:
 
 def test_progress_advances_once_for_each_layer(checkpoint: Checkpoint) -> None:
     steps: list[None] = []
-    checkpoint.measure(dict.fromkeys(checkpoint.names, Recipe()), advance=lambda: steps.append(None))
+    checkpoint.measure(dict.fromkeys(checkpoint.names, Recipe()), FEED, advance=lambda: steps.append(None))
     assert len(steps) == len(checkpoint.names)
