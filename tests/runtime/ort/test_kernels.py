@@ -1,96 +1,134 @@
-"""assay.ort.kernels and the packed session: int8 where the kernels load, and the next best variant where not."""
+"""assay.ort.kernels: loading with the CPU kernels, without them, and with an instruction set forced."""
 
-import re
+import logging
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 import assay
-from assay.errors import BundleError
-from assay.models.base import runner_of
-from assay.ort import kernels
-from assay.ort.packed_session import PackedSession
+from assay.errors import BundleError, InstallationError
+from assay.ort import kernels, usable
 from tests.runtime import tiny
 
-needs_kernels = pytest.mark.skipif(kernels.find_problem() is not None, reason=str(kernels.find_problem()))
+LEAST = "plain"  # every machine has it
+
+
+@pytest.fixture
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "assay_kernels", None)  # its import fails
+
+
+@pytest.fixture
+def with_kernels() -> None:
+    if problem := kernels.find_problem():
+        pytest.skip(problem)
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of fp32, int8 for the kernels and int8_ort, all with the same weights."""
+    """fp32 and int8. The graph of int8 is one for rows of equal length: most tests do not get as far as running it."""
     variants = {
-        "fp32": {"cpu": tiny.entry("onnx/model_cpu.onnx", ["input_ids"])},
+        "fp32": tiny.document()["variants"]["fp32"],
         "int8": {"kernels": tiny.entry("onnx/model_int8.onnx", ["input_ids", "row_starts"])},
-        "int8_ort": {"cpu": tiny.entry("onnx/model_int8_ort.onnx", ["input_ids"])},
     }
-    return tiny.write(tmp_path_factory.mktemp("bundles") / "int8", variants=variants)
+    return tiny.write(tmp_path_factory.mktemp("kernels") / "bundle", variants=variants)
 
 
-@needs_kernels
-@pytest.mark.parametrize("mode", ["latency", "throughput"])
-def test_packed_rows_of_any_lengths_are_answered_in_their_order(mode: Any, bundle: Path) -> None:
-    pairs = [("what " * (number % 6), "rain " * (number % 4)) for number in range(200)]
-    expected = assay.load(bundle, variant="fp32", threads=1).logits(pairs)
-    with assay.load(bundle, variant="int8", threads=2, mode=mode) as model:
-        assert isinstance(runner_of(model).engine.get().session, PackedSession)
-        assert model.info["dialect"] == "kernels"
-        assert model.info["instruction_set"] == kernels.read_instruction_set()
-        np.testing.assert_allclose(model.logits(pairs), expected, atol=1e-4)
+@pytest.mark.usefixtures("without_kernels")
+def test_int8_without_kernels_is_an_error_that_names_the_way_out(bundle: Path) -> None:
+    with pytest.raises(
+        BundleError, match=r"int8 is not used: the CPU kernels are not installed \(.*pip install assay-kernels, or load"
+    ) as raised:
+        assay.load(bundle, variant="int8")
+    assert "\n" not in str(raised.value)
 
 
-@needs_kernels
-def test_rows_of_different_lengths_share_a_call(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[list[int]] = []
-    answer = PackedSession.answer
-
-    def record(self: PackedSession, tokens: Any) -> Any:
-        calls.append([len(row.ids) for row in tokens])
-        return answer(self, tokens)
-
-    monkeypatch.setattr(PackedSession, "answer", record)
-    assay.load(bundle, variant="int8", threads=1).logits([("a", "b"), ("a b c", "d"), ("a b", "c d e")])
-    assert calls == [[8, 7, 5]]
+@pytest.mark.usefixtures("without_kernels")
+def test_auto_without_kernels_takes_the_next_best_and_says_why(bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "assay")
+    model = assay.load(bundle, threads=1)
+    assert model.info["variant"] == "fp32"
+    why = model.info["why"]["variant"]
+    assert "int8 is not used: the CPU kernels are not installed" in why
+    assert "pip install assay-kernels" in why
+    assert [record.getMessage() for record in caplog.records] == [f"variant fp32: {why}"]
 
 
-@needs_kernels
-def test_auto_chooses_int8_where_the_kernels_load(bundle: Path) -> None:
-    info = assay.load(bundle, threads=1).info
-    assert (info["variant"], info["why"]["variant"]) == ("int8", "auto: first choice on cpu")
+@pytest.mark.usefixtures("without_kernels")
+def test_a_bundle_without_int8_does_not_need_the_kernels(pair_bundle: Path) -> None:
+    assert usable.find_unusable(["fp32", "fp16"]) == {}
+    assert "not used" not in assay.load(pair_bundle, threads=1).info["why"]["variant"]
 
 
-def test_without_the_kernels_auto_says_why_int8_is_not_used(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "assay_kernels", None)  # what Python takes for a module that is not there
-    monkeypatch.setattr("assay.ort.saturation.find_problem", lambda: None)
-    info = assay.load(bundle, threads=1).info
-    assert info["variant"] == "int8_ort"
-    assert "instruction_set" not in info
-    why = info["why"]["variant"]
-    assert re.fullmatch(r"auto: on cpu int8 is not used: the CPU kernels are not installed .*pip install .*", why)
-
-
-def test_without_the_kernels_int8_is_refused_with_the_command_that_installs_them(
-    bundle: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (SimpleNamespace(), "the CPU kernels are incomplete"),
+        (SimpleNamespace(library_path=lambda: "/no/such.so"), "the CPU kernels cannot run here"),
+    ],
+)
+def test_a_broken_installation_of_the_kernels_is_a_problem_of_one_line(
+    module: SimpleNamespace, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "assay_kernels", None)
-    with pytest.raises(BundleError, match=r"int8 is not used: .* pip install assay-kernels, or load another variant"):
-        assay.load(bundle, variant="int8", threads=1)
-
-
-def test_int8_ort_is_passed_over_where_its_products_saturate(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "assay_kernels", None)
-    monkeypatch.setattr("assay.ort.saturation.find_problem", lambda: "its products saturate here")
-    info = assay.load(bundle, threads=1).info
-    assert info["variant"] == "fp32"
-    assert info["why"]["variant"].endswith("; int8_ort is not used: its products saturate here")
-
-
-@needs_kernels
-def test_an_instruction_set_that_the_machine_lacks_is_a_problem_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ASSAY_KERNELS_ISA", "abacus")
+    monkeypatch.setitem(sys.modules, "assay_kernels", module)
     problem = kernels.find_problem()
     assert problem is not None
-    assert problem.startswith("the CPU kernels cannot run here: ")
-    assert "abacus" in problem
+    assert message in problem
+    assert "\n" not in problem
+
+
+def test_a_library_that_onnxruntime_does_not_load_is_an_installation_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    library = tmp_path / "library.so"
+    library.write_bytes(b"not a library")
+    monkeypatch.setitem(sys.modules, "assay_kernels", SimpleNamespace(library_path=lambda: library))
+    with pytest.raises(InstallationError, match=r"library\.so: ONNX Runtime does not load it .*pip install"):
+        kernels.register(onnxruntime.SessionOptions())
+
+
+@pytest.mark.usefixtures("with_kernels")
+@pytest.mark.parametrize("name", ["sse2", "AVX2", " "])
+def test_an_unknown_instruction_set_is_an_error_of_one_line(
+    name: str, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_KERNELS_ISA", name)
+    with pytest.raises(BundleError, match=rf"int8 is not used: .*ASSAY_KERNELS_ISA={name}.*{LEAST}") as raised:
+        assay.load(bundle, variant="int8")
+    assert "\n" not in str(raised.value)
+    model = assay.load(bundle, threads=1)
+    assert model.info["variant"] == "fp32"
+    assert f"ASSAY_KERNELS_ISA={name}" in model.info["why"]["variant"]
+
+
+@pytest.mark.usefixtures("with_kernels")
+def test_a_graph_that_does_not_take_packed_rows_is_a_bundle_error(bundle: Path) -> None:
+    model = assay.load(bundle, variant="int8", threads=1)
+    with pytest.raises(BundleError, match=r"does not take token ids of shape 5 .*export the bundle again"):
+        model.logits([("a", "b")])
+
+
+def test_auto_on_a_cpu_takes_int8_and_names_the_instruction_set(
+    int8_pair_bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "assay")
+    model = assay.load(int8_pair_bundle, threads=1)
+    assert (model.info["variant"], model.info["dialect"]) == ("int8", "kernels")
+    assert model.info["why"]["variant"] == "auto: first choice on cpu"
+    assert model.info["instruction_set"] == kernels.read_instruction_set()
+    assert f"the CPU kernels use {model.info['instruction_set']}" in caplog.text
+
+
+def test_a_forced_instruction_set_is_the_one_that_info_names(
+    int8_pair_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_KERNELS_ISA", LEAST)
+    assert assay.load(int8_pair_bundle, threads=1).info["instruction_set"] == LEAST
+
+
+def test_other_variants_have_no_instruction_set(int8_pair_bundle: Path) -> None:
+    assert "instruction_set" not in assay.load(int8_pair_bundle, variant="fp32", threads=1).info

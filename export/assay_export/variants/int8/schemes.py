@@ -1,4 +1,4 @@
-"""The int8 variants, `int8` for ONNX Runtime's CPU provider and `int8_qdq` for TensorRT, and how they differ."""
+"""The variants `int8_ort` for ONNX Runtime's CPU provider and `int8_qdq` for TensorRT, and how they differ."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
