@@ -107,8 +107,8 @@ def rotated(x: np.ndarray, frequencies: np.ndarray | None) -> np.ndarray:
     """RoPE in halves of [positions, heads, d], in float32."""
     if frequencies is None:
         return x
-    angles = np.float64(np.arange(len(x), dtype=np.float32)[:, None] * frequencies)
-    cos, sin = (np.float32(part)[:, None] for part in (np.cos(angles), np.sin(angles)))
+    angles = (np.arange(len(x), dtype=np.float32)[:, None] * frequencies).astype(np.float64)
+    cos, sin = (part.astype(np.float32)[:, None] for part in (np.cos(angles), np.sin(angles)))
     left, right = np.split(x, 2, axis=-1)
     return np.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
 
