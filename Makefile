@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Print a command, then run it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
-.PHONY: help venv dev kernels demo bench test lint types tests layout docs docs-serve test-gpu test-gpu-package format lock clean
+.PHONY: help venv dev kernels demo bench test lint types tests test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -71,7 +71,7 @@ bench: $(INSTALLED_DEV) $(KERNELS) ## run the benchmark suite on the demo checkp
 	    --out build/benchmarks/$$model; \
 	done
 
-test: lint types docs tests ## run everything that continuous integration runs (.ci/run)
+test: lint types docs tests test-kernels-sanitized ## run everything that continuous integration runs (.ci/run)
 
 lint: $(INSTALLED_DEV) ## check rules and format with ruff
 	$(BIN)/ruff check .
@@ -85,6 +85,24 @@ COVERAGE :=
 # Two processes with one arithmetic thread each: more threads than cores wait for each other.
 tests: $(INSTALLED_DEV) $(KERNELS) ## run pytest; COVERAGE=--cov measures coverage
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(COVERAGE)
+
+# Uses g++, cmake and ninja of the system. The environment gets its kernels (target kernels) from scikit-build-core, which
+# brings its own. Python is not built with AddressSanitizer, so its library must be loaded first, and that of C++ with
+# it, where AddressSanitizer looks up __cxa_throw as the process starts. Leaks are not looked for: Python leaves some.
+SANITIZED := build/kernels-sanitize
+test-kernels-sanitized: $(INSTALLED_DEV) ## test the CPU kernels under AddressSanitizer and UndefinedBehaviorSanitizer
+	@missing=; for tool in g++ cmake ninja; do command -v $$tool > /dev/null || missing+=" $$tool"; done; \
+	test -f "$$(g++ -print-file-name=libasan.so 2> /dev/null)" || missing+=" libasan"; \
+	if [ -n "$$missing" ]; then echo "skipping the sanitized tests of the CPU kernels: not installed:$$missing"; exit; fi; \
+	cmake -S kernels -B $(SANITIZED) -G Ninja -DCMAKE_CXX_COMPILER=g++ -DASSAY_KERNELS_SANITIZE=ON \
+	  -DASSAY_KERNELS_EMULATE=ON > /dev/null; \
+	ninja -C $(SANITIZED) --quiet; \
+	rm -f $(SANITIZED)/report.*; \
+	OMP_NUM_THREADS=1 ASSAY_KERNELS_SANITIZED=1 ASSAY_KERNELS_LIBRARY=$(SANITIZED)/libassay_kernels.so \
+	  LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
+	  ASAN_OPTIONS=detect_leaks=0:log_path=$(CURDIR)/$(SANITIZED)/report \
+	  UBSAN_OPTIONS=print_stacktrace=1:log_path=$(CURDIR)/$(SANITIZED)/report \
+	  $(BIN)/python -m pytest -n 2 tests/kernels || { cat $(SANITIZED)/report.* >&2 || true; exit 1; }
 
 layout: ## update the layout page (docs/contributing/layout.md) from the modules' docstrings
 	"$(PYTHON)" docs/_layout.py

@@ -93,7 +93,8 @@ void bench(const char* name, size_t heads, size_t length, bool positions, bool r
   if (positions) call.position_keys = call.position_queries = tables.table();
   call.table_rows = tables.count;
   call.row_at = by_distance.at_zero();
-  if (rotary) call.rotation = rotation_table(frequencies.data(), frequencies.size(), length);
+  const RotationTable rotation(frequencies.data(), frequencies.size(), length);
+  if (rotary) call.rotation = rotation.data();
   call.half_window = half_window;
   for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kFloat32}) {
     call.arithmetic = arithmetic;

@@ -10,21 +10,19 @@ import pytest
 from tests.kernels.graphs import LIBRARY
 
 
-def instruction_sets() -> list[str]:
+def instruction_sets() -> list[str | None]:
     if not LIBRARY.is_file():
-        return []
+        return [None]
     library = ctypes.CDLL(str(LIBRARY))
     library.assay_kernels_instruction_sets.restype = ctypes.c_char_p
-    return library.assay_kernels_instruction_sets().decode().split(",")
+    return [*library.assay_kernels_instruction_sets().decode().split(",")]
 
 
-INSTRUCTION_SETS: list[str | None] = [*instruction_sets()] or [None]
-
-
-@pytest.fixture(params=INSTRUCTION_SETS)
+@pytest.fixture(params=instruction_sets())
 def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param is None:
         pytest.skip(f"{LIBRARY} is not built")
     # Read whenever a session is made.
-    monkeypatch.setenv("ASSAY_KERNELS_ISA", request.param)
-    return request.param
+    name = str(request.param)
+    monkeypatch.setenv("ASSAY_KERNELS_ISA", name)
+    return name

@@ -1,9 +1,9 @@
 // Runs linear layers that a file describes: for instruction sets of another architecture, whose kernels run in an
 // emulator that has no ONNX Runtime.
 //   run_linear CASES RESULTS
-// CASES is a sequence of layers, each of ten int64 (K, N, group, groups, N_padded, outliers, rows, activation, gated,
-// last norm) and then arrays in the order of `Layer` below, each after its length in elements (0: absent). RESULTS gets
-// y of each. Everything is in the machine's byte order, as numpy wrote it.
+// CASES is a sequence of layers, each of nine int64 (K, N, group, groups, N_padded, outliers, rows, activation, gated)
+// and then arrays in the order of `run_one` below, each after its length in elements (0: absent). A layer with
+// float_weight is a FloatLinear. RESULTS gets y of each. Everything is in the machine's byte order, as numpy wrote it.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -41,10 +41,10 @@ ort::Allocator heap{1, [](ort::Allocator*, size_t bytes) { return std::malloc(by
                     [](ort::Allocator*, void* memory) { std::free(memory); }};
 
 bool run_one(const Kernels& kernels, std::FILE* cases, std::FILE* results) {
-  int64_t head[10];
-  const size_t got = std::fread(head, sizeof(int64_t), 10, cases);
+  int64_t head[9];
+  const size_t got = std::fread(head, sizeof(int64_t), 9, cases);
   if (got == 0) return false;
-  if (got != 10) fail("the file of cases ends too early");
+  if (got != 9) fail("the file of cases ends too early");
   LinearJob job{};
   job.k = static_cast<size_t>(head[0]);
   job.k_padded = (job.k + 63) / 64 * 64;
@@ -61,6 +61,7 @@ bool run_one(const Kernels& kernels, std::FILE* cases, std::FILE* results) {
 
   const auto x = read_array<float>(cases);
   const auto weight = read_array<int8_t>(cases);
+  const auto float_weight = read_array<float>(cases);
   const auto weight_scale = read_array<float>(cases);
   const auto column_sum = read_array<int32_t>(cases);
   const auto bias = read_array<float>(cases);
@@ -80,7 +81,8 @@ bool run_one(const Kernels& kernels, std::FILE* cases, std::FILE* results) {
   job.norm_bias = data_or_null(norm_bias);
   job.outlier_columns = data_or_null(outlier_columns);
   job.kept = job.outliers > 0 ? kept.data() : nullptr;
-  job.weight = weight.data();
+  job.weight = data_or_null(weight);
+  job.float_weight = data_or_null(float_weight);
   job.weight_scale = weight_scale.data();
   job.column_sum = column_sum.data();
   job.bias = data_or_null(bias);

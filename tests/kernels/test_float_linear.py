@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernels.cases import ACTIVATION_NAMES, Case, cases, in_float, make
+from tests.kernels.effort import per_instruction_set
 from tests.kernels.graphs import session_of
-from tests.kernels.test_linear import per_instruction_set
 
 pytestmark = pytest.mark.usefixtures("instruction_set")
 
@@ -37,9 +37,12 @@ def run(case: Case, threads: int = 1, **changed: Any) -> np.ndarray:
 def assert_close(case: Case, y: np.ndarray) -> None:
     expected = case.layer(case.x, case.residual)
     assert y.shape == expected.shape
-    # A row with an infinity or no number in it comes out with such; overflow may come as either.
+    spoilt = ~np.isfinite(case.x).all(1)
+    assert np.isnan(y[spoilt]).all()
+    # Overflow may come as an infinity or as no number.
     bad = ~np.isfinite(expected).all(1)
-    assert not np.isfinite(y[bad]).all(1).any()
+    assert not np.isfinite(y[bad & ~spoilt]).all(1).any()
+    bad |= spoilt
     y, expected = y[~bad].astype(np.float64), expected[~bad].astype(np.float64)
     if case.layer.epilogue == "add_layer_norm":
         allowed = np.full_like(expected, 2e-3)
@@ -61,6 +64,20 @@ def test_any_layer_is_close_to_the_reference(case: Case) -> None:
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)
 def test_every_activation(activation: str) -> None:
     assert_close(case := in_float(make(k=96, n=192, tokens=9, activation=activation)), run(case))
+
+
+@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_comes_out_as_no_number_whatever_the_activation(activation: str, value: float) -> None:
+    case = in_float(make(k=3, n=64, tokens=2, activation=activation))
+    case.x[1, 2] = value
+    assert np.isnan(run(case)).all(axis=1).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("activation", ["none", "geglu_gelu"])
+def test_one_column_in_and_out(activation: str) -> None:
+    n = 2 if activation.startswith("geglu_") else 1
+    assert_close(case := in_float(make(k=1, n=n, tokens=3, activation=activation)), run(case))
 
 
 @per_instruction_set
@@ -124,6 +141,19 @@ def test_layer_norm_of_what_is_no_number_is_none(value: float) -> None:
     y = layer_norm(x, np.ones(40, np.float32), None)
     assert np.isfinite(y[0]).all()
     assert np.isnan(y[1]).all()
+
+
+@pytest.mark.parametrize("value", [1e20, 3e38])
+def test_layer_norm_whose_squares_overflow_is_no_number(value: float) -> None:
+    x = np.zeros((2, 40), np.float32)
+    x[1, ::2] = value
+    y = layer_norm(x, np.ones(40, np.float32), np.ones(40, np.float32))
+    assert np.isfinite(y[0]).all()
+    assert np.isnan(y[1]).all()
+
+
+def test_layer_norm_of_no_columns_is_empty() -> None:
+    assert layer_norm(np.ones((3, 0), np.float32), np.ones(0, np.float32), None).shape == (3, 0)
 
 
 @pytest.mark.parametrize("shape", [(40,), (2, 3, 40), (2, 41)])

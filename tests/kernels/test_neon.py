@@ -1,54 +1,36 @@
 """The NEON kernels: cross-compiled, run by qemu, compared with numpy."""
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.kernels.cases import ACTIVATION_NAMES, KINDS_OF_ROWS, Case, assert_close, make
-from tests.kernels.reference import ACTIVATIONS
+from tests.kernels import neon
+from tests.kernels.cases import ACTIVATION_NAMES, KINDS_OF_ROWS, Case, assert_close, in_float, make
+from tests.kernels.reference import ACTIVATIONS, FloatLayer
+from tests.kernels.test_float_linear import assert_close as assert_float_close
 
-ROOT = Path(__file__).parents[2]
-COMPILER = "aarch64-linux-gnu-g++"
-EMULATOR = "qemu-aarch64"
-SYSTEM = Path("/usr/aarch64-linux-gnu")
-TOOLS = ["cmake", "ninja", COMPILER, EMULATOR]
-
-ARRAYS = ["weight", "weight_scale", "column_sum", "bias"]
+ARRAYS = ["weight_scale", "column_sum", "bias"]
 
 
-@pytest.fixture(scope="session")
-def run_linear() -> Path:
-    if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
-        pytest.skip(f"not installed: {', '.join(missing)}")
-    build = ROOT / "build/kernels-aarch64"
-    configure: list[str | Path] = [
-        "cmake", "-S", ROOT / "kernels", "-B", build, "-G", "Ninja", "-DASSAY_KERNELS_TESTS=ON",
-        "-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64", f"-DCMAKE_CXX_COMPILER={COMPILER}",
-    ]  # fmt: skip
-    compile_it: list[str | Path] = ["cmake", "--build", build, "--target", "run_linear"]
-    for command in (configure, compile_it):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return build / "run_linear"
+@pytest.fixture(scope="session", autouse=True)
+def built() -> None:
+    neon.build()
 
 
-def described(case: Case) -> bytes:
+def describe(case: Case) -> bytes:
     layer, tensors = case.layer, case.layer.initializers
     # The order of ACTIVATIONS is that of the enumeration in linear_kernels.h.
     activation = list(ACTIVATIONS).index(layer.activation.removeprefix("geglu_"))
-    groups, padded = tensors["column_sum"].shape
+    is_float = isinstance(layer, FloatLayer)
+    groups, padded = (1, len(tensors["weight"]) * 64) if is_float else tensors["column_sum"].shape
     k, n = layer.weight.shape
-    head = [
-        k, n, layer.group, groups, padded, len(layer.outlier_columns), len(case.x),
-        activation, layer.gated, layer.epilogue == "add_layer_norm",
-    ]  # fmt: skip
+    head = [k, n, layer.group, groups, padded, len(layer.outlier_columns), len(case.x), activation, int(layer.gated)]
     first, last = layer.prologue == "layer_norm", layer.epilogue == "add_layer_norm"
     arrays = [
         case.x,
+        None if is_float else tensors["weight"],
+        tensors["weight"] if is_float else None,
         *(tensors.get(name) for name in ARRAYS),
         case.residual,
         layer.norm_gain if first else None,
@@ -57,25 +39,12 @@ def described(case: Case) -> bytes:
         tensors.get("outlier_columns"),
         tensors.get("outlier_weight"),
     ]
-    parts = [np.array(head, np.int64).tobytes()]
-    for array in arrays:
-        parts.append(np.int64(0 if array is None else array.size).tobytes())
-        parts.append(b"" if array is None else np.ascontiguousarray(array).tobytes())
-    return b"".join(parts)
+    return neon.encode(head, arrays)
 
 
-def answers(program: Path, instruction_set: str, cases: list[Case], folder: Path) -> list[np.ndarray]:
-    (folder / "cases").write_bytes(b"".join(map(described, cases)))
-    command: list[str | Path] = [EMULATOR, "-L", SYSTEM, "-cpu", "max", program, folder / "cases", folder / "results"]
-    environment = os.environ | {"ASSAY_KERNELS_ISA": instruction_set}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == instruction_set
+def answers(instruction_set: str, cases: list[Case], folder: Path) -> list[np.ndarray]:
     shapes = [(len(case.x), case.layer.columns) for case in cases]
-    flat = np.fromfile(folder / "results", np.float32)
-    ends = np.cumsum([rows * columns for rows, columns in shapes])
-    assert ends[-1] == len(flat)
-    return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes, strict=True)]
+    return neon.run("run_linear", instruction_set, [describe(case) for case in cases], shapes, folder)
 
 
 def assorted() -> list[Case]:
@@ -104,15 +73,26 @@ def assorted() -> list[Case]:
 
 
 @pytest.mark.parametrize("instruction_set", ["neon_dotprod", "neon_i8mm", "plain"])
-def test_layers_are_close_to_the_reference(instruction_set: str, run_linear: Path, tmp_path: Path) -> None:
+def test_layers_are_close_to_the_reference(instruction_set: str, tmp_path: Path) -> None:
     cases = assorted()
-    for case, y in zip(cases, answers(run_linear, instruction_set, cases, tmp_path), strict=True):
+    for case, y in zip(cases, answers(instruction_set, cases, tmp_path), strict=True):
         assert_close(case, y)
 
 
+# The float32 kernels are the same with and without int8 matrices.
+@pytest.mark.parametrize("instruction_set", ["neon_dotprod", "plain"])
+def test_float32_layers_are_close_to_the_reference(instruction_set: str, tmp_path: Path) -> None:
+    cases = [in_float(case) for case in assorted()]
+    for case, y in zip(cases, answers(instruction_set, cases, tmp_path), strict=True):
+        assert_float_close(case, y)
+
+
+@pytest.mark.parametrize("is_float", [False, True])
 @pytest.mark.parametrize("instruction_set", ["neon_dotprod", "neon_i8mm"])
-def test_a_row_has_the_same_bits_alone_and_in_a_batch(instruction_set: str, run_linear: Path, tmp_path: Path) -> None:
+def test_a_row_has_the_same_bits_alone_and_in_a_batch(instruction_set: str, is_float: bool, tmp_path: Path) -> None:
     whole = make(k=300, n=100, tokens=23, activation="gelu", group=64)
+    if is_float:
+        whole = in_float(whole)
     alone = [Case(whole.layer, whole.x[i : i + 1], None) for i in range(len(whole.x))]
-    batch, *rows = answers(run_linear, instruction_set, [whole, *alone], tmp_path)
+    batch, *rows = answers(instruction_set, [whole, *alone], tmp_path)
     np.testing.assert_array_equal(np.concatenate(rows).view(np.int32), batch.view(np.int32))

@@ -57,6 +57,9 @@ typename S::Float nan_unless_finite(typename S::Float x) {
   return S::sub(x, x);
 }
 
+// Below every score that finite queries and keys have, unless they overflow.
+constexpr float kMaskedScore = -3e38f;
+
 constexpr float kLeastScale = 1e-30f;  // of a vector of zeros: its reciprocal must be finite
 
 // Four whole numbers, left in the low bits by kRoundingShift, as the bytes of a word.
@@ -151,7 +154,7 @@ struct Int8 {
     S::store_int(high, both(S::template shift_right<7>(first), S::template shift_right<7>(last)));
   }
 
-  static constexpr float kMasked = -1e30f;
+  static constexpr float kMasked = kMaskedScore;
 
  private:
   static typename S::Float part(const float* vector, size_t c, size_t d) {
@@ -171,7 +174,7 @@ template <class S>
 struct Float32 {
   using Words = Float32Sum<S>;
   static constexpr size_t kElements = 1;
-  static constexpr float kOne = 1, kMasked = -1e30f;
+  static constexpr float kOne = 1, kMasked = kMaskedScore;
 
   static void pack(const float* columns, size_t d, int32_t* signed_words, int32_t* row_words, float* scale, int32_t*) {
     S::store(scale, S::add(S::set(1), nan_unless_finite<S>(largest_magnitude<S>(columns, d))));

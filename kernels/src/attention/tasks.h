@@ -61,7 +61,7 @@ inline std::vector<AttentionTask> attention_tasks(const PackedRows& rows, size_t
 }
 
 // Kept by each thread from task to task: what a task needs is a good part of the second-level cache, and fresh pages
-// would cost as much as the arithmetic of a short row.
+// would cost as much as the arithmetic of a short row. What a very long row needs is returned after the task.
 class ThreadMemory {
  public:
   ThreadMemory() = default;
@@ -77,8 +77,12 @@ class ThreadMemory {
     }
     return memory_;
   }
+  void release_if_large() {
+    if (size_ > kMostKept) release();
+  }
 
  private:
+  static constexpr size_t kMostKept = size_t{8} << 20;  // suffices for 8,192 tokens and heads of 64 channels
   static constexpr std::align_val_t kAlignment{64};
   void release() {
     ::operator delete(memory_, kAlignment);
@@ -95,6 +99,7 @@ inline void run_attention(const AttentionKernels& kernels, const AttentionCall& 
   parallel.for_each(tasks.size(), [&](size_t index) {
     thread_local ThreadMemory memory;
     kernels.run(call, tasks[index], memory.at_least(kernels.scratch_bytes(call, tasks[index])));
+    memory.release_if_large();
   });
 }
 

@@ -93,7 +93,8 @@ void finish(const LinearJob& job, const PanelColumns& columns, size_t panel, siz
       for (size_t o = 0; o < job.outliers; ++o) {
         y = S::fma(S::set(outlier[o]), S::load(job.outlier_weight + o * job.n_padded + panel * kPanelColumns + i), y);
       }
-      return y;
+      // Infinity becomes NaN: ReLU or tanh would make it a finite number, and nobody would notice the overflow.
+      return S::add(y, S::sub(y, y));
     };
     for (size_t i = 0; i < end; i += S::kWidth) {
       const size_t lanes = end - i < S::kWidth ? end - i : S::kWidth;

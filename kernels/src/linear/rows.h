@@ -48,7 +48,9 @@ inline Moments moments(const float* x, size_t n, float epsilon) {
     if (lanes != S::kWidth) d = S::keep_first(d, lanes);
     square = S::fma(d, d, square);
   });
-  return {mean, 1.0f / sqrtf(S::reduce_add(square) / static_cast<float>(n) + epsilon)};
+  const float variance = S::reduce_add(square) / static_cast<float>(n);
+  // NaN if the squares overflow: the reciprocal alone would turn the row into zeros.
+  return {mean, 1.0f / sqrtf(variance + epsilon) + (variance - variance)};
 }
 
 template <class S>

@@ -49,7 +49,7 @@ class EmbeddingNorm {
 
  private:
   static constexpr int64_t kTokens = 16;           // per task
-  static constexpr int64_t kMostColumns = 131072;  // whose squares' sum fits int32
+  static constexpr int64_t kMostColumns = 131071;  // the sum of their squares, 128 * 128 each, fits int32
 
   // Sums of whole numbers are exact, and so the same in any order.
   void normalise(const int8_t* row, float scale, const float* gain, const float* bias, int64_t width, float* y) const {

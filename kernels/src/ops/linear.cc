@@ -57,7 +57,9 @@ class Linear {
       for (int64_t o = 0; o < outliers; ++o) {
         const int32_t column = outlier_columns.data[o];
         if (column < 0 || column >= k) throw Error("outlier_columns has " + std::to_string(column));
-        kept[static_cast<size_t>(column)] = 0.0f;
+        float& keep = kept[static_cast<size_t>(column)];
+        if (keep == 0.0f) throw Error("outlier_columns has " + std::to_string(column) + " twice");
+        keep = 0.0f;
       }
     }
 

@@ -33,7 +33,8 @@ class RotaryAttention {
     if (call.head_size % 2 != 0) throw Error("heads of odd size " + std::to_string(call.head_size));
     const size_t pairs = call.head_size / 2;
     const auto frequencies = context.input<float>(2, {static_cast<int64_t>(pairs)});
-    call.rotation = rotation_table(frequencies.data, pairs, rows.longest());
+    const RotationTable rotation(frequencies.data, pairs, rows.longest());
+    call.rotation = rotation.data();
     // A window that holds every key is none.
     const auto half_window = static_cast<size_t>(half_window_);
     if (half_window_ >= 0 && half_window + 1 < rows.longest()) call.half_window = half_window;

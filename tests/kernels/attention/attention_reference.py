@@ -1,7 +1,6 @@
 """The attention operators in numpy float64, and the packing of their position tables."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,7 +78,9 @@ class Attention:
         return np.concatenate([np.zeros((0, self.key.shape[1] * self.key.shape[2])), *outputs])
 
     def _row(self, query: np.ndarray, key: np.ndarray, value: np.ndarray) -> np.ndarray:
-        as_used = rounded_to_int8 if self.arithmetic == "int8" else in_float64
+        def as_used(x: np.ndarray) -> np.ndarray:
+            return rounded_to_int8(x) if self.arithmetic == "int8" else x.astype(np.float64)
+
         query, key = (as_used(rotated(part, self.frequencies)) for part in (query, key))
         value = as_used(value)
         scores = np.einsum("ihd,jhd->hij", query, key, optimize=True)
@@ -95,10 +96,6 @@ class Attention:
         return np.einsum("hij,jhd->ihd", weights, value, optimize=True).reshape(len(query), -1)
 
 
-def in_float64(x: np.ndarray) -> np.ndarray:
-    return x.astype(np.float64)
-
-
 def rounded_to_int8(x: np.ndarray) -> np.ndarray:
     """What int8 with a scale per vector makes of float32 vectors, in float64."""
     largest = np.abs(x).max(axis=-1, keepdims=True)
@@ -110,7 +107,7 @@ def rotated(x: np.ndarray, frequencies: np.ndarray | None) -> np.ndarray:
     """RoPE in halves of [positions, heads, d], in float32."""
     if frequencies is None:
         return x
-    angles = in_float64(np.arange(len(x), dtype=np.float32)[:, None] * frequencies)
+    angles = (np.arange(len(x), dtype=np.float32)[:, None] * frequencies).astype(np.float64)
     cos, sin = (part.astype(np.float32)[:, None] for part in (np.cos(angles), np.sin(angles)))
     left, right = np.split(x, 2, axis=-1)
     return np.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
@@ -122,12 +119,12 @@ def packed_table(name: str, table: np.ndarray, arithmetic: str) -> dict[str, np.
     heads, rows, d = table.shape
     if arithmetic == "float32":
         return {name: np.ascontiguousarray(table.reshape(heads, rows // PANEL, PANEL, d).swapaxes(2, 3))}
-    scale = np.float32(np.abs(table).max(axis=-1) / 127)
-    integers = np.rint(rounded_to_int8(table) / np.maximum(scale, np.float32(1e-30))[..., None]).astype(np.int8)
+    scale = (np.abs(table).max(axis=-1, keepdims=True) / 127).astype(np.float32)
+    integers = np.rint(rounded_to_int8(table) / np.maximum(scale, np.float32(1e-30))).astype(np.int8)
     panels = np.pad(integers, [(0, 0), (0, 0), (0, -d % 4)]).reshape(heads, rows // PANEL, PANEL, -1, 4)
     return {
         name: np.ascontiguousarray(panels.swapaxes(2, 3)),
-        f"{name}_scale": scale,
+        f"{name}_scale": scale[..., 0],
         f"{name}_sum": (-128 * integers.sum(axis=-1, dtype=np.int32)).astype(np.int32),
     }
 
@@ -154,7 +151,7 @@ class Case:
     d: int = 16
     sharpness: float = 2.0
     seed: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def attention(
         self, buckets: int | None = None, farthest: int = 20, *, keys: bool = False, queries: bool = False

@@ -1,7 +1,5 @@
 """Attention through ONNX Runtime, and how close it must come."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -26,22 +24,18 @@ INPUTS = {
 }
 
 
-def run(case: Attention, *, threads: int = 1, **changes: np.ndarray | None) -> np.ndarray:
-    """Run with other tensors, by name; None leaves one out."""
-    return run_changed(case, changes, threads)
-
-
-def run_changed(case: Attention, changes: Mapping[str, np.ndarray | None], threads: int = 1) -> np.ndarray:
-    """As `run`, for names that are not known before the test runs."""
+def run(case: Attention, changes: Mapping[str, np.ndarray | None] | None = None, *, threads: int = 1) -> np.ndarray:
+    """`changes` are tensors that replace the case's own; None leaves one out."""
+    changes = changes or {}
     operator = "DisentangledAttention" if case.frequencies is None else "RotaryAttention"
-    tensors = {name: changes.get(name, array) for name, array in case.tensors.items()}
-    tensors |= {"kv": changes["kv"]} if "kv" in changes else {}
-    fed = {name: array for name, array in tensors.items() if array is not None}
-    constant = {name: changes.get(name, array) for name, array in case.initializers.items()}
+    tensors = case.tensors | {"kv": changes["kv"]} if "kv" in changes else case.tensors
+    fed = {name: array for name in tensors if (array := changes.get(name, tensors[name])) is not None}
+    initializers = case.initializers
+    constant = {name: array for name in initializers if (array := changes.get(name, initializers[name])) is not None}
     session = session_of(
         operator,
         INPUTS[operator],
-        {name: array for name, array in constant.items() if array is not None},
+        constant,
         case.attributes,
         fed={name: array.dtype.type for name, array in fed.items()},
         threads=threads,

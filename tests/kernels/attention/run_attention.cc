@@ -12,6 +12,7 @@
 #include "attention/rotation.h"
 #include "attention/tables.h"
 #include "attention/tasks.h"
+#include "isa.h"
 
 namespace {
 
@@ -42,6 +43,8 @@ const T* data_or_null(const std::vector<T>& values) {
 int main(int, char** arguments) {
   std::FILE *cases = std::fopen(arguments[1], "rb"), *results = std::fopen(arguments[2], "wb");
   if (cases == nullptr || results == nullptr) return 1;
+  const Kernels& kernels = select_kernels();
+  std::puts(kernels.name);
   int64_t head[9];
   while (std::fread(head, sizeof(int64_t), 9, cases) == 9) {
     const auto number = [&](int index) { return static_cast<size_t>(head[index]); };
@@ -76,13 +79,17 @@ int main(int, char** arguments) {
     call.output = output.get();
 
     const PackedRows rows(starts.data(), starts.size(), head[8]);
-    if (!frequencies.empty()) call.rotation = rotation_table(frequencies.data(), frequencies.size(), rows.longest());
+    std::unique_ptr<RotationTable> rotation;
+    if (!frequencies.empty()) {
+      rotation = std::make_unique<RotationTable>(frequencies.data(), frequencies.size(), rows.longest());
+      call.rotation = rotation->data();
+    }
     std::unique_ptr<RowsByDistance> by_distance;
     if (!bucket_rows.empty()) {
       by_distance = std::make_unique<RowsByDistance>(bucket_rows.data(), number(5), rows.longest());
       call.row_at = by_distance->at_zero();
     }
-    run_attention(ATTENTION(), call, rows, Parallel());
+    run_attention(*kernels.attention, call, rows, Parallel());
     std::fwrite(output.get(), sizeof(float), outputs * width, results);
   }
   return std::fclose(results);

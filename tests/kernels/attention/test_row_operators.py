@@ -1,12 +1,11 @@
 """MeanRows and EmbeddingNorm."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kernels.effort import per_instruction_set
 from tests.kernels.graphs import LIBRARY, session_of
 
 pytestmark = pytest.mark.skipif(not LIBRARY.is_file(), reason=f"{LIBRARY} is not built")
@@ -18,7 +17,7 @@ def mean_rows(x: np.ndarray, row_starts: list[int], threads: int = 1) -> np.ndar
     return session_of("MeanRows", list(feed), {}, {}, fed=fed, threads=threads).run(None, feed)[0]
 
 
-@settings(deadline=None, max_examples=40)
+@per_instruction_set
 @given(st.lists(st.integers(1, 40), max_size=5), st.integers(0, 300), st.integers(1, 3))
 def test_mean(lengths: list[int], width: int, threads: int) -> None:
     x = np.random.default_rng(0).standard_normal((sum(lengths), width)).astype(np.float32)
@@ -64,7 +63,7 @@ def tensors_of(vocabulary: int, width: int, *, bias: bool, seed: int = 0) -> dic
     return tensors
 
 
-@settings(deadline=None, max_examples=40)
+@per_instruction_set
 @given(st.integers(0, 70), st.integers(1, 20), st.integers(1, 900), st.booleans(), st.integers(1, 3))
 def test_embedding(tokens: int, vocabulary: int, width: int, bias: bool, threads: int) -> None:
     tensors = tensors_of(vocabulary, width, bias=bias)
@@ -87,6 +86,15 @@ def test_not_a_number_in_a_scale_comes_out() -> None:
     tensors = tensors_of(3, 8, bias=False)
     tensors["table_scale"][1] = np.nan
     assert np.isnan(embedding_norm(np.array([0, 1, 2]), tensors)).any(axis=1).tolist() == [False, True, False]
+
+
+def test_a_table_too_wide_for_exact_sums_is_an_error() -> None:
+    """The squares of 131,072 values of -128 add up to 2^31."""
+    with pytest.raises(Exception, match=r"table has shape \[1, 131072\]"):
+        embedding_norm(np.array([0]), tensors_of(1, 131072, bias=False))
+    tensors = tensors_of(1, 131071, bias=False)
+    tensors["table"][:] = -128
+    np.testing.assert_array_equal(embedding_norm(np.array([0]), tensors), np.zeros((1, 131071)))
 
 
 @pytest.mark.parametrize("name", ["table_scale", "norm_gain", "norm_bias"])

@@ -1,6 +1,5 @@
-"""assay.ort.kernels and the packed session: int8 where the kernels load, and the next best variant where not."""
+"""assay.ort.packed_session: rows of any lengths in one call."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 
 import assay
-from assay.errors import BundleError
 from assay.models.base import runner_of
 from assay.ort import kernels
 from assay.ort.packed_session import PackedSession
@@ -62,6 +60,3 @@ def test_int8_ort_is_passed_over_where_its_products_saturate(bundle: Path, monke
     info = assay.load(bundle, threads=1).info
     assert info["variant"] == "fp32"
     assert info["why"]["variant"].endswith("; int8_ort is not used: its products saturate here")
-
-
-@needs_kernels
