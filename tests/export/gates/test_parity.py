@@ -1,6 +1,5 @@
 """The parity gate refuses graphs that differ, names the worst shape, and reports what it measured."""
 
-import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -166,20 +165,20 @@ class TestCompare:
 
 
 class TestGraphs:
-    def test_the_authored_graphs_pass(self, reference: ReferenceModel, cases: list[Case], tmp_path: Path) -> None:
-        for dialect, path in tiny.author(reference.module, CONFIG, tmp_path).items():
-            session = tiny.session(path)
-            taken = [case for case in cases if dialect is Dialect.PORTABLE or not case.is_padded]
-            report = parity.compare(
-                functools.partial(run_session, session),
-                taken,
-                5,
-                parity.FP32_MAX_DELTA,
-                path.name,
-            )
-            assert 0 < report["max_abs_delta"] < tiny.ROUNDING
-            assert report["label_agreement"] == 1.0
-            assert report["rows"] == sum(len(case.expected) for case in taken)
+    @pytest.mark.parametrize("dialect", list(Dialect), ids=lambda dialect: dialect.value)
+    def test_the_authored_graph_passes(
+        self, dialect: Dialect, reference: ReferenceModel, cases: list[Case], tmp_path: Path
+    ) -> None:
+        session = tiny.Graphs(reference.module, CONFIG, tmp_path).session(dialect)
+
+        def run(feed: Feed) -> Logits:
+            return run_session(session, tiny.feed(dialect, feed["input_ids"], feed["attention_mask"]))
+
+        taken = [case for case in cases if dialect is Dialect.PORTABLE or not case.is_padded]
+        report = parity.compare(run, taken, 5, parity.FP32_MAX_DELTA, dialect.value)
+        assert 0 < report["max_abs_delta"] < tiny.ROUNDING
+        assert report["label_agreement"] == 1.0
+        assert report["rows"] == sum(len(case.expected) for case in taken)
 
     @pytest.mark.parametrize(
         "name",
