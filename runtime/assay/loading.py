@@ -76,8 +76,9 @@ def load(
         cuda_graphs: On CUDA, capture the run of each shape as a CUDA graph and replay it. Batches are then padded to
             powers of two.
         mode: "latency" uses all threads for one call. "throughput" runs one call per thread, which answers more rows
-            of a batch per second, while a single row has one core. Short int8 rows of equal length then share calls,
-            and the scale of their activations, if the bundle passed its gate that way. On a GPU both are the same.
+            of a batch per second, while a single row has one core. Short int8_ort rows of equal length then share
+            calls, and the scale of their activations, if the bundle passed its gate that way. On a GPU both are the
+            same.
         revision: Branch, tag or commit of a bundle on the Hub.
         local_files_only: Use only the Hub's local cache.
 

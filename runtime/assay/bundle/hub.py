@@ -16,7 +16,6 @@ from typing import Any
 from assay.bundle import folder
 from assay.bundle.folder import Bundle, Choice
 from assay.bundle.manifest import MANIFEST_NAME, read
-from assay.devices import Kind
 from assay.errors import BundleError, InputError, one_line
 from assay.inputs.validation import check_flag, describe
 from assay.optional_packages import require
@@ -111,15 +110,17 @@ def open_bundle(path: str | os.PathLike[str], revision: str | None = None, local
 
 
 def fetch(
-    path: str, revision: str | None, variant: str, device: Kind, say: Callable[[str], None]
+    path: str,
+    revision: str | None,
+    choose: Callable[[Bundle], Choice],
+    say: Callable[[str], None],
 ) -> tuple[HubBundle, Choice, list[str]]:
     """Download the files of a variant for a device, and check them and all other files of the commit in the cache.
 
     Args:
         path: The name on the Hub.
         revision: Branch, tag or commit. Default: main.
-        variant: The variant, or "auto".
-        device: The kind of device.
+        choose: Chooses the graph.
         say: Called with a message when damaged files are downloaded again.
 
     Returns:
@@ -137,7 +138,7 @@ def fetch(
             "a bundle on the Hub (organisation/name); a local folder is checked with: assay verify"
         )
     opened = _open(path, revision or "main", local_files_only=False, fetching=True)
-    choice = opened.choose(variant, device)
+    choice = choose(opened)
     needed = opened.list_needed(choice)
     opened.obtain(needed)
     there = [name for name in opened.manifest.files if name in needed or (opened.folder / name).exists()]

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from assay.bundle import hub
+from assay.bundle.folder import Bundle, Choice
 from assay.cli.options import add_json, add_revision, add_variant, print_json
 from assay.devices import parse_device
 
@@ -21,8 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from assay.ort.usable import find_unusable_dialects  # imports numpy
+
     device = parse_device(args.device)
-    bundle, choice, files = hub.fetch(args.name, args.revision, args.variant, device.kind, _say)
+
+    def choose(bundle: Bundle) -> Choice:
+        # A variant that was asked for may be for another machine. "auto" is what this one would load.
+        is_here = args.variant == "auto" and not device.on_gpu
+        unusable = find_unusable_dialects(bundle.manifest.variants) if is_here else {}
+        return bundle.choose(args.variant, device.kind, unusable)
+
+    bundle, choice, files = hub.fetch(args.name, args.revision, choose, _say)
     size = sum(bundle.manifest.files[name].size for name in files)
     if args.json:
         print_json(

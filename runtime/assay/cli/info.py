@@ -75,9 +75,9 @@ def _describe(manifest: "Manifest") -> Iterator[tuple[str, str]]:
 def _list_choices(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """Yield what the variant "auto" is on each device, and why."""
     from assay.ort import kernels
+    from assay.ort.usable import find_unusable_dialects
 
-    problem = kernels.find_problem() if "int8" in bundle.manifest.variants else None
-    unusable = {"kernels": problem} if problem else {}
+    unusable = find_unusable_dialects(bundle.manifest.variants)
     for kind in KINDS:
         try:
             choice = bundle.choose("auto", kind, unusable if kind == "cpu" else {})

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from assay.ort import kernels, saturation
 
-__all__ = ["find_unusable"]
+__all__ = ["find_unusable", "find_unusable_dialects"]
 
 
 def find_unusable(variants: Iterable[str]) -> dict[str, str]:
@@ -14,9 +14,13 @@ def find_unusable(variants: Iterable[str]) -> dict[str, str]:
         variants: Those of the bundle. Only what they need is looked at.
     """
     names = set(variants)
-    unusable = {}
-    if "int8" in names and (problem := kernels.find_problem()):
-        unusable["kernels"] = problem
+    unusable = find_unusable_dialects(names)
     if "int8_ort" in names and (problem := saturation.find_problem()):
         unusable["int8_ort"] = problem
     return unusable
+
+
+def find_unusable_dialects(variants: Iterable[str]) -> dict[str, str]:
+    """Return that part of `find_unusable` which needs no ONNX Runtime: whether the CPU kernels are missing."""
+    problem = kernels.find_problem() if "int8" in set(variants) else None
+    return {"kernels": problem} if problem else {}

@@ -44,6 +44,15 @@ def test_a_run_killed_at_any_step_goes_on_to_the_same_bytes(pair_bundle: Path, t
     assert len(rows.read(tmp_path / f"b.{name}")) == 70
 
 
+def test_a_run_of_int8_killed_at_any_step_goes_on_to_the_same_bytes(int8_pair_bundle: Path, tmp_path: Path) -> None:
+    source = rows.write(tmp_path / "in.jsonl", rows.pairs(45))
+    (tmp_path / "out").mkdir()
+    command = [sys.executable, CRASH, int8_pair_bundle, source, tmp_path / "out/a.jsonl", tmp_path / "b.jsonl"]
+    done = subprocess.run([*map(str, command), "--threads", "2"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert len(rows.read(tmp_path / "b.jsonl")) == 45
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_kill_9_at_random_moments_loses_no_row(pair_bundle: Path, tmp_path: Path, name: str) -> None:
     require(name)

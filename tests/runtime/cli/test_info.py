@@ -1,6 +1,7 @@
 """assay info."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,14 @@ def test_info_shows_the_gate_of_int8_and_what_each_layer_got(
     assert "onnx/model_int8.onnx, 0.0 MB, 0.00% label flips" in out
     assert "  layer.0.query_key_value  int8  relative output error 0.0100" in out
     assert "  classifier               fp32  nothing else helped" in out
+
+
+def test_info_names_the_instruction_set_that_int8_would_run_on(
+    int8_pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ASSAY_KERNELS_ISA", "plain")
+    out = run("info", int8_pair_bundle, capsys=capsys)[1]
+    assert "on cpu      int8 with plain, onnx/model_int8.onnx (auto: first choice on cpu)" in out
+    monkeypatch.setitem(sys.modules, "assay_kernels", None)  # its import fails
+    out = run("info", int8_pair_bundle, capsys=capsys)[1]
+    assert "on cpu      fp32, onnx/model_cpu.onnx (auto: on cpu int8 is not used: the CPU kernels are not" in out

@@ -1,6 +1,7 @@
 """assay verify."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,25 @@ def test_verify_runs_the_portable_graphs_on_a_gpu(
     code, out, err = run("verify", own_bundle, "--device", "cuda", "--json", capsys=capsys)
     assert (code, err) == (0, "")
     assert [graph["dialect"] for graph in json.loads(out)["graphs"]] == ["portable"]
+
+
+def test_verify_runs_int8_on_each_instruction_set_that_is_forced(
+    int8_pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for forced in ("", "plain"):
+        if forced:
+            monkeypatch.setenv("ASSAY_KERNELS_ISA", forced)
+        code, out, err = run("verify", int8_pair_bundle, capsys=capsys)
+        assert (code, err) == (0, "")
+        assert "int8 kernels: max |delta logit|" in out
+
+
+def test_verify_without_kernels_says_what_int8_needs(
+    int8_pair_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "assay_kernels", None)  # its import fails
+    code, out, err = run("verify", int8_pair_bundle, capsys=capsys)
+    assert code == 1
+    assert "fp32 cpu: max |delta logit|" in out
+    assert "the CPU kernels are not installed" in err
+    assert "pip install assay-kernels" in err

@@ -51,6 +51,20 @@ def test_two_processes_can_fetch_at_once_and_the_bundle_answers_offline(
     assert json.loads(out)["label"] == load(folder).predict(*ROW).label
 
 
+def test_fetch_without_kernels_downloads_what_this_machine_would_load(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variants = tiny.document()["variants"] | {
+        "int8": {"kernels": tiny.entry("onnx/model_int8.onnx", ["input_ids", "row_starts"], "model_int8.onnx_data")}
+    }
+    server.add("acme/kernels", tiny.write(tmp_path / "kernels", variants=variants))
+    monkeypatch.setitem(sys.modules, "assay_kernels", None)  # its import fails
+    assert main(["fetch", "acme/kernels"]) == 0
+    assert "fp32 (auto: on cpu int8 is not used: the CPU kernels are not installed" in capsys.readouterr().err
+    assert main(["fetch", "acme/kernels", "--variant", "int8"]) == 0  # for another machine
+    assert INT8[0] in server.files()
+
+
 def test_every_command_accepts_a_name_on_the_hub(commit: str, server: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", NAME, *ROW]) == 0
     assert main(["info", NAME, "--json"]) == 0
