@@ -94,8 +94,7 @@ test-kernels-sanitized: $(INSTALLED_DEV) ## test the CPU kernels under AddressSa
 	@missing=; for tool in g++ cmake ninja; do command -v $$tool > /dev/null || missing+=" $$tool"; done; \
 	test -f "$$(g++ -print-file-name=libasan.so 2> /dev/null)" || missing+=" libasan"; \
 	if [ -n "$$missing" ]; then echo "skipping the sanitized tests of the CPU kernels: not installed:$$missing"; exit; fi; \
-	cmake -S kernels -B $(SANITIZED) -G Ninja -DCMAKE_CXX_COMPILER=g++ -DASSAY_KERNELS_SANITIZE=ON \
-	  -DASSAY_KERNELS_EMULATE=ON > /dev/null; \
+	CXX=g++ cmake -S kernels -B $(SANITIZED) -G Ninja -DASSAY_KERNELS_SANITIZE=ON -DASSAY_KERNELS_EMULATE=ON > /dev/null; \
 	ninja -C $(SANITIZED) --quiet; \
 	rm -f $(SANITIZED)/report.*; \
 	OMP_NUM_THREADS=1 ASSAY_KERNELS_SANITIZED=1 ASSAY_KERNELS_LIBRARY=$(SANITIZED)/libassay_kernels.so \

@@ -127,6 +127,17 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
+def rounding_after_norm(case: Case, rows: np.ndarray) -> np.ndarray:
+    """How far the rounding of large terms that cancel can move the results of a layer norm at the end, [rows, N]."""
+    layer = dataclasses.replace(case.layer, epilogue="add", norm_gain=None, norm_bias=None)
+    assert case.residual is not None
+    assert case.layer.norm_gain is not None
+    before = layer(case.x[rows], case.residual[rows]).astype(np.float64)
+    size = np.abs(case.x[rows]).max(1, initial=1, keepdims=True).astype(np.float64) ** (2 if layer.gated else 1)
+    deviation = np.sqrt(before.var(1, keepdims=True) + layer.epsilon)
+    return 1e-6 * size / deviation * np.abs(case.layer.norm_gain)
+
+
 def assert_close(case: Case, y: np.ndarray) -> None:
     """Equal to the reference up to float32 rounding; with a layer norm before the quantisation, up to some values that
     were rounded to the neighbouring integer."""
@@ -143,7 +154,7 @@ def assert_close(case: Case, y: np.ndarray) -> None:
     if case.layer.prologue == "layer_norm":
         allowed = 0.05 * (1 + np.abs(expected))
     elif case.layer.epilogue == "add_layer_norm":
-        allowed = np.full_like(expected, 1e-3)
+        allowed = 1e-3 + rounding_after_norm(case, rows)
     else:
         size = np.abs(case.x[rows]).max(1, initial=1, keepdims=True).astype(np.float64)
         if case.layer.gated:

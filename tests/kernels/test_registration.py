@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.cases import make
+from tests.kernels.effort import SANITIZED
 from tests.kernels.graphs import LIBRARY, session_of
 from tests.kernels.test_linear import INPUTS, run
 
@@ -17,6 +18,14 @@ def library() -> ctypes.CDLL:
     for name in ("version", "instruction_set", "instruction_sets", "problem"):
         getattr(loaded, f"assay_kernels_{name}").restype = ctypes.c_char_p
     return loaded
+
+
+@pytest.mark.skipif(not SANITIZED, reason="make test-kernels-sanitized runs this")
+def test_the_library_under_test_is_sanitized_and_has_the_emulated_instruction_sets() -> None:
+    assert b"__asan_init" in LIBRARY.read_bytes()
+    names = library().assay_kernels_instruction_sets().decode().split(",")
+    if "avx512vnni" in names:
+        assert {"amx", "avxvnni"} < set(names)
 
 
 def test_the_forced_instruction_set_is_the_one_that_runs(instruction_set: str) -> None:

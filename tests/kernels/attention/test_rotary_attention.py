@@ -71,7 +71,7 @@ def test_what_is_not_finite_reaches_those_who_see_it(arithmetic: str, part: str)
 
 
 def test_a_long_row(instruction_set: str) -> None:
-    length = 1500 if SANITIZED or instruction_set == "plain" else 8192
+    length = 700 if SANITIZED else 1500 if instruction_set == "plain" else 8192
     for half_window in (-1, 64):
         attention = rotary([length], d=64, theta=160000.0, half_window=half_window)
         y = run(attention)
