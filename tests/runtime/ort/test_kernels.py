@@ -9,6 +9,7 @@ import pytest
 
 import assay
 from assay.errors import BundleError, InstallationError
+from assay.models.base import runner_of
 from assay.ort import kernels, usable
 from tests.runtime import tiny
 
@@ -28,7 +29,7 @@ def with_kernels() -> None:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """fp32 and int8. The graph of int8 is one for rows of equal length: most tests do not get as far as running it."""
+    """fp32, and int8 for packed rows."""
     variants = {
         "fp32": tiny.document()["variants"]["fp32"],
         "int8": {"kernels": tiny.entry("onnx/model_int8.onnx", ["input_ids", "row_starts"])},
@@ -106,9 +107,16 @@ def test_an_unknown_instruction_set_is_an_error_of_one_line(
 
 
 @pytest.mark.usefixtures("with_kernels")
-def test_a_graph_that_does_not_take_packed_rows_is_a_bundle_error(bundle: Path) -> None:
+def test_a_graph_that_rejects_packed_rows_is_a_bundle_error(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class InvalidArgument(Exception): ...  # noqa: N818  # the name of ONNX Runtime's exception
+
+    class Rejecting:
+        def run(self, *_: object) -> None:
+            raise InvalidArgument("row_starts ends with 5")
+
     model = assay.load(bundle, variant="int8", threads=1)
-    with pytest.raises(BundleError, match=r"does not take token ids of shape 5 .*export the bundle again"):
+    monkeypatch.setattr(runner_of(model).engine.get().session, "_session", Rejecting())
+    with pytest.raises(BundleError, match=r"token ids of shape 5 \(row_starts ends with 5\); export the bundle again"):
         model.logits([("a", "b")])
 
 
