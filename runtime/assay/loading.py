@@ -18,7 +18,14 @@ from assay.models.base import Model
 from assay.models.classifier import Classifier
 from assay.models.scorer import Scorer
 from assay.ort import installation, kernels
-from assay.ort.batching import TOKENS_PER_CALL, TOKENS_PER_CALL_OF_A_CORE, group, pack
+from assay.ort.batching import (
+    PACKED_TOKENS_PER_CALL,
+    PACKED_TOKENS_PER_CALL_OF_A_CORE,
+    TOKENS_PER_CALL,
+    TOKENS_PER_CALL_OF_A_CORE,
+    group,
+    pack,
+)
 from assay.ort.engine import Engine, Mode
 from assay.ort.packed_session import PackedSession
 from assay.ort.session import GraphSession
@@ -245,7 +252,8 @@ def _make_engine(bundle: Bundle, choice: Choice, device: Device, options: LoadOp
         parallel = options.mode == "throughput"
         kind = PackedSession if graph.is_packed else GraphSession
         session = kind(path, graph, labels, device, 1 if parallel else options.threads)
-        plan = pack if graph.is_packed else functools.partial(group, budget=_limit_tokens(choice, options.mode))
+        plan_calls = pack if graph.is_packed else group
+        plan = functools.partial(plan_calls, budget=_limit_tokens(choice, options.mode))
         return Engine(session, options.threads if parallel else 1, plan)
     # Not imported for the CPU.
     from assay.gpu.session import GpuSession
@@ -263,6 +271,8 @@ def _limit_tokens(choice: Choice, mode: Mode) -> int:
     rows, so that each row is a call. In throughput mode short rows share calls if the export passed its gate that way
     (manifest.Graph).
     """
+    if choice.graph.is_packed:
+        return PACKED_TOKENS_PER_CALL if mode == "latency" else PACKED_TOKENS_PER_CALL_OF_A_CORE
     if choice.variant == "int8_ort":
         return choice.graph.tokens_per_call if mode == "throughput" else 1
     return TOKENS_PER_CALL if mode == "latency" else TOKENS_PER_CALL_OF_A_CORE

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 __all__ = [
     "INT8_TOKENS_PER_CALL",
     "PACKED_TOKENS_PER_CALL",
+    "PACKED_TOKENS_PER_CALL_OF_A_CORE",
     "TOKENS_PER_CALL",
     "TOKENS_PER_CALL_OF_A_CORE",
     "group",
@@ -12,7 +13,10 @@ __all__ = [
 ]
 
 PACKED_TOKENS_PER_CALL = 1_024
-"""Tokens of one call of packed rows. More gained nothing, fewer read the weights more often (docs/measurements)."""
+"""Tokens of one call of packed rows on all cores. Larger calls were not faster."""
+
+PACKED_TOKENS_PER_CALL_OF_A_CORE = 256
+"""The same if a call has one core. Smaller calls end together, so that no core waits for the last one."""
 
 TOKENS_PER_CALL = 4_096
 """Tokens in one call of the session: enough to keep all cores busy. It limits the memory of attention scores
