@@ -1,4 +1,4 @@
-"""How much each layer alone, computed in int8 by the kernels, changes the answers.
+"""Measure how much each layer alone, computed in int8 by the kernels, changes the answers.
 
 One graph has every layer twice, in float32 and in int8, and an extra input chooses between them, so that one session
 answers for every layer.
@@ -31,7 +31,10 @@ def measure_damage(
     folder: Path,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """Mean |delta logit| on the packed rows of `feed`, one layer at a time by its recipe and all others in float32."""
+    """Measure mean |delta logit| on the packed rows of `feed`, with one layer at a time by its recipe.
+
+    All other layers are in float32.
+    """
     names = list(recipes)
     absorbed = {name: r.smoothing for name, r in recipes.items() if r.smoothing is not None}
     path = folder / "damage.onnx"

@@ -1,8 +1,8 @@
-"""Which remedy each layer gets, so that the graph takes the least time and its gate holds.
+"""Choose a remedy for each layer, so that the graph takes the least time and passes its gate.
 
-Every layer's damage alone was measured, and errors of layers add up like noise, by their squares. For any damage that
-the whole may do there is a fastest plan (`fastest`). How much that may be is found by evaluating plans: the allowed
-damage is narrowed down between one that fails and one that passes, from both sides.
+The damage of every layer alone was measured, and the errors of layers add up like noise, by their squares. For any
+damage that the whole graph may do there is a fastest plan (`find_fastest`). How much it may do is found by evaluating
+plans: the allowed damage is narrowed down between one that fails and one that passes, from both sides.
 """
 
 import math
@@ -16,7 +16,7 @@ from assay_export.variants.int8.gate import Limits
 from assay_export.variants.int8.kernels.remedies import Line, Remedy
 from assay_export.variants.int8.linear import Recipe
 
-__all__ = ["Plan", "fastest", "search"]
+__all__ = ["Plan", "find_fastest", "search"]
 
 # An evaluation writes and runs the whole graph.
 MOST_EVALUATIONS = 10
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def damage(self) -> float:
-        """The damage to be expected of all layers together."""
+        """The expected damage of all layers together."""
         return math.hypot(*(line.damage_of(r) for line, r in zip(self.lines, self.remedies, strict=True)))
 
     @property
@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def time_over_plain(self) -> float:
-        """The time over that of the same graph with the first remedy everywhere."""
+        """The time relative to the same graph with the first remedy everywhere."""
         return self.time / sum(line.remedies[0].time for line in self.lines)
 
     @property
@@ -62,11 +62,12 @@ class Plan:
         return any(remedy.recipe.kind == "int8" and remedy.time > 0 for remedy in self.remedies)
 
 
-def fastest(lines: Sequence[Line], allowed: float) -> Plan:
-    """A plan whose expected damage is at most `allowed`, in about the least time.
+def find_fastest(lines: Sequence[Line], allowed: float) -> Plan:
+    """Find a plan whose expected damage is at most `allowed` and whose time is about the least.
 
     At a price for squared damage every line has one best remedy (Lagrange); the price is the least that keeps the whole
-    within what is allowed. Remedies are few, so that some damage is left to spend: it goes to single lines.
+    within what is allowed. Remedies are few, so that
+    some of the allowed damage is left over: it is spent on single lines.
     """
 
     def at(price: float) -> Plan:
@@ -91,7 +92,7 @@ def fastest(lines: Sequence[Line], allowed: float) -> Plan:
 
 
 def _spend_the_rest(plan: Plan, allowed: float) -> Plan:
-    """`plan` with faster remedies for single lines, most time first, while the damage stays within `allowed`."""
+    """Choose faster remedies for single lines, those that save most first, while the damage stays within `allowed`."""
     steps = list(plan.steps)
     squares = [line.damage_of(remedy) ** 2 for line, remedy in zip(plan.lines, plan.remedies, strict=True)]
     moves = [
@@ -110,18 +111,22 @@ def _spend_the_rest(plan: Plan, allowed: float) -> Plan:
 def search(
     lines: Sequence[Line], on_search_rows: Evaluate, on_held_out_rows: Evaluate, limits: Limits
 ) -> tuple[Plan, dict[str, Any]]:
-    """The fastest plan found that passes the gate on the held-out rows, and the report on these.
+    """Find the fastest plan that passes the gate on the held-out rows.
 
-    Drift steers: among a hundred rows one label that flips is luck. Flips count on the held-out rows.
+    The search judges by drift, because one flipped label among a hundred rows is chance. Flips count on the held-out
+    rows.
+
+    Returns:
+        The plan, and its report on the held-out rows.
 
     Raises:
-        ParityError: no plan with a layer in int8 passes.
+        ParityError: No plan with a layer in int8 passes.
     """
     drift_only = Limits(max_flips=1.0, max_drift=limits.max_drift)
     best: tuple[Plan, dict[str, Any]] | None = None
     reports: list[tuple[float, dict[str, Any]]] = []
     seen: set[tuple[int, ...]] = set()
-    plan = fastest(lines, math.inf)
+    plan = find_fastest(lines, math.inf)
     fails, passes = math.inf, 0.0  # the least allowed damage known to fail, the greatest known to pass
     for _ in range(MOST_EVALUATIONS):
         if plan.steps in seen or not plan.has_int8:
@@ -148,7 +153,7 @@ def search(
             allowed = math.sqrt(passes * fails) if passes else damage * max(min(0.95 / past, 0.9), 0.1)
         if math.isinf(allowed) or (passes and fails / passes < CLOSE_ENOUGH):
             break
-        plan = fastest(lines, allowed)
+        plan = find_fastest(lines, allowed)
     if best is None:
         raise _resists(lines, min(reports, key=lambda pair: pair[0])[1] if reports else None)
     return best

@@ -1,4 +1,4 @@
-"""The ways to compute one layer of the kernels graph, each with its error and its time, and which of them are worth it.
+"""The ways to compute one layer of the kernels graph, each with its error and its time.
 
 A remedy makes a layer more exact and slower: a scale of the activations for each group of input columns instead of one
 per row, the columns with the largest activations in float32, or the whole layer in float32. Smoothing (SmoothQuant,
@@ -49,24 +49,24 @@ class Line:
     damage: float = 0.0
 
     def damage_of(self, remedy: Remedy) -> float:
-        """The damage to be expected of the layer by `remedy`."""
+        """Compute the expected damage of the layer with `remedy`."""
         first = self.remedies[0].error
         return self.damage * remedy.error / first if first else 0.0
 
 
 def attention_line(name: str, hidden_size: int) -> Line:
-    """An attention operator: int8 or float32. Only the ratio of its errors matters."""
+    """List the remedies of an attention operator: int8 and float32. Only the ratio of their errors matters."""
     time = TIME_OF_FLOAT32_ATTENTION * hidden_size
     return Line(name, [Remedy(Recipe(), 1.0, 0.0), Remedy(Recipe("fp32"), 0.0, time)])
 
 
 def embedding_line(name: str, hidden_size: int) -> Line:
-    """The token embeddings: int8 with a scale per token, or float16, which takes more memory rather than more time."""
+    """List the remedies of the token embeddings: int8, and float16, which takes more memory rather than more time."""
     return Line(name, [Remedy(Recipe(), 1.0, 0.0), Remedy(Recipe("fp16"), 0.0, float(hidden_size))])
 
 
 def linear_line(layer: LayerStatistics, absorbable: bool) -> Line:
-    """A linear layer, with the remedies that nothing faster is as exact as."""
+    """List the remedies of a linear layer, without those that are neither faster nor more exact than another."""
     rows, columns = layer.weight.shape
     once_per_text = len(layer.sample) <= len(layer.peaks)
     size = rows * columns / (TOKENS_OF_A_TEXT if once_per_text else 1)
@@ -90,7 +90,7 @@ def linear_line(layer: LayerStatistics, absorbable: bool) -> Line:
 
 
 def estimate_error(tokens: Array, weight: Array, recipe: Recipe) -> float:
-    """Relative error of tokens [rows, in] @ weight [in, out] by `recipe`, ||quantised - exact|| / ||exact||.
+    """Estimate the relative error of tokens [rows, in] @ weight [in, out], ||quantised - exact|| / ||exact||.
 
     Rounding errors of different channels are taken as independent, which spares a product for each recipe.
     """
@@ -111,7 +111,7 @@ def estimate_error(tokens: Array, weight: Array, recipe: Recipe) -> float:
 
 
 def quantise_rows_in_groups(x: Array, group: int) -> Array:
-    """x [rows, in] in symmetric int8 with a scale per row and group of columns, back in float32."""
+    """Quantise x [rows, in] symmetrically with a scale per row and group of columns, and return it in float32."""
     rows, width = x.shape
     size = group or width
     padded = np.pad(x, ((0, 0), (0, -width % size))).reshape(rows, -1, size)
@@ -132,7 +132,7 @@ def _largest_columns(layer: LayerStatistics, smoothing: Array | None, count: int
 
 
 def _without_dominated(remedies: list[Remedy]) -> list[Remedy]:
-    """Those that no other is both faster and more exact than, fastest first."""
+    """Keep the remedies that are more exact than every faster one, fastest first."""
     kept: list[Remedy] = []
     for remedy in sorted(remedies, key=lambda r: (r.time, r.error)):
         if not kept or remedy.error < kept[-1].error:

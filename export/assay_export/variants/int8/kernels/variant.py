@@ -102,7 +102,7 @@ def save(
 
 
 def run_packed(path: Path, feeds: Sequence[Feed]) -> Array:
-    """Logits [rows, labels] of rows with one text each, many to a call."""
+    """Run a graph on feeds of one row each, many rows to a call, and return logits [rows, labels]."""
     session = cpu_session.load(path, uses_kernels=True)
     rows = [feed["input_ids"][0] for feed in feeds]
     answers, call, tokens = [], [], 0
@@ -125,7 +125,7 @@ def _lines(material: Material) -> list[Line]:
 
 
 def _longest(feeds: Sequence[Feed], count: int) -> list[Feed]:
-    """Some of the longer rows, evenly taken from the longest four times as many."""
+    """Select `count` of the longer rows, evenly among four times as many."""
     longest = sorted(feeds, key=lambda feed: feed["input_ids"].size)[-4 * count :]
     return longest[:: -(-len(longest) // count)]
 
@@ -149,7 +149,7 @@ def _kind(recipe: Recipe) -> str:
 
 
 def _entry(line: Line, remedy: Remedy) -> dict[str, Any]:
-    """One layer in the manifest's table: its recipe, and why."""
+    """Describe one layer for the manifest's table: its recipe, and why."""
     recipe = _kind(remedy.recipe)
     if remedy.recipe.smoothing is not None:
         recipe += ", smoothed"

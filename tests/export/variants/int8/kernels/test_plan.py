@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from assay_export.errors import ParityError
 from assay_export.variants.int8.gate import Limits
-from assay_export.variants.int8.kernels.plan import Plan, fastest, search
+from assay_export.variants.int8.kernels.plan import Plan, find_fastest, search
 from assay_export.variants.int8.kernels.remedies import Line, Remedy
 from assay_export.variants.int8.linear import Recipe
 
@@ -38,12 +38,12 @@ def some_lines(draw: st.DrawFn) -> list[Line]:
 
 @given(some_lines(), st.floats(1e-4, 10))
 def test_a_plan_stays_within_the_damage_that_is_allowed(lines: list[Line], allowed: float) -> None:
-    assert fastest(lines, allowed).damage <= allowed
+    assert find_fastest(lines, allowed).damage <= allowed
 
 
 @given(some_lines(), st.floats(1e-4, 10))
 def test_no_single_layer_of_a_plan_could_be_faster(lines: list[Line], allowed: float) -> None:
-    plan = fastest(lines, allowed)
+    plan = find_fastest(lines, allowed)
     for index, chosen in enumerate(plan.steps):
         for step in range(chosen):
             assert Plan(lines, (*plan.steps[:index], step, *plan.steps[index + 1 :])).damage > allowed
@@ -51,7 +51,7 @@ def test_no_single_layer_of_a_plan_could_be_faster(lines: list[Line], allowed: f
 
 @given(some_lines())
 def test_more_allowed_damage_never_takes_much_more_time(lines: list[Line]) -> None:
-    times = [fastest(lines, allowed).time for allowed in (0.01, 0.1, 1.0, math.inf)]
+    times = [find_fastest(lines, allowed).time for allowed in (0.01, 0.1, 1.0, math.inf)]
     largest = max(remedy.time for one in lines for remedy in one.remedies)
     assert all(later <= earlier + largest for earlier, later in itertools.pairwise(times))
 
@@ -113,7 +113,7 @@ def test_what_is_found_passes_on_the_held_out_rows(lines: list[Line], factor: fl
     try:
         plan, report = search(lines, graph.on_search_rows, graph.on_held_out_rows, LIMITS)
     except ParityError:
-        assert fastest(lines, 0.0).damage == 0  # only float32 was left
+        assert find_fastest(lines, 0.0).damage == 0  # only float32 was left
         return
     assert report["mean_abs_delta"] <= LIMITS.max_drift
     assert plan.has_int8
