@@ -27,7 +27,7 @@ TIME_OF_GROUPS = {0: 1.0, 256: 1.03, 128: 1.06, 64: 1.15}
 TIME_OF_FLOAT32 = 4.0
 # A head, and what only the first token of the last layer passes through, is computed once per text.
 TOKENS_OF_A_TEXT = 64
-# Attention in float32 instead of int8, in multiply-adds per token and channel, at the lengths of most texts.
+# Attention in float32 instead of int8, in multiply-adds per token and channel: an estimate for short texts.
 TIME_OF_FLOAT32_ATTENTION = 400.0
 
 
