@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kernels import neon
+from tests.kernels import neon, test_float_linear, test_linear
 from tests.kernels.cases import ACTIVATION_NAMES, KINDS_OF_ROWS, Case, assert_close, in_float, make
 from tests.kernels.reference import ACTIVATIONS, FloatLayer
-from tests.kernels.test_float_linear import assert_close as assert_float_close
 
 ARRAYS = ["weight_scale", "column_sum", "bias"]
 
@@ -84,7 +83,19 @@ def test_layers_are_close_to_the_reference(instruction_set: str, tmp_path: Path)
 def test_float32_layers_are_close_to_the_reference(instruction_set: str, tmp_path: Path) -> None:
     cases = [in_float(case) for case in assorted()]
     for case, y in zip(cases, answers(instruction_set, cases, tmp_path), strict=True):
-        assert_float_close(case, y)
+        test_float_linear.assert_close(case, y)
+
+
+@pytest.mark.parametrize("is_float", [False, True])
+@pytest.mark.parametrize("instruction_set", ["neon_dotprod", "neon_i8mm", "plain"])
+def test_layers_have_the_bits_that_they_have_on_this_machine(
+    instruction_set: str, is_float: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [in_float(case) for case in assorted()] if is_float else assorted()
+    monkeypatch.setenv("ASSAY_KERNELS_ISA", "plain")
+    here = test_float_linear.run if is_float else test_linear.run
+    for case, y in zip(cases, answers(instruction_set, cases, tmp_path), strict=True):
+        np.testing.assert_array_equal(y, here(case))
 
 
 @pytest.mark.parametrize("is_float", [False, True])

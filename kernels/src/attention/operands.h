@@ -5,8 +5,8 @@
 
 #include <math.h>
 
-#include "attention/lanes.h"
 #include "attention/product.h"
+#include "simd/lanes.h"
 
 namespace assay {
 namespace {
@@ -59,6 +59,9 @@ typename S::Float nan_unless_finite(typename S::Float x) {
 
 // Below every score that finite queries and keys have, unless they overflow.
 constexpr float kMaskedScore = -3e38f;
+
+// In float64 and rounded, because logf differs in the last bit from one C library and CPU to another.
+inline float natural_logarithm(float x) { return static_cast<float>(log(static_cast<double>(x))); }
 
 constexpr float kLeastScale = 1e-30f;  // of a vector of zeros: its reciprocal must be finite
 
@@ -124,7 +127,7 @@ struct Int8 {
         largest = largest > kLeastScale ? largest : kLeastScale;
         inverse[i] = 127 / largest;
         inverse_scale[key + i] = 127 / largest + nan;
-        log_scale[key + i] = logf(largest * (1.0f / 127)) + nan;
+        log_scale[key + i] = natural_logarithm(largest * (1.0f / 127)) + nan;
       }
       for (size_t c = 0; c < d; c += kPanel) {
         typename S::Int q[4];

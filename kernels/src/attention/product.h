@@ -6,10 +6,13 @@
 //   columns  [panels, steps, 16]             at panel_stride words from panel to panel
 #pragma once
 
-#include "attention/lanes.h"
+#include "attention/attention.h"
+#include "simd/lanes.h"
 
 namespace assay {
 namespace {
+
+static_assert(kPanel == kLanes, "a panel fills the lanes");
 
 struct Product {
   const int32_t* rows;

@@ -2,7 +2,8 @@
 // over keys works lane by lane.
 #pragma once
 
-#include "attention/lanes.h"
+#include "attention/attention.h"
+#include "simd/lanes.h"
 
 namespace assay {
 namespace {

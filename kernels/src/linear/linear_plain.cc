@@ -28,8 +28,9 @@ struct PlainMicro {
         }
         const float s = t.scale[r * t.groups + g];
         for (size_t j = 0; j < kPanelColumns; ++j) {
-          const float sum = static_cast<float>(sums[j]) * s;
-          t.out[r * kPanelColumns + j] = g == 0 ? sum : t.out[r * kPanelColumns + j] + sum;
+          const float sum = static_cast<float>(sums[j]);
+          float& out = t.out[r * kPanelColumns + j];
+          out = g == 0 ? sum * s : Plain::fma_one(sum, s, out);
         }
       }
     }

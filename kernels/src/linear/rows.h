@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "linear/linear_kernels.h"
+#include "simd/lanes.h"
 
 namespace assay {
 namespace {
@@ -37,18 +38,25 @@ struct Moments {
   float mean, inverse_deviation;
 };
 
+// Summed in sixteen lanes on every instruction set, so that all round alike.
 template <class S>
 inline Moments moments(const float* x, size_t n, float epsilon) {
-  typename S::Float sum = S::zero();
-  for_each_vector<S>(0, n, [&](size_t i, size_t lanes) { sum = S::add(sum, load_some<S>(x + i, lanes)); });
-  const float mean = S::reduce_add(sum) / static_cast<float>(n);
-  typename S::Float square = S::zero();
-  for_each_vector<S>(0, n, [&](size_t i, size_t lanes) {
-    typename S::Float d = S::sub(load_some<S>(x + i, lanes), S::set(mean));
-    if (lanes != S::kWidth) d = S::keep_first(d, lanes);
-    square = S::fma(d, d, square);
-  });
-  const float variance = S::reduce_add(square) / static_cast<float>(n);
+  using L = Lanes<S>;
+  const size_t whole = n / kLanes * kLanes;
+  typename L::Float sum = L::zero();
+  for (size_t i = 0; i < whole; i += kLanes) sum = L::add(sum, L::load(x + i));
+  if (whole < n) sum = L::add(sum, L::load_first(x + whole, n - whole));
+  const float mean = L::reduce_add(sum) / static_cast<float>(n);
+  typename L::Float square = L::zero();
+  for (size_t i = 0; i < whole; i += kLanes) {
+    const typename L::Float d = L::sub(L::load(x + i), L::set(mean));
+    square = L::fma(d, d, square);
+  }
+  if (whole < n) {
+    const typename L::Float d = L::keep_first(L::sub(L::load_first(x + whole, n - whole), L::set(mean)), n - whole);
+    square = L::fma(d, d, square);
+  }
+  const float variance = L::reduce_add(square) / static_cast<float>(n);
   // NaN if the squares overflow: the reciprocal alone would turn the row into zeros.
   return {mean, 1.0f / sqrtf(variance + epsilon) + (variance - variance)};
 }

@@ -51,7 +51,13 @@ struct Avx512 {
   static Float power_of_two(Float n) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
   }
-  static float reduce_add(Float a) { return _mm512_reduce_add_ps(a); }
+  // The upper half added to the lower one, as in lanes.h; a compiler may choose any order for _mm512_reduce_add_ps.
+  static float reduce_add(Float a) {
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+  }
   static float reduce_max(Float a) { return _mm512_reduce_max_ps(a); }
 
   static Int load_int(const int32_t* p) { return _mm512_loadu_si512(p); }

@@ -55,7 +55,11 @@ struct Neon {
   static Float power_of_two(Float n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127)), 23));
   }
-  static float reduce_add(Float a) { return vaddvq_f32(a); }
+  // The upper half added to the lower one, as in lanes.h; vaddvq adds neighbours.
+  static float reduce_add(Float a) {
+    const float32x2_t two = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+  }
   static float reduce_max(Float a) { return vmaxvq_f32(a); }
 
   static Int load_int(const int32_t* p) { return vld1q_s32(p); }

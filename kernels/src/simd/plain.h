@@ -60,9 +60,29 @@ struct Plain {
   static Float div(Float a, Float b) {
     return each([&](size_t i) { return a.lane[i] / b.lane[i]; });
   }
-  // a * b + c, rounded twice: std::fma is a slow library call on CPUs without the instruction.
+  // a * b + c, rounded once, as the other instruction sets do. std::fma is a slow library call on CPUs without the
+  // instruction. In float64 the product is exact; the sum is rounded to odd, so that rounding it to float32 gives what a
+  // single rounding would (Boldo and Melquiond, 2008, "Emulation of FMA and correctly rounded sums").
+  static float fma_one(float a, float b, float c) {
+#ifdef __FP_FAST_FMAF
+    return __builtin_fmaf(a, b, c);
+#else
+    const double product = static_cast<double>(a) * static_cast<double>(b), addend = static_cast<double>(c);
+    const double sum = product + addend, of_addend = sum - product;
+    const double error = (product - (sum - of_addend)) + (addend - of_addend);
+    int64_t bits;
+    std::memcpy(&bits, &sum, sizeof(bits));
+    // Where the sum is inexact and even, its neighbour in the direction of the error is the odd one.
+    const bool inexact = error != 0 && sum - sum == 0;
+    const int64_t step = (error > 0) == (sum > 0) ? 1 : -1;
+    bits += inexact && (bits & 1) == 0 ? step : 0;
+    double odd;
+    std::memcpy(&odd, &bits, sizeof(odd));
+    return static_cast<float>(odd);
+#endif
+  }
   static Float fma(Float a, Float b, Float c) {
-    return each([&](size_t i) { return a.lane[i] * b.lane[i] + c.lane[i]; });
+    return each([&](size_t i) { return fma_one(a.lane[i], b.lane[i], c.lane[i]); });
   }
   // Returns b if either is NaN.
   static Float max(Float a, Float b) {
@@ -111,10 +131,12 @@ struct Plain {
       return power;
     });
   }
+  // The upper half added to the lower one, as in lanes.h.
   static float reduce_add(Float a) {
-    float sum = 0;
-    for (const float x : a.lane) sum += x;
-    return sum;
+    for (size_t half = kWidth / 2; half > 0; half /= 2) {
+      for (size_t i = 0; i < half; ++i) a.lane[i] += a.lane[i + half];
+    }
+    return a.lane[0];
   }
   static float reduce_max(Float a) {
     float most = a.lane[0];

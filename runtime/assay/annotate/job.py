@@ -76,14 +76,12 @@ def identify(model: Model, job: Job, plan: Plan, source: Mapping[str, Any]) -> d
     names += ["pyarrow"] if written.kind == "parquet" else []
     names += ["zstandard"] if written.compression == "zst" else []
     info = model.info
-    on_kernels = "instruction_set" in info
-    names += ["assay-kernels"] if on_kernels else []
+    names += ["assay-kernels"] if "instruction_set" in info else []  # which one does not change a bit
     return {
         **{f"{name} version": version(name) for name in names},
         "onnxruntime version": str(onnxruntime().__version__),
         "bundle": str(model.manifest.document["sha256"]),
         **{name: info.get(name) for name in ("variant", "graph", "device", "threads", "mode")},
-        **({"instruction set": info["instruction_set"]} if on_kernels else {}),
         "input format": [read.kind, read.compression],
         "fields": list(plan.fields),
         "columns": [column.name for column in columns.answers],

@@ -9,6 +9,7 @@ import pytest
 from tests.kernels import neon
 from tests.kernels.attention.attention_reference import Attention, Case
 from tests.kernels.attention.conftest import assert_close
+from tests.kernels.attention.conftest import run as run_here
 
 ARRAYS = ["query", "kv", "row_starts", "frequencies", "bucket_rows"]
 TABLES = [f"position_{part}{suffix}" for part in ("keys", "queries") for suffix in ("", "_scale", "_sum")]
@@ -64,3 +65,15 @@ def test_attention_is_close_to_the_reference(instruction_set: str, tmp_path: Pat
     assert np.isnan(spoilt[4:, 1]).all()
     assert np.isfinite(spoilt[:, 0]).all()
     assert np.isfinite(spoilt[:4]).all()
+
+
+@pytest.mark.parametrize("instruction_set", ["neon_dotprod", "plain"])
+def test_attention_has_the_bits_that_it_has_on_this_machine(
+    instruction_set: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = cases()
+    sizes = [(len(case.query), case.key.shape[1] * case.key.shape[2]) for case in given]
+    outputs = neon.run("run_attention", instruction_set, [describe(case) for case in given], sizes, tmp_path)
+    monkeypatch.setenv("ASSAY_KERNELS_ISA", "plain")
+    for case, y in zip(given, outputs, strict=True):
+        np.testing.assert_array_equal(y, run_here(case))

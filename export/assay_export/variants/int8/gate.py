@@ -89,8 +89,14 @@ def measure(logits: Array, expected: Array, activation: str) -> dict[str, float 
     }
 
 
-def excess(report: dict[str, Any], limits: Limits) -> float:
-    """Return the largest ratio of a measure of the report to its limit. The gate passes at 1 or less."""
+def excess(report: dict[str, Any], limits: Limits, *, flips: bool = True) -> float:
+    """Return the largest ratio of a measure of the report to its limit. The gate passes at 1 or less.
+
+    Args:
+        report: What `measure` returned.
+        limits: The limits that a user can set.
+        flips: Whether label flips count, or only drift.
+    """
     if "not_finite" in report:
         return float("inf")
     if "spearman" in report:
@@ -100,7 +106,7 @@ def excess(report: dict[str, Any], limits: Limits) -> float:
             report["max_abs_delta"] / MAX_SCORE_DELTA,
         )
     return max(
-        report["flips"] / limits.max_flips,
+        report["flips"] / limits.max_flips if flips else 0.0,
         report["mean_abs_delta"] / limits.max_drift,
         report["p99_abs_delta"] / MAX_P99,
     )

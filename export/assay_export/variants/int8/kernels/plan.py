@@ -2,7 +2,8 @@
 
 The damage of every layer alone was measured, and the errors of layers add up like noise, by their squares. For any
 damage that the whole graph may do there is a fastest plan (`find_fastest`). How much it may do is found by evaluating
-plans: the allowed damage is narrowed down between one that fails and one that passes, from both sides.
+plans: the allowed damage is narrowed down, from both sides, between one whose drift is past its limits and one whose
+drift is within them. Where labels flip nevertheless, it goes on down until the gate passes, and then up again.
 """
 
 import math
@@ -19,9 +20,11 @@ from assay_export.variants.int8.linear import Recipe
 __all__ = ["Plan", "find_fastest", "search"]
 
 # An evaluation writes and runs the whole graph.
-MOST_EVALUATIONS = 10
+MOST_EVALUATIONS = 12
 # The allowed damage is narrowed down to this ratio between what fails and what passes.
 CLOSE_ENOUGH = 1.08
+# Where labels flip although the drift is within its limits, the next plan may do this much of the damage.
+LESS_DAMAGE = 0.7
 # Halvings of the price of damage; enough for any ratio of float64.
 PRICE_STEPS = 200
 
@@ -113,8 +116,8 @@ def search(
 ) -> tuple[Plan, dict[str, Any]]:
     """Find the fastest plan that passes the gate on the held-out rows.
 
-    The search judges by drift, because one flipped label among a hundred rows is chance. Flips count on the held-out
-    rows.
+    Drift steers the search, because one flipped label among a hundred rows is chance. Flips decide only whether a plan
+    whose drift is within its limits passes the gate.
 
     Returns:
         The plan, and its report on the held-out rows.
@@ -122,41 +125,68 @@ def search(
     Raises:
         ParityError: No plan with a layer in int8 passes.
     """
-    drift_only = Limits(max_flips=1.0, max_drift=limits.max_drift)
+    bounds = _Bounds()
     best: tuple[Plan, dict[str, Any]] | None = None
-    reports: list[tuple[float, dict[str, Any]]] = []
+    closest: tuple[float, dict[str, Any]] | None = None
     seen: set[tuple[int, ...]] = set()
-    plan = find_fastest(lines, math.inf)
-    fails, passes = math.inf, 0.0  # the least allowed damage known to fail, the greatest known to pass
+    allowed = math.inf
     for _ in range(MOST_EVALUATIONS):
+        plan = find_fastest(lines, allowed)
         if plan.steps in seen or not plan.has_int8:
             break
         seen.add(plan.steps)
         report = on_search_rows(plan.recipes)
-        past = gate.excess(report, drift_only)
-        if past <= 1:
+        drift = gate.excess(report, limits, flips=False)
+        passes = False
+        if drift <= 1:
             report = on_held_out_rows(plan.recipes)
-            held_out = gate.excess(report, limits)
-            reports.append((held_out, report))
-            if held_out <= 1 and (best is None or plan.time < best[0].time):
-                best = plan, report
-            past = max(past, held_out)
-        else:
-            reports.append((past, report))
-        damage = plan.damage
-        if past <= 1:
-            passes = max(passes, damage)
-            allowed = math.sqrt(passes * fails) if math.isfinite(fails) else math.inf
-        else:
-            fails = min(fails, damage)
-            # Damage and drift go together: aim at the gate, or between the two ends once there are two.
-            allowed = math.sqrt(passes * fails) if passes else damage * max(min(0.95 / past, 0.9), 0.1)
-        if math.isinf(allowed) or (passes and fails / passes < CLOSE_ENOUGH):
+            drift = max(drift, gate.excess(report, limits, flips=False))
+            passes = gate.excess(report, limits) <= 1
+        if passes and (best is None or plan.time < best[0].time):
+            best = plan, report
+        if closest is None or gate.excess(report, limits) < closest[0]:
+            closest = gate.excess(report, limits), report
+        bounds.add(plan.damage, drift, passes)
+        if (following := bounds.propose()) is None:
             break
-        plan = find_fastest(lines, allowed)
+        allowed = following
     if best is None:
-        raise _resists(lines, min(reports, key=lambda pair: pair[0])[1] if reports else None)
+        raise _resists(lines, closest[1] if closest else None)
     return best
+
+
+class _Bounds:
+    """What evaluations say about the damage that the gate allows, and what to try next."""
+
+    def __init__(self) -> None:
+        self._too_much = math.inf  # the least damage whose drift is past its limits
+        self._past = math.inf  # that drift, relative to its limits
+        self._within = 0.0  # the greatest damage whose drift is within them
+        self._flipping: list[float] = []  # such damages where too many labels flip
+        self._passing = 0.0  # the greatest damage that passes the whole gate
+
+    def add(self, damage: float, drift: float, passes: bool) -> None:
+        """Record an evaluated plan: its expected damage, its drift over the limits, whether it passes the gate."""
+        if drift > 1:
+            if damage < self._too_much:
+                self._too_much, self._past = damage, drift
+            return
+        self._within = max(self._within, damage)
+        if passes:
+            self._passing = max(self._passing, damage)
+        else:
+            self._flipping.append(damage)
+
+    def propose(self) -> float | None:
+        """Return the damage to allow next, or None if nothing is left to find."""
+        if not self._within:  # damage and drift go together: aim at the limit
+            return self._too_much * max(min(0.95 / self._past, 0.9), 0.1)
+        if math.isfinite(self._too_much) and self._too_much / self._within >= CLOSE_ENOUGH:
+            return math.sqrt(self._within * self._too_much)
+        if not self._passing:  # only flips are past their limit: fewer come with less damage
+            return min(self._flipping) * LESS_DAMAGE
+        above = min((damage for damage in self._flipping if damage > self._passing), default=self._passing)
+        return math.sqrt(above * self._passing) if above / self._passing >= CLOSE_ENOUGH else None
 
 
 def _resists(lines: Sequence[Line], report: dict[str, Any] | None) -> ParityError:

@@ -59,23 +59,25 @@ def test_more_allowed_damage_never_takes_much_more_time(lines: list[Line]) -> No
 class Graph:
     """Stands for evaluations: drift is the damage of a plan, scaled and distorted."""
 
-    def __init__(self, lines: list[Line], drift_per_damage: float, held_out: float = 1.0, flips: float = 0.0) -> None:
-        self.lines, self.factor, self.held_out, self.flips = lines, drift_per_damage, held_out, flips
+    def __init__(
+        self, lines: list[Line], drift_per_damage: float, held_out: float = 1.0, flips_above: float = math.inf
+    ) -> None:
+        self.lines, self.factor, self.held_out, self.flips_above = lines, drift_per_damage, held_out, flips_above
         self.evaluations: list[float] = []
 
     def on_search_rows(self, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-        return self._report(recipes, self.factor, 0.02)
+        return self._report(recipes, self.factor, flips_above=0.0)
 
     def on_held_out_rows(self, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-        return self._report(recipes, self.factor * self.held_out, self.flips)
+        return self._report(recipes, self.factor * self.held_out, self.flips_above)
 
-    def _report(self, recipes: Mapping[str, Recipe], factor: float, flips: float) -> dict[str, Any]:
+    def _report(self, recipes: Mapping[str, Recipe], factor: float, flips_above: float) -> dict[str, Any]:
         steps = tuple([r.recipe for r in one.remedies].index(recipes[one.name]) for one in self.lines)
         drift = factor * Plan(self.lines, steps).damage
         self.evaluations.append(drift)
         return {
             "rows": 100,
-            "flips": flips,
+            "flips": 0.02 if drift > flips_above else 0.0,
             "mean_abs_delta": drift,
             "p99_abs_delta": 4 * drift,
             "max_abs_delta": 8 * drift,
@@ -105,6 +107,16 @@ def test_flips_among_the_search_rows_do_not_steer() -> None:
     graph = Graph(lines, 0.01)  # every report on search rows has 2 % flips, four times the limit
     plan, _ = search(lines, graph.on_search_rows, graph.on_held_out_rows, LIMITS)
     assert plan.time_over_plain == 1.0
+
+
+def test_flips_beside_a_drift_within_its_limits_lead_to_less_damage_and_back_up() -> None:
+    lines = [line(f"layer.{index}", 0.1 + 0.01 * index) for index in range(40)]
+    graph = Graph(lines, 0.004, flips_above=0.002)  # drift passes up to 0.005
+    plan, report = search(lines, graph.on_search_rows, graph.on_held_out_rows, LIMITS)
+    assert report["flips"] == 0
+    assert 0.0017 < report["mean_abs_delta"] <= 0.002
+    assert max(graph.evaluations) > LIMITS.max_drift  # drift alone was narrowed down first
+    assert plan.has_int8
 
 
 @given(some_lines(), st.floats(0.001, 0.1), st.floats(0.5, 1.5))

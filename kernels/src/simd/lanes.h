@@ -1,19 +1,20 @@
-// Sixteen lanes out of one, two or four vectors of an instruction set, with the functions of simd/. The attention
-// kernels think in panels of sixteen whatever the width of a register, so that all read the same packed tables.
+// Sixteen lanes out of one, two or four vectors of an instruction set. What must come out the same on every machine is
+// written for sixteen lanes, whatever the width of a register: the packed tables of attention, and sums over a row, whose
+// rounding depends on the order in which they are added up.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "attention/attention.h"
-
 namespace assay {
 namespace {
+
+constexpr size_t kLanes = 16;
 
 template <class Base>
 struct Lanes {
   static constexpr size_t kWidth = Base::kWidth;
-  static constexpr size_t kParts = kPanel / kWidth;
+  static constexpr size_t kParts = kLanes / kWidth;
 
   struct Float {
     typename Base::Float part[kParts];
@@ -87,12 +88,28 @@ struct Lanes {
       Base::store_first(p + i * kWidth, a.part[i], left < kWidth ? left : kWidth);
     }
   }
+  static Float keep_first(Float a, size_t n) {
+    Float out;
+    for (size_t i = 0; i < kParts; ++i) {
+      const size_t before = i * kWidth;
+      out.part[i] = n >= before + kWidth ? a.part[i] : n > before ? Base::keep_first(a.part[i], n - before) : Base::zero();
+    }
+    return out;
+  }
+
+  // The sum of all lanes: always the upper half added to the lower one.
+  static float reduce_add(Float a) {
+    for (size_t half = kParts / 2; half > 0; half /= 2) {
+      for (size_t i = 0; i < half; ++i) a.part[i] = Base::add(a.part[i], a.part[i + half]);
+    }
+    return Base::reduce_add(a.part[0]);
+  }
 };
 
 // Sixteen vectors of sixteen lanes, rows for columns: by the square blocks that one register's width makes.
 // `transpose_block` does that for kWidth vectors of the base type.
 template <class S>
-void transpose(typename S::Float (&row)[kPanel]) {
+void transpose(typename S::Float (&row)[kLanes]) {
   constexpr size_t kWidth = S::kWidth;
   for (size_t up = 0; up < S::kParts; ++up) {
     for (size_t across = up; across < S::kParts; ++across) {
