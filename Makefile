@@ -131,11 +131,11 @@ format: $(INSTALLED_DEV) ## fix and format the sources with ruff
 
 # Run this where torch==2.13.0 is the CPU build: a CUDA build would add its NVIDIA packages to the lock.
 LOCK_PIP := build/lock/bin/python -m pip --disable-pip-version-check
-FREEZE := $(LOCK_PIP) freeze --all --exclude pip --exclude assay | sed 's/+cpu$$//' | LC_ALL=C sort -f
+FREEZE := $(LOCK_PIP) freeze --all --exclude pip --exclude assay --exclude assay-kernels | sed 's/+cpu$$//' | LC_ALL=C sort -f
 lock: ## resolve pyproject.toml again and rewrite both lock files
 	rm -rf build/lock
 	"$(PYTHON)" -m venv build/lock
-	$(LOCK_PIP) install --quiet ".[cpu,export]" torch==2.13.0
+	$(LOCK_PIP) install --quiet ./kernels ".[cpu,export]" torch==2.13.0
 	$(FREEZE) > build/lock/user
 	$(LOCK_PIP) install --quiet --constraint build/lock/user ".[cpu,export,bench,parquet,zstd,completion,docs,dev]"
 	$(FREEZE) > build/lock/all

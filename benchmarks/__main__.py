@@ -39,7 +39,7 @@ def main(words: Sequence[str] | None = None) -> int:
         except ModuleNotFoundError as error:
             print(
                 f"error: python -m benchmarks {name} needs {error.name}, which is not installed: "
-                "run pip install '.[cpu,export,bench]' in a clone",
+                "run pip install ./kernels '.[cpu,export,bench]' in a clone",
                 file=sys.stderr,
             )
             return FAILED

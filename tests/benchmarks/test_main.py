@@ -22,7 +22,7 @@ def test_a_missing_package_is_one_line_with_the_extras_that_bring_it(
     monkeypatch.setitem(sys.modules, COMMANDS["run"], None)
     assert main(["run", "model"]) == 1
     error = capsys.readouterr().err
-    assert "which is not installed: run pip install '.[cpu,export,bench]' in a clone" in error
+    assert "which is not installed: run pip install ./kernels '.[cpu,export,bench]' in a clone" in error
     assert len(error.splitlines()) == 1
 
 
