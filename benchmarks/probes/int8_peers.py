@@ -32,14 +32,13 @@ from typing import Any
 import numpy as np
 
 from assay.bundle import manifest
-from assay.bundle.manifest import Graph, Manifest
 from assay.errors import AssayError
 from assay.optional_packages import require
 from benchmarks.engines import openvino
 from benchmarks.engines.kernel_products import bare_kernel_products
 from benchmarks.engines.products import bare_products, compute_floor, read_layers
 from benchmarks.engines.pytorch import open_checkpoint
-from benchmarks.engines.session import open_graph
+from benchmarks.engines.session import choose_int8_graph, open_graph
 from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.calibration import tokenise_calibration
 from benchmarks.machine import peaks, usable_cores
@@ -91,21 +90,6 @@ def count_calls(mode: str, seconds: float, cores: int) -> int:
     return -(-wanted // cores) * cores
 
 
-def choose_graph(bundle: Path, described: Manifest, given: Path | None) -> tuple[Path, Graph]:
-    """Choose the graph to measure: `given`, or the bundle's int8 variant.
-
-    Raises:
-        BenchmarkError: There is neither.
-    """
-    if given is not None:
-        inputs = require("onnx", "'assay[export]'", "--int8").load(str(given), load_external_data=False).graph.input
-        return given, Graph(given.name, (), tuple(value.name for value in inputs), "basic", {})
-    graph = described.variants.get("int8", {}).get("kernels")
-    if graph is None:
-        raise BenchmarkError(f"{bundle} has no int8 variant: export it with --variants fp32,int8, or pass --int8 FILE")
-    return bundle / graph.file, graph
-
-
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Take all turns. Tables go to standard output as they are done, progress goes to standard error.
 
@@ -122,7 +106,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     described = manifest.read(bundle / manifest.MANIFEST_NAME)
     if unfit := [length for length in options.lengths if not 3 <= length <= described.max_length]:
         raise BenchmarkError(f"--lengths has {unfit[0]}, expected 3 to {described.max_length}, the bundle's max_length")
-    int8, graph = choose_graph(bundle, described, options.int8)
+    int8, graph = choose_int8_graph(bundle, described, options.int8)
     folder = options.work / openvino.name_quantised(described)
     show_progress(
         f"OpenVINO int8 in {folder}" if folder.exists() else f"quantising for OpenVINO into {folder}: minutes, once"
