@@ -20,7 +20,13 @@ FLOORS = (
     ("suite", "quality", "probes"),
     ("__main__",),
 )
-SUITE_FLOORS = (("__init__",), ("setup", "samples"), ("peers",), ("preparation", "measure", "report"), ("command",))
+SUITE_FLOORS = (
+    ("__init__",),
+    ("environments", "setup", "samples"),
+    ("peers",),
+    ("preparation", "measure", "report"),
+    ("command",),
+)
 
 
 def name_module(path: Path) -> str:
