@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Print a command, then run it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
-.PHONY: help venv dev kernels demo bench test lint types tests test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package format lock clean
+.PHONY: help venv dev kernels demo bench test lint types tests test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package bench-peers format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -70,6 +70,18 @@ bench: $(INSTALLED_DEV) $(KERNELS) ## run the benchmark suite on the demo checkp
 	  $(BIN)/python -m benchmarks run tests/checkpoints/$$model --peers $(BENCH_PEERS) --lengths 16,64 --minutes 0.2 \
 	    --out build/benchmarks/$$model; \
 	done
+
+# Peers whose pins do not fit this project's. Where pip finds no CPU build of torch==2.13.0 this installs the CUDA build,
+# several gigabytes: set PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS to where a CPU build is.
+PEERS := openvino onnxruntime-openvino torchao
+
+bench-peers: $(PEERS:%=build/peers/%/.installed) ## install the benchmark peers with pins of their own into build/peers
+
+build/peers/%/.installed: benchmarks/suite/peers/requirements/%.txt
+	rm -rf $(@D)
+	"$(PYTHON)" -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 test: lint types docs tests test-kernels-sanitized ## run everything that continuous integration runs (.ci/run)
 

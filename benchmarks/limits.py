@@ -1,7 +1,7 @@
 """How fast an answer can be: its operations and bytes over what a machine does in a second.
 
 The number of operations of an answer is that of PyTorch's own model. What the machine does is measured
-(`benchmarks.suite.measure.peaks`, `benchmarks.probes.machine`); a GPU has its data sheet as well.
+(`benchmarks.suite.measure.peaks`, `benchmarks.machine.peaks`); a GPU has its data sheet as well.
 """
 
 from collections.abc import Mapping

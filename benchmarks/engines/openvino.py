@@ -3,18 +3,21 @@
 import importlib.metadata
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from assay.bundle.manifest import Manifest
 from assay.optional_packages import require
 from benchmarks.inputs.calibration import choose_rows, tokenise_calibration
 from benchmarks.timing import Ids, Turn, one_at_a_time
 
-__all__ = ["many_requests", "name_quantised", "one_request", "quantise", "require_openvino"]
+__all__ = ["many_requests", "name_quantised", "one_request", "open_batches", "quantise", "require_openvino"]
+
+Float32 = npt.NDArray[np.float32]
 
 CALIBRATION_ROWS, CALIBRATION_TOKENS = 64, 256  # for NNCF: rows, and the tokens that each is cut to
 
@@ -100,6 +103,39 @@ def many_requests(model: Path, cores: int) -> Turn:
         return (time.perf_counter() - start) / len(inputs)
 
     return turn
+
+
+def open_batches(model: Path, streams: int | None, cores: int) -> Callable[[Sequence[Ids], int], Float32]:
+    """Compile for throughput, with `streams` parallel requests, or as many as OpenVINO chooses if that is None.
+
+    Returns:
+        A function that takes rows of token ids [sequence] and a batch size, and returns logits [rows, labels] in order.
+        Rows of similar length share a padded batch, longest first. OpenVINO's own queue feeds the requests.
+    """
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_NUM_THREADS": cores}
+    compiled = _compile(model, settings if streams is None else settings | {"NUM_STREAMS": streams})
+    queue = _openvino().AsyncInferQueue(compiled)
+    answers: dict[int, Float32] = {}
+
+    def keep(request: Any, indices: list[int]) -> None:
+        for index, row in zip(indices, request.get_output_tensor(0).data, strict=True):
+            answers[index] = row.copy()
+
+    queue.set_callback(keep)
+
+    def call(rows: Sequence[Ids], batch: int) -> Float32:
+        answers.clear()
+        order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
+        for start in range(0, len(order), batch):
+            part = order[start : start + batch]
+            ids, mask = np.zeros((2, len(part), len(rows[part[0]])), np.int64)  # the mask hides id 0
+            for place, index in enumerate(part):
+                ids[place, : len(rows[index])], mask[place, : len(rows[index])] = rows[index], 1
+            queue.start_async({"input_ids": ids, "attention_mask": mask}, part)
+        queue.wait_all()
+        return np.stack([answers[index] for index in range(len(rows))])
+
+    return call
 
 
 class _Masks(dict[int, Ids]):

@@ -10,9 +10,10 @@ import numpy.typing as npt
 from assay.optional_packages import require
 from assay.ort import installation
 from benchmarks.errors import BenchmarkError
+from benchmarks.limits import floor_seconds
 from benchmarks.timing import Call, Ids
 
-__all__ = ["Layer", "bare_products", "read_layers"]
+__all__ = ["Layer", "bare_products", "compute_floor", "read_layers"]
 
 EXTRA, USER = "'assay[export]'", "the bare int8 products"
 PROBE_TOKENS = 5  # any length except 1 tells a layer over tokens from one over the pooled text
@@ -107,3 +108,14 @@ def bare_products(layers: Sequence[Layer], threads: int) -> Call:
         return session.run(None, feeds[length])
 
     return call
+
+
+def compute_floor(layers: Sequence[Layer], tokens: int, peak: float, bytes_per_second: float) -> float:
+    """Compute the least seconds in which the linear layers of a text of `tokens` can be done in int8.
+
+    It is the longer of their operations at the int8 peak and of reading their int8 weights once.
+    """
+    sizes = [layer.width * layer.columns for layer in layers]
+    rows = [1 if layer.pooled else tokens for layer in layers]
+    operations = sum(2 * size * count for size, count in zip(sizes, rows, strict=True))
+    return floor_seconds(operations, sum(sizes), peak, bytes_per_second)

@@ -3,9 +3,13 @@
     python -m benchmarks.probes.int8_peers CHECKPOINT BUNDLE [--torch] [--lengths 16,64,...] [--rounds N] [--json FILE]
 
 The peers are the bundle's int8 graph in the runtime's session; OpenVINO int8, which NNCF makes of the bundle's portable
-fp32 graph; the bare int8 products of the same layers on ONNX Runtime, which are the floor of a graph of its operators,
-int8_ort; and with --torch the checkpoint in PyTorch. There are two modes: one sequence at a time on all cores, and many
-sequences with one core each.
+fp32 graph; the bare int8 products of the same layers, on assay-kernels (the linear layers of the graph and nothing
+else) and on ONNX Runtime; and with --torch the checkpoint in PyTorch. There are two modes: one sequence at a time on
+all cores, and many sequences with one core each.
+
+The floor of a length is the longer of the linear layers' operations at the int8 peak and of their int8 weights at the
+read bandwidth, both of all cores together and measured in this run (`benchmarks.machine.peaks`). The share of the floor
+is that time over assay's.
 
 In every round each peer gets one turn on the same texts, and a ratio is taken within its round (`benchmarks.timing`):
 the tables show its median over the rounds, the least and the greatest. Peers that wait for their turn sleep. How each
@@ -13,6 +17,7 @@ peer is set up is in `benchmarks.engines`.
 """
 
 import argparse
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -27,21 +32,22 @@ from typing import Any
 import numpy as np
 
 from assay.bundle import manifest
-from assay.bundle.manifest import Graph, Manifest
 from assay.errors import AssayError
 from assay.optional_packages import require
 from benchmarks.engines import openvino
-from benchmarks.engines.products import bare_products, read_layers
+from benchmarks.engines.kernel_products import bare_kernel_products
+from benchmarks.engines.products import bare_products, compute_floor, read_layers
 from benchmarks.engines.pytorch import open_checkpoint
-from benchmarks.engines.session import open_graph
+from benchmarks.engines.session import choose_int8_graph, open_graph
 from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.calibration import tokenise_calibration
-from benchmarks.machine import usable_cores
-from benchmarks.timing import Ids, Turn, from_callers, one_at_a_time, ratio, round_robin
+from benchmarks.machine import peaks, usable_cores
+from benchmarks.timing import Call, Ids, Turn, from_callers, one_at_a_time, ratio, round_robin, summarise
 
 __all__ = ["main"]
 
-ASSAY, OPENVINO, FLOOR, TORCH = "assay int8", "OpenVINO int8", "bare int8 products", "torch fp32"
+ASSAY, OPENVINO, TORCH = "assay int8", "OpenVINO int8", "torch fp32"
+KERNELS, PRODUCTS = "bare products of the kernels", "bare products of ONNX Runtime"
 ONE, MANY = "one sequence at a time, all cores", "many sequences, one core each"
 TURN_SECONDS = {ONE: 0.25, MANY: 0.5}  # the aim for a turn of the int8 graph, within the bounds below
 FEWEST_CALLS, MOST_CALLS = 4, 32
@@ -49,15 +55,24 @@ FEWEST_CALLS, MOST_CALLS = 4, 32
 Samples = dict[str, dict[int, dict[str, list[float]]]]  # mode, length, peer: milliseconds per sequence by round
 
 
-def format_table(samples: Mapping[int, Mapping[str, Sequence[float]]]) -> str:
-    """Format a Markdown table of one mode: median milliseconds, and the ratios that the targets are set in."""
+def format_table(samples: Mapping[int, Mapping[str, Sequence[float]]], floors: Mapping[int, float]) -> str:
+    """Format a Markdown table of one mode: median milliseconds, the share of the floor and the ratios.
+
+    Args:
+        samples: Milliseconds by length and peer.
+        floors: Milliseconds by length.
+    """
     names = list(next(iter(samples.values())))
-    pairs = [(ASSAY, OPENVINO), (ASSAY, FLOOR), *([(TORCH, ASSAY)] if TORCH in names else [])]
-    head = ["tokens", *(f"{name}, ms" for name in names), *(f"{ours} / {theirs}" for ours, theirs in pairs)]
+    pairs = [(ASSAY, name) for name in (OPENVINO, KERNELS, PRODUCTS) if name in names]
+    pairs += [(TORCH, ASSAY)] if TORCH in names else []
+    head = ["tokens", *(f"{name}, ms" for name in names), "floor, ms", f"floor / {ASSAY}"]
+    head += [f"{ours} / {theirs}" for ours, theirs in pairs]
     lines = [head, ["---"] * len(head)]
     for length, times in samples.items():
         medians = [f"{statistics.median(times[name]):.1f}" for name in names]
-        lines.append([str(length), *medians, *(str(ratio(times[a], times[b])) for a, b in pairs)])
+        share = summarise([floors[length] / value for value in times[ASSAY]])
+        ratios = [str(ratio(times[a], times[b])) for a, b in pairs]
+        lines.append([str(length), *medians, f"{floors[length]:.2f}", str(share), *ratios])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -73,21 +88,6 @@ def count_calls(mode: str, seconds: float, cores: int) -> int:
     """Return the number of sequences of a turn, a multiple of `cores`, if the int8 graph takes `seconds` for one."""
     wanted = min(max(int(TURN_SECONDS[mode] / seconds), FEWEST_CALLS), MOST_CALLS)
     return -(-wanted // cores) * cores
-
-
-def choose_graph(bundle: Path, described: Manifest, given: Path | None) -> tuple[Path, Graph]:
-    """Choose the graph to measure: `given`, or the bundle's int8 variant.
-
-    Raises:
-        BenchmarkError: There is neither.
-    """
-    if given is not None:
-        inputs = require("onnx", "'assay[export]'", "--int8").load(str(given), load_external_data=False).graph.input
-        return given, Graph(given.name, (), tuple(value.name for value in inputs), "basic", {})
-    graph = described.variants.get("int8", {}).get("kernels")
-    if graph is None:
-        raise BenchmarkError(f"{bundle} has no int8 variant: export it with --variants fp32,int8, or pass --int8 FILE")
-    return bundle / graph.file, graph
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -106,13 +106,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     described = manifest.read(bundle / manifest.MANIFEST_NAME)
     if unfit := [length for length in options.lengths if not 3 <= length <= described.max_length]:
         raise BenchmarkError(f"--lengths has {unfit[0]}, expected 3 to {described.max_length}, the bundle's max_length")
-    int8, graph = choose_graph(bundle, described, options.int8)
+    int8, graph = choose_int8_graph(bundle, described, options.int8)
     folder = options.work / openvino.name_quantised(described)
     show_progress(
         f"OpenVINO int8 in {folder}" if folder.exists() else f"quantising for OpenVINO into {folder}: minutes, once"
     )
     quantised = openvino.quantise(bundle, described, folder)
     layers = read_layers(bundle / described.variants["fp32"]["portable"].file)
+    measured = peaks.measure()
     rows = tokenise_calibration(bundle, described)
 
     openvino_one, precision = openvino.one_request(quantised, cores)
@@ -131,20 +132,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     print(f"load average at the start {load[0]:.1f}, near 0 on a quiet machine")
     samples: Samples = result["milliseconds"]
     for mode in (ONE, MANY):
-        if mode == ONE:
-            turns: dict[str, Turn] = {
-                ASSAY: one_at_a_time(open_graph(int8, graph, len(described.labels), cores)),
-                OPENVINO: openvino_one,
-                FLOOR: one_at_a_time(bare_products(layers, cores)),
-            }
-            if options.torch:
-                turns[TORCH] = one_at_a_time(open_checkpoint(options.checkpoint, cores))
-        else:
-            turns = {
-                ASSAY: from_callers(open_graph(int8, graph, len(described.labels), 1), cores),
-                OPENVINO: openvino.many_requests(quantised, cores),
-                FLOOR: from_callers(bare_products(layers, 1), cores),
-            }
+        threads = cores if mode == ONE else 1
+        calls: dict[str, Call] = {ASSAY: open_graph(int8, graph, len(described.labels), threads)}
+        if graph.is_packed:
+            calls[KERNELS] = bare_kernel_products(int8, threads)
+        calls[PRODUCTS] = bare_products(layers, threads)
+        if options.torch and mode == ONE:
+            calls[TORCH] = open_checkpoint(options.checkpoint, cores)
+        turns: dict[str, Turn] = {
+            name: one_at_a_time(call) if mode == ONE else from_callers(call, cores) for name, call in calls.items()
+        }
+        turns[OPENVINO] = openvino_one if mode == ONE else openvino.many_requests(quantised, cores)
         samples[mode] = {}
         for length in options.lengths:
             begin = time.perf_counter()
@@ -154,7 +152,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             times = round_robin({name: partial(turn, texts) for name, turn in turns.items()}, options.rounds)
             samples[mode][length] = {name: [value * 1e3 for value in values] for name, values in times.items()}
             show_progress(f"{mode}: {length} tokens, {len(texts)} a turn, {time.perf_counter() - begin:.0f} s")
-        print(f"\n{mode} (threads: {result['threads'][mode]})\n\n{format_table(samples[mode])}", flush=True)
+        measured = measured.join(peaks.measure())  # other work on the machine can only lower a measurement
+        floors = {
+            length: compute_floor(layers, length, measured.int8, measured.bytes_per_second) * 1e3
+            for length in options.lengths
+        }
+        table = format_table(samples[mode], floors)
+        print(f"\n{mode} (threads: {result['threads'][mode]})\n\n{table}", flush=True)
+    result["floor_milliseconds"], result["peaks"] = floors, dataclasses.asdict(measured)
+    print(f"\n{measured}")
     return result
 
 

@@ -2,23 +2,16 @@
 
     python -m benchmarks.probes.machine [--bundle BUNDLE] [--lengths 16,64,...] [--json FILE]
 
-One run measures int8, bf16 and fp32 multiply-adds from registers (VNNI, AMX, AVX2 or NEON, whatever the processor has)
-and the bandwidth of reading memory, on one thread and on all usable cores. If all cores together are hardly faster than
-one, they share one physical core, or somebody else is using them. Steal time is what the hypervisor took.
+One run measures int8, bf16 and fp32 multiply-adds from registers and the bandwidth of reading memory
+(`benchmarks.machine.peaks`), on one thread and on all usable cores. If all cores together are hardly faster than one,
+they share one physical core, or somebody else is using them. Steal time is what the hypervisor took.
 
 With a bundle, the probe also prints the floor of its model: for each length the longer of the linear layers' operations
 at the int8 peak, and their int8 weights at the read bandwidth.
-
-The measuring is in native/peak.cc, which the C++ compiler of this machine (CXX, g++, c++ or clang++) compiles once into
-build/probes.
 """
 
 import argparse
-import hashlib
 import json
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,17 +19,13 @@ from typing import Any
 
 from assay.bundle import manifest
 from assay.errors import AssayError
-from benchmarks import ROOT, machine
-from benchmarks.engines.products import Layer, read_layers
-from benchmarks.errors import BenchmarkError
-from benchmarks.limits import floor_seconds
+from benchmarks import machine
+from benchmarks.engines.products import Layer, compute_floor, read_layers
+from benchmarks.machine import peaks
+from benchmarks.machine.peaks import BANDWIDTH
 
 __all__ = ["main"]
 
-SOURCE = Path(__file__).parent / "native" / "peak.cc"
-COMPILERS = ("g++", "c++", "clang++")
-OPTIONS = ("-O3", "-std=c++17", "-pthread")
-BANDWIDTH = "read_bytes"
 SHARED_BELOW = 1.3
 """Two cores that together reach less than this multiple of one thread's peak share a physical core."""
 STAT = Path("/proc/stat")
@@ -79,11 +68,10 @@ def measure(bundle: Path | None, lengths: Sequence[int]) -> dict[str, Any]:
         AssayError: There is no C++ compiler, or the bundle cannot be read.
     """
     layers = [] if bundle is None else _read_bundle(bundle)
-    program = build(ROOT / "build" / "probes")
     cores = machine.usable_cores()
     before = read_stat()
-    one = run(program, 1)
-    every = run(program, cores) if cores > 1 else one
+    measured = peaks.measure()
+    one, every = measured.one, measured.every
     result: dict[str, Any] = {
         "machine": machine.describe(),
         "load_average": machine.load_average(),
@@ -94,65 +82,15 @@ def measure(bundle: Path | None, lengths: Sequence[int]) -> dict[str, Any]:
         "steal": compute_steal(before, read_stat()),
     }
     if layers:
-        peak = max(choose_int8(every), choose_int8(one))
-        bandwidth = max(every[BANDWIDTH], one[BANDWIDTH])
-        result["floor"] = {str(tokens): compute_floor(layers, tokens, peak, bandwidth) for tokens in lengths}
+        result["floor"] = {
+            str(tokens): compute_floor(layers, tokens, measured.int8, measured.bytes_per_second) for tokens in lengths
+        }
     return result
 
 
 def _read_bundle(bundle: Path) -> list[Layer]:
     described = manifest.read(bundle / manifest.MANIFEST_NAME)
     return read_layers(bundle / described.variants["fp32"]["portable"].file)
-
-
-def build(cache: Path) -> Path:
-    """Compile peak.cc into the folder `cache`, unless an earlier run has.
-
-    Raises:
-        BenchmarkError: There is no C++ compiler, or it fails.
-    """
-    compiler = os.environ.get("CXX") or next((name for name in COMPILERS if shutil.which(name)), None)
-    if compiler is None or shutil.which(compiler) is None:
-        looked_for = compiler or ", ".join(COMPILERS)
-        raise BenchmarkError(f"found no C++ compiler ({looked_for}): install g++, or set CXX to the one to use")
-    digest = hashlib.sha256(SOURCE.read_bytes() + compiler.encode()).hexdigest()[:12]
-    program = cache / f"peak-{digest}"
-    if program.exists():
-        return program
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = cache / f".{program.name}.{os.getpid()}"
-    done = subprocess.run([compiler, *OPTIONS, "-o", str(partial), str(SOURCE)], capture_output=True, text=True)
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
-        reason = errors[0][:300] if errors else f"exit code {done.returncode}"
-        raise BenchmarkError(f"{compiler} cannot compile {SOURCE.name} ({reason}): set CXX to GCC 11 or newer")
-    partial.replace(program)
-    return program
-
-
-def run(program: Path, threads: int) -> dict[str, float]:
-    """Run the measurements on this many threads, and return the rates by name.
-
-    Raises:
-        BenchmarkError: The program fails.
-    """
-    done = subprocess.run([str(program), str(threads)], capture_output=True, text=True)
-    if done.returncode:
-        raise BenchmarkError(f"{program} ended with exit code {done.returncode}: {done.stderr.strip()[:300]}")
-    words = (line.split() for line in done.stdout.splitlines())
-    return {name: float(value) for name, value in words}
-
-
-def choose_int8(rates: Mapping[str, float]) -> float:
-    """Return the highest rate of int8 products, or of int16 products on a processor that has no int8 instruction.
-
-    Raises:
-        BenchmarkError: Neither was measured.
-    """
-    for prefix in ("int8_", "int16_"):
-        if found := [rate for name, rate in rates.items() if name.startswith(prefix)]:
-            return max(found)
-    raise BenchmarkError("this processor has none of the instructions that peak.cc measures: no floor can be computed")
 
 
 def is_shared(one: Mapping[str, float], every: Mapping[str, float], cores: int) -> bool | None:
@@ -178,14 +116,6 @@ def compute_steal(before: Sequence[int] | None, after: Sequence[int] | None) -> 
         return None
     spent = [end - start for start, end in zip(before[:8], after[:8], strict=True)]  # guest time is part of user time
     return spent[7] / sum(spent) if sum(spent) else 0.0
-
-
-def compute_floor(layers: Sequence[Layer], tokens: int, peak: float, bytes_per_second: float) -> float:
-    """Compute the least seconds in which the linear layers of a text of `tokens` can be done in int8."""
-    sizes = [layer.width * layer.columns for layer in layers]
-    rows = [1 if layer.pooled else tokens for layer in layers]
-    operations = sum(2 * size * count for size, count in zip(sizes, rows, strict=True))
-    return floor_seconds(operations, sum(sizes), peak, bytes_per_second)
 
 
 def format_result(result: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from assay.errors import AssayError
 from assay_export.checkpoint import loading
 from assay_export.checkpoint.files import open_files
@@ -24,10 +26,12 @@ from assay_export.variants.int8.kernels import variant
 from assay_export.variants.int8.linear import Recipe
 from benchmarks.errors import BenchmarkError
 
-__all__ = ["FILES", "Model", "PlainRecipes", "load", "save"]
+__all__ = ["FILES", "PROBE", "Model", "PlainRecipes", "load", "save"]
 
 FILES = {Dialect.KERNELS: "model_int8.onnx", Dialect.CPU: "model_int8_ort.onnx"}
 """The names that the variants int8 and int8_ort have in a bundle."""
+PROBE = {"input_ids": np.arange(1, 9)[None], "attention_mask": np.ones((1, 8), np.int64)}
+"""Loading compares a merged adapter with its base and adapter on some text, and any text will do."""
 SCORE_REACH = 1.0  # the range of position scores in int8_ort, which has no influence on speed
 
 
@@ -56,7 +60,7 @@ def load(source: Path) -> Model:
     Raises:
         AssayError: It cannot be read, or assay has no graph of its own for the architecture.
     """
-    loaded = loading.load(open_files(source), [])
+    loaded = loading.load(open_files(source), [PROBE])
     kind = loaded.config_4["model_type"]
     if kind not in AUTHORED:
         raise BenchmarkError(f"{source}: is a {kind}, expected one of {', '.join(AUTHORED)}: pass such a checkpoint")

@@ -5,14 +5,38 @@ import json
 import shutil
 from pathlib import Path
 
+from assay.bundle import manifest
 from assay.bundle.manifest import MANIFEST_NAME, seal
 from assay_export.graphs.entry import make_entry
 from assay_export.graphs.writer import Dialect
 from assay_export.variants.int8.kernels.variant import FILE
+from benchmarks.errors import BenchmarkError
 from benchmarks.standins import plain_int8
 from benchmarks.standins.standins import create_folder
 
-__all__ = ["add_int8"]
+__all__ = ["add_int8", "choose_bundle"]
+
+
+def choose_bundle(bundle: Path, checkpoint: Path, work: Path, ungated: bool) -> Path:
+    """Return a bundle with the variant int8: `bundle` if it has it, else with `ungated` a copy of it in `work`.
+
+    Raises:
+        BenchmarkError: The bundle has no int8 and is not to get the ungated graph.
+        AssayError: The bundle or the checkpoint cannot be read.
+    """
+    described = manifest.read(bundle / MANIFEST_NAME)
+    if Dialect.KERNELS.value in described.variants.get("int8", {}):
+        return bundle
+    if not ungated:
+        raise BenchmarkError(
+            f"{bundle} has no int8 variant: export it with --variants fp32,int8, or pass --ungated for a stand-in"
+        )
+    portable = described.variants["fp32"][Dialect.PORTABLE.value]
+    weights = described.files[portable.data[0] if portable.data else portable.file].sha256[:12]
+    folder = work / f"{described.name}-{weights}-ungated"
+    if not folder.exists():
+        add_int8(checkpoint, bundle, folder)
+    return folder
 
 
 def add_int8(checkpoint: Path, fp32: Path, folder: Path) -> None:

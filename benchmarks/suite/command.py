@@ -14,6 +14,7 @@ from benchmarks import machine
 from benchmarks.errors import BenchmarkError
 from benchmarks.inputs import texts
 from benchmarks.suite import peers
+from benchmarks.suite.environments import find_environment
 from benchmarks.suite.measure.process import run_module, say
 from benchmarks.suite.measure.run import Run
 from benchmarks.suite.report import document
@@ -51,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--work", type=Path, default=Path("build/benchmarks/work"), metavar="FOLDER", help="where models are kept"
+    )
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=Path("build/peers"),
+        metavar="FOLDER",
+        help="where make bench-peers installed the peers that have an environment of their own; default: build/peers",
     )
     parser.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
 
@@ -132,6 +140,7 @@ def _make_setup(options: argparse.Namespace, prepared: Prepared) -> Setup:
         device=options.device,
         threads=options.threads or machine.usable_cores(),
         random_weights=prepared.random_weights,
+        environments=str(options.environments.resolve()),
     )
 
 
@@ -143,8 +152,8 @@ def _choose_peers(options: argparse.Namespace, setup: Setup) -> tuple[list[str],
         if setup.device not in peer.devices or setup.input not in peer.inputs:
             if options.peers:
                 absent[name] = f"does not support {setup.device} with input {setup.input}"
-        elif missing := peer.missing():
-            absent[name] = f"{' and '.join(missing)} not installed: pip install 'assay[{peer.extra}]'"
+        elif missing := peer.missing(find_environment(peer.environment, setup.environments)):
+            absent[name] = f"{' and '.join(missing)} not installed: {peer.how_to_install}"
         else:
             fit.append(name)
     if not fit:
@@ -171,7 +180,10 @@ def _make_plan(
         "baseline": options.baseline,
         "peers": names,
         "absent": absent,
-        "versions": {name: peers.find_peer(name).versions() for name in names},
+        "versions": {
+            peer.name: peer.versions(find_environment(peer.environment, setup.environments))
+            for peer in map(peers.find_peer, names)
+        },
         "machine": machine.describe(),
         "gpu": machine.describe_gpu() if setup.device == "cuda" else None,
     }

@@ -43,6 +43,7 @@ class Setup:
     device: Literal["cpu", "cuda"]
     threads: int  # that every peer may use
     random_weights: bool  # a stand-in: no gate can judge its answers
+    environments: str = "build/peers"  # where peers with an environment of their own have it
 
     def folder(self, peer: str) -> Path:
         """Return the folder for what this peer prepares."""

@@ -12,14 +12,21 @@ BENCHMARKS = ROOT / "benchmarks"
 # Each room may import those before it, and itself. Rooms on one line must not import each other.
 FLOORS = (
     ("__init__",),
-    ("errors", "limits", "machine", "timing"),
+    ("errors",),
+    ("limits", "machine", "timing"),
     ("inputs",),
     ("engines",),
     ("standins",),
     ("suite", "quality", "probes"),
     ("__main__",),
 )
-SUITE_FLOORS = (("__init__",), ("setup", "samples"), ("peers",), ("preparation", "measure", "report"), ("command",))
+SUITE_FLOORS = (
+    ("__init__",),
+    ("environments", "setup", "samples"),
+    ("peers",),
+    ("preparation", "measure", "report"),
+    ("command",),
+)
 
 
 def name_module(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import queue
 import signal
 import subprocess
@@ -12,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks import ROOT
 from benchmarks.errors import BenchmarkError
+from benchmarks.suite.environments import HERE, Environment, find_environment
+from benchmarks.suite.peers import find_peer
 from benchmarks.suite.setup import Mode, Setup
 
 __all__ = ["CAN_HOLD", "PeerProcess", "run_module", "say"]
@@ -29,7 +29,7 @@ class PeerProcess:
     would do. On a system without the signal it waits for its next question.
     """
 
-    def __init__(self, command: list[str], log: Path) -> None:
+    def __init__(self, command: list[str], log: Path, environment: Environment = HERE) -> None:
         self._log_path = log
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log = log.open("wb")
@@ -39,7 +39,7 @@ class PeerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**_environment(), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
+            env={**environment.make_variables(), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
             start_new_session=True,  # Ctrl-C reaches only the parent, which then ends its peers
         )
         self._answers: queue.Queue[bytes] = queue.Queue()
@@ -48,9 +48,10 @@ class PeerProcess:
 
     @classmethod
     def start(cls, name: str, setup: Setup, mode: Mode, logs: Path) -> Self:
-        """Start the process of the peer `name`."""
-        module = [sys.executable, "-m", "benchmarks.suite.measure.worker", name, setup.to_json(), mode]
-        return cls(module, logs / f"{name}-{mode}.log")
+        """Start the process of the peer `name`, in the peer's environment."""
+        environment = find_environment(find_peer(name).environment, setup.environments)
+        module = [environment.python, "-m", "benchmarks.suite.measure.worker", name, setup.to_json(), mode]
+        return cls(module, logs / f"{name}-{mode}.log", environment)
 
     def ask(self, do: str, limit: float, **question: Any) -> dict[str, Any]:
         """Ask one question and wait for the answer.
@@ -116,22 +117,23 @@ class PeerProcess:
         return f"its process {how}" + (f" ({last[:300]})" if last else "")
 
 
-def run_module(what: str, module: str, *arguments: str) -> None:
+def run_module(what: str, module: str, *arguments: str, environment: Environment = HERE) -> None:
     """Run a module in a separate process, with its progress on this one's standard error.
 
     Args:
         what: What the process is for, in an error.
         module: The name of the module, run with `python -m`.
         arguments: Its command line.
+        environment: Whose Python runs it.
 
     Raises:
         BenchmarkError: It failed. The message is the last line that it wrote.
     """
     done = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        [environment.python, "-m", module, *arguments],
         stdout=2,  # what libraries print is not a result
         stderr=subprocess.PIPE,
-        env=_environment(),
+        env=environment.make_variables(),
         text=True,
         errors="replace",
     )
@@ -158,8 +160,3 @@ def run_module(what: str, module: str, *arguments: str) -> None:
 def say(text: str) -> None:
     """Print progress on standard error."""
     print(text, file=sys.stderr, flush=True)
-
-
-def _environment() -> dict[str, str]:
-    """The environment in which a child imports what this process imports."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}

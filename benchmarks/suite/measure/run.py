@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.errors import BenchmarkError
 from benchmarks.suite import peers
+from benchmarks.suite.environments import find_environment
 from benchmarks.suite.measure import rounds
 from benchmarks.suite.measure.process import PeerProcess, run_module, say
 from benchmarks.suite.samples import REFERENCE, RESULTS, ROWS, Samples, read_json, write_json
@@ -56,15 +57,18 @@ class Run:
         if any(self.samples.of("size", peer=name)):
             return True
         say(f"preparing {name}")
+        known = peers.find_peer(name)
+        environment = find_environment(known.environment, self.setup.environments)
         try:
-            run_module(name, "benchmarks.suite.preparation.peer", name, self.setup.to_json())
+            preparation = "benchmarks.suite.preparation.peer"
+            run_module(name, preparation, name, self.setup.to_json(), environment=environment)
             files = peers.list_files(name, self.setup)
             size = sum(path.stat().st_size for path in files)
         except (BenchmarkError, OSError) as error:
             self.samples.add("failure", peer=name, mode="preparation", reason=str(error))
             return False
-        needs = peers.find_peer(name).needs
-        self.samples.add("size", peer=name, files_bytes=size, environment_bytes=machine.measure_environment(needs))
+        environment_bytes = machine.measure_environment(known.needs, environment.search_path)
+        self.samples.add("size", peer=name, files_bytes=size, environment_bytes=environment_bytes)
         return True
 
     @contextlib.contextmanager

@@ -1,17 +1,17 @@
 """The peers: the name of each, its precision, the packages it needs and the module that implements it.
 
-Nothing heavy is imported here, because a peer's process imports that module only.
+Nothing heavy is imported here, because a peer's process imports that module only. A module of peers that have an
+environment of their own imports its packages inside its functions, because the suite's own process calls `list_files`.
 """
 
 import importlib
-import importlib.metadata
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.suite.environments import HERE, Environment
 from benchmarks.suite.setup import Float32, Mode, Setup
 
 __all__ = ["PEERS", "Factory", "Known", "Peer", "Precision", "find_peer", "list_files", "make", "prepare"]
@@ -50,27 +50,34 @@ class Known:
     extra: str  # the extra of this project that installs `needs`
     devices: tuple[str, ...] = ("cpu",)
     inputs: tuple[str, ...] = ("pair", "text")
+    environment: str = ""  # the name of the peer's own environment, if it has one (make bench-peers)
 
-    def missing(self) -> list[str]:
-        """List the distributions that are not installed."""
-        return [name for name in self.needs if not _is_installed(name)]
+    @property
+    def how_to_install(self) -> str:
+        """The command that installs `needs`."""
+        return (
+            f"make bench-peers PEERS={self.environment}" if self.environment else f"pip install 'assay[{self.extra}]'"
+        )
 
-    def versions(self) -> dict[str, str]:
-        """Return the versions of the distributions that the peer needs."""
-        return {name: importlib.metadata.version(name) for name in self.needs}
+    def missing(self, environment: Environment = HERE) -> list[str]:
+        """List the distributions that are not installed in the peer's environment."""
+        return [name for name in self.needs if not _is_installed(name, environment)]
+
+    def versions(self, environment: Environment = HERE) -> dict[str, str]:
+        """Return the versions of the distributions that the peer needs; of its own environment under that name."""
+        suffix = f" in {self.environment}" if self.environment else ""
+        found = {name: environment.find(name) for name in self.needs}
+        return {f"{name}{suffix}": distribution.version for name, distribution in found.items() if distribution}
 
 
-def _is_installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+def _is_installed(name: str, environment: Environment = HERE) -> bool:
+    return environment.find(name) is not None
 
 
 _TORCH, _OPTIMUM = ("torch", "transformers"), ("optimum-onnx", "onnxruntime", "transformers")
 _OPENVINO, _ASSAY = ("openvino", "tokenizers"), ("assay", "onnxruntime")
 _GPU_OPTIMUM, _GPU_ASSAY = ("optimum-onnx", "onnxruntime-gpu", "transformers"), ("assay", "onnxruntime-gpu")
+_SENTENCE = ("sentence-transformers", "optimum-intel", "torch")
 _BOTH, _CUDA = ("cpu", "cuda"), ("cuda",)
 
 PEERS = {
@@ -97,6 +104,42 @@ PEERS = {
         Known("openvino-fp32", "openvino_ir", "fp32", _OPENVINO, "bench"),
         Known("openvino-bf16", "openvino_ir", "bf16", _OPENVINO, "bench"),
         Known("openvino-int8", "openvino_ir", "int8", (*_OPENVINO, "nncf"), "bench"),
+        Known(
+            "optimum-intel-int8",
+            "optimum_intel",
+            "int8",
+            ("optimum-intel", "openvino", "nncf", "transformers"),
+            "",
+            environment="openvino",
+        ),
+        Known(
+            "sentence-transformers-openvino-int8",
+            "cross_encoder_int8",
+            "int8",
+            (*_SENTENCE, "openvino", "nncf"),
+            "",
+            inputs=("pair",),
+            environment="openvino",
+        ),
+        Known(
+            "sentence-transformers-onnx-int8",
+            "cross_encoder_int8",
+            "int8",
+            (*_SENTENCE, "onnxruntime", "optimum-onnx"),
+            "",
+            inputs=("pair",),
+            environment="openvino",
+        ),
+        Known(
+            "onnxruntime-openvino-fp32",
+            "ort_openvino",
+            "fp32",
+            ("onnxruntime-openvino", "tokenizers"),
+            "",
+            environment="onnxruntime-openvino",
+        ),
+        Known("torchao-int8", "torchao_int8", "int8", ("torchao", *_TORCH), "", environment="torchao"),
+        Known("torchao-int8-compile", "torchao_int8", "int8", ("torchao", *_TORCH), "", environment="torchao"),
         Known("assay-fp32", "assay_bundle", "fp32", _ASSAY, "cpu"),
         Known("assay-int8", "assay_bundle", "int8", _ASSAY, "cpu"),
         Known("assay-fp16", "assay_bundle", "fp16", _ASSAY, "cpu"),

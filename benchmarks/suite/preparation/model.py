@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from assay.errors import AssayError
 from assay_export import exporter
 from assay_export.checkpoint import loading
@@ -21,6 +19,7 @@ from assay_export.checkpoint.files import CheckpointFiles, open_files
 from assay_export.checkpoint.source import resolve
 from assay_export.progress import Terminal
 from benchmarks.errors import BenchmarkError
+from benchmarks.standins.plain_int8 import PROBE
 from benchmarks.standins.standins import build_checkpoint, create_folder
 from benchmarks.suite.samples import write_json
 from benchmarks.suite.setup import Prepared
@@ -28,8 +27,6 @@ from benchmarks.suite.setup import Prepared
 __all__ = ["main", "prepare"]
 
 STANDIN = "standin:"
-# Loading compares the merged model with the adapter's on some text, and any text will do.
-PROBE = {"input_ids": np.arange(1, 9)[None], "attention_mask": np.ones((1, 8), np.int64)}
 
 
 def prepare(model: str, work: Path) -> Prepared:

@@ -1,24 +1,67 @@
 """The probe of int8 peers: its tables, its texts, and its error for a missing package."""
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from assay.ort import kernels
+from benchmarks.engines import openvino
+from benchmarks.machine import peaks
 from benchmarks.probes import int8_peers
-from benchmarks.probes.int8_peers import ASSAY, FLOOR, MANY, ONE, OPENVINO, TORCH, count_calls, cut, format_table, main
+from benchmarks.probes.int8_peers import (
+    ASSAY,
+    KERNELS,
+    MANY,
+    ONE,
+    OPENVINO,
+    PRODUCTS,
+    TORCH,
+    count_calls,
+    cut,
+    format_table,
+    main,
+)
+from benchmarks.standins import plain_int8
+from tests.conftest import CHECKPOINTS
 
 
-def test_the_table_has_a_row_per_length_and_the_ratios_of_the_targets() -> None:
-    times = {ASSAY: [2.0, 2.0], OPENVINO: [4.0, 4.0], FLOOR: [1.0, 1.0], TORCH: [30.0, 30.0]}
-    head, _, first, second = format_table({16: times, 64: times}).splitlines()
-    assert head.endswith("| assay int8 / OpenVINO int8 | assay int8 / bare int8 products | torch fp32 / assay int8 |")
-    ratios = "0.50 (0.50..0.50) | 2.00 (2.00..2.00) | 15.00 (15.00..15.00)"
-    assert first == f"| 16 | 2.0 | 4.0 | 1.0 | 30.0 | {ratios} |"
+def test_the_table_has_a_row_per_length_with_the_share_of_the_floor_and_the_ratios() -> None:
+    times = {ASSAY: [2.0, 2.0], OPENVINO: [4.0, 4.0], KERNELS: [1.6, 1.6], PRODUCTS: [1.0, 1.0], TORCH: [30.0, 30.0]}
+    head, _, first, second = format_table({16: times, 64: times}, {16: 0.5, 64: 1.0}).splitlines()
+    assert "| floor, ms | floor / assay int8 | assay int8 / OpenVINO int8 | assay int8 / bare products of the" in head
+    shares = "0.50 | 0.25 (0.25..0.25) | 0.50 (0.50..0.50) | 1.25 (1.25..1.25) | 2.00 (2.00..2.00)"
+    assert first == f"| 16 | 2.0 | 4.0 | 1.6 | 1.0 | 30.0 | {shares} | 15.00 (15.00..15.00) |"
     assert second.startswith("| 64 |")
-    without = format_table({16: {name: times[name] for name in (ASSAY, OPENVINO, FLOOR)}})
+    assert head.count("|") == first.count("|")
+    without = format_table({16: {name: times[name] for name in (ASSAY, OPENVINO, PRODUCTS)}}, {16: 1.0})
     assert "torch" not in without
+    assert "kernels" not in without
+
+
+def test_a_modernbert_is_measured_in_both_modes_with_its_floor(
+    scorer_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for package in ("openvino", "nncf"):
+        pytest.importorskip(package)
+    if problem := kernels.find_problem():
+        pytest.skip(problem)
+    monkeypatch.setattr(openvino, "CALIBRATION_ROWS", 1)
+    rates = {"int8_a": 1e12, "read_bytes": 1e10}
+    monkeypatch.setattr(peaks, "measure", lambda: peaks.Peaks(rates, rates))
+    checkpoint = CHECKPOINTS / "complexity-adapter"
+    int8 = plain_int8.save(plain_int8.load(checkpoint), plain_int8.PlainRecipes(), tmp_path / "int8")
+    words = [str(checkpoint), str(scorer_bundle), "--int8", str(int8), "--lengths", "16", "--rounds", "1"]
+    assert main([*words, "--work", str(tmp_path), "--json", str(tmp_path / "out.json")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("| 16 |") == 2
+    assert "measured peaks" in printed
+    result = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    for mode in (ONE, MANY):
+        assert set(result["milliseconds"][mode]["16"]) == {ASSAY, OPENVINO, KERNELS, PRODUCTS}
+    assert result["floor_milliseconds"]["16"] > 0
 
 
 @pytest.mark.parametrize("mode", [ONE, MANY])

@@ -78,7 +78,7 @@ def test_an_absent_peer_names_the_extra_that_brings_it(finished: Path, monkeypat
     command.add_arguments(parser)
     options = parser.parse_args([DEMO, "--work", str(finished / "work")])
     setup = command._make_setup(options, command._prepare_model(options))
-    monkeypatch.setattr(peers, "_is_installed", lambda name: name not in ("openvino", "nncf"))
+    monkeypatch.setattr(peers, "_is_installed", lambda name, _: name not in ("openvino", "nncf"))
     names, absent = command._choose_peers(options, setup)
     assert absent["openvino-int8"] == "openvino and nncf not installed: pip install 'assay[bench]'"
     assert "torch-fp32" in names

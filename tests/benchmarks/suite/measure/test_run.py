@@ -48,9 +48,9 @@ class World:
         patch.setattr(runs, "PeerProcess", Fake)
         patch.setattr(runs, "run_module", self.run_module)
         patch.setattr("benchmarks.suite.peers.list_files", lambda *_: [])
-        patch.setattr("benchmarks.machine.measure_environment", lambda _: 1)
+        patch.setattr("benchmarks.machine.measure_environment", lambda *_: 1)
 
-    def run_module(self, what: str, *_: str) -> None:
+    def run_module(self, what: str, *_: str, **__: object) -> None:
         self.prepared[what] += 1
         if what == "assay-int8":
             raise BenchmarkError("the gate refuses it")

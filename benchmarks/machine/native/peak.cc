@@ -1,4 +1,4 @@
-// Measures what one machine allows, for benchmarks/probes/machine.py: the rate of multiply-add instructions from
+// Measures what one machine allows, for benchmarks/machine/peaks.py: the rate of multiply-add instructions from
 // registers, and the bandwidth of reading memory.
 //
 //     peak THREADS            writes one line "NAME VALUE" for each measurement, operations or bytes per second

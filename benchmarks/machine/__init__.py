@@ -53,17 +53,22 @@ def _name_processor() -> str:
     return f"{name}, family {words['cpu family']}, model {words['model']}" if len(words) == 3 else name
 
 
-def measure_environment(distributions: Iterable[str]) -> int:
-    """Measure, in bytes, these distributions and everything they require, as installed, without extras."""
+def measure_environment(distributions: Iterable[str], search_path: list[str] | None = None) -> int:
+    """Measure, in bytes, these distributions and everything they require, as installed, without extras.
+
+    Args:
+        distributions: Their names.
+        search_path: Where they are installed. Default: where this process finds them.
+    """
+    where = {} if search_path is None else {"path": search_path}
     seen: dict[str, int] = {}
     waiting = list(distributions)
     while waiting:
         name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
         if name in seen:
             continue
-        try:
-            found = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
+        found = next(iter(importlib.metadata.distributions(name=name, **where)), None)
+        if found is None:
             seen[name] = 0  # a requirement on another platform, or one left out on purpose
             continue
         files = (Path(str(found.locate_file(file))) for file in found.files or ())
