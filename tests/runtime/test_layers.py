@@ -19,7 +19,7 @@ LAYERS = [
     ["gpu"],
     ["models"],
     ["loading"],
-    ["aio", "annotate", "integrations", "triton"],
+    ["aio", "annotate", "demo", "integrations", "triton"],
     ["assay"],  # the package itself, which offers names of all the rooms below
     ["cli"],
     ["__main__"],

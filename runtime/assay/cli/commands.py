@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from assay.cli import annotate, completion, fetch, info, predict, score, triton, verify, warmup
+from assay.cli import annotate, completion, fetch, info, predict, score, serve_demo, triton, verify, warmup
 
 __all__ = ["Command", "find_command", "make_parser"]
 
@@ -35,6 +35,7 @@ _OWN: dict[str, Command] = {
     "warmup": warmup,
     "fetch": fetch,
     "triton": triton,
+    "serve-demo": serve_demo,
     "completion": completion,
 }
 

@@ -44,18 +44,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _compare_graphs(bundle: Bundle, device: Device, threads: int | None) -> Iterator[tuple[Choice, dict[str, Any]]]:
     """Yield how far each graph for the device is from PyTorch on the golden rows."""
-    from assay.bundle import golden
     from assay.loading import LoadOptions, load_choice
-    from assay.models.base import runner_of
     from assay.threads import usable_cores
 
-    rows = golden.read(bundle)
     choices = [choice for choice in bundle.list_choices() if choice.dialect == "portable" or not device.on_gpu]
     if not choices:
         raise BundleError(f"{bundle.folder}: has no portable graph, so it does not run on {device}; export it again")
     options = LoadOptions(threads or usable_cores(), verify=False)
     for choice in choices:
-        allowed = golden.compute_tolerance(choice.graph, rows)
         with load_choice(bundle, choice, device, options) as model:
-            what = f"{bundle.folder / choice.graph.file} on {device}"
-            yield choice, golden.compare(runner_of(model).answer(rows.tokens), rows, allowed, what)
+            yield choice, model.verify()

@@ -99,6 +99,10 @@ class BundleTokenizer:
                 tokens.append(error)
         return tokens
 
+    def spell(self, tokens: Tokens) -> list[str]:
+        """Return the vocabulary's entry of each token."""
+        return [self._tokenizer.id_to_token(number) for number in tokens.ids.tolist()]
+
     def _encode(self, rows: Sequence[Row]) -> Iterator[Any]:
         for piece in _split(rows):
             with _library_errors("tokenizer.json cannot encode this text"):

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from assay.bundle import golden
 from assay.bundle.folder import Bundle, Choice
 from assay.bundle.manifest import Manifest
 from assay.errors import AssayError, InputError
@@ -105,6 +106,21 @@ class Model:
         single = isinstance(inputs, str | dict)
         logits = self._runner.run(rows, check_flag(truncate, "truncate"), single)
         return nest(inputs, self.labels, self._activate(logits).tolist(), top_k)
+
+    def verify(self) -> dict[str, Any]:
+        """Run the bundle's golden rows and compare the logits with those of PyTorch. It also warms the model up.
+
+        Returns:
+            max_abs_delta, the tolerance of the variant, and the number of rows.
+
+        Raises:
+            BundleError: The bundle has no golden rows.
+            NumericalError: A logit is further from PyTorch's than the tolerance: a kernel is wrong on this machine.
+        """
+        rows = golden.read(self._bundle)
+        allowed = golden.compute_tolerance(self._choice.graph, rows)
+        what = f"{self._bundle.folder / self._choice.graph.file} on {self._info['device']}"
+        return golden.compare(self._runner.answer(rows.tokens), rows, allowed, what)
 
     def close(self) -> None:
         """Release the session and its memory.

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import assay
 from assay import AssayError, BundleError, Classifier, InputError, NumericalError, Scorer
+from assay.bundle import golden
 from tests.runtime import tiny
 
 WORD = st.sampled_from(tiny.WORDS[6:])
@@ -185,3 +186,19 @@ def test_int8_ort_rows_are_run_one_by_one(tmp_path: Path, monkeypatch: pytest.Mo
         shapes.clear()
         assay.load(bundle, variant=variant, threads=1).logits([("a", "b")] * 3)
         assert len(shapes) == calls
+
+
+def test_verify_measures_the_distance_from_the_golden_rows(judge: Classifier) -> None:
+    report = judge.verify()
+    assert 0 < report["max_abs_delta"] < 1e-5
+    assert (report["tolerance"], report["rows"]) == (1e-4, 3)
+
+
+def test_verify_refuses_a_model_that_answers_otherwise_than_pytorch(own_bundle: Path) -> None:
+    rows = tiny.golden_rows(tiny.weights(3))
+    rows.logits[2, 0] -= 0.001
+    (own_bundle / golden.GOLDEN_NAME).write_bytes(golden.dump(rows))
+    tiny.reseal(own_bundle, tiny.document())
+    with assay.load(own_bundle, threads=1) as model, pytest.raises(NumericalError, match="golden row 2") as caught:
+        model.verify()
+    assert caught.value.row == 2
