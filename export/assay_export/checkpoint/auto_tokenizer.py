@@ -189,19 +189,21 @@ def _correct(converted: Tokenizer, slow: Any) -> Tokenizer:
     """Return transformers' conversion of a slow tokenizer with what it leaves out.
 
     SentencePiece drops every space, and spells characters without a piece in bytes. The slow tokenizer finds added
-    tokens in the text as it is written, before normalization and lower-casing, and `split_by_punct` separates
+    tokens in the text before normalization, though a lower-case one also in lower-cased text. `split_by_punct` separates
     punctuation before normalization too: "…" is one mark, although it is normalized to three.
     """
     if type(slow).__name__ not in _DROPS_SPACES:
         return converted
+    splits = getattr(slow, "split_by_punct", False)
+    lowers = slow.do_lower_case and not splits
     document = json.loads(converted.to_str())
     for token in document["added_tokens"]:
-        token["normalized"] = False
+        token["normalized"] = lowers and token["content"] == token["content"].lower()
     document["model"]["byte_fallback"] = converted.token_to_id("<0x00>") is not None
     result = Tokenizer.from_str(json.dumps(document))
     spaces = pre_tokenizers.Split(Regex("[ \u2581]+"), "removed")
     result.pre_tokenizer = pre_tokenizers.Sequence([spaces, pre_tokenizers.Metaspace(prepend_scheme="always")])
-    if getattr(slow, "split_by_punct", False):
+    if splits:
         isolate = [normalizers.Replace(mark, f" {mark} ") for mark in _list_punctuation()]
         result.normalizer = normalizers.Sequence([*isolate, result.normalizer])
     return result

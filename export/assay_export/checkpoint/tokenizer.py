@@ -14,12 +14,15 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from assay.errors import BundleError
+from assay.inputs.tokenization import BundleTokenizer
 from assay_export.checkpoint.auto_tokenizer import (
     TOKENIZER_NAME,
     TransformersTokenizers,
     find_folder,
     open_tokenizers,
 )
+from assay_export.checkpoint.presets import Input
 from assay_export.errors import CheckpointError
 
 __all__ = ["TokenizerFiles", "dump", "read"]
@@ -57,6 +60,22 @@ class TokenizerFiles:
         """Return how special tokens surround one text and a pair, as $A, $B and the names of tokens."""
         return {"single": _describe_template(self.tokenizer, False), "pair": _describe_template(self.tokenizer, True)}
 
+    def open_as_runtime(self, kind: Input, max_length: int | None = None) -> BundleTokenizer:
+        """Open the written tokenizer.json as the runtime does.
+
+        Args:
+            kind: Whether a row is a text or a pair.
+            max_length: The most tokens of a row; by default `self.max_length`.
+
+        Raises:
+            CheckpointError: The runtime does not take it.
+        """
+        length = self.max_length if max_length is None else max_length
+        try:
+            return BundleTokenizer(self.json_bytes, kind, length, "longest_first", self.split_special_tokens)
+        except BundleError as error:
+            raise CheckpointError(f"{self.reference.folder}: the tokenizer does not run: {error}") from error
+
     def with_inputs(self, names: Collection[str]) -> "TokenizerFiles":
         """Return the same tokenizer, whose config asks for token_type_ids if `names`, a graph's inputs, include it."""
         if "token_type_ids" not in names:
@@ -84,7 +103,9 @@ def read(folders: Sequence[Path], config: Mapping[str, Any], positions: int) -> 
     reference = open_tokenizers(folder, origin, config)
     fast = reference.fast
     built = Tokenizer.from_str(fast.backend_tokenizer.to_str())
-    _check_size(folder / origin, built, config, "with those that tokenizer_config.json and added_tokens.json add, such as")
+    _check_size(
+        folder / origin, built, config, "with those that tokenizer_config.json and added_tokens.json add, such as"
+    )
     max_length = _choose_max_length(folder, config, positions, fast.model_max_length)
     json_bytes = _write_json(folder, own, built, fast.truncation_side, max_length)
     built.no_padding()
