@@ -213,7 +213,7 @@ def open_tokenizer(bundle: Bundle, verify: bool) -> BundleTokenizer:
         data, manifest.input, manifest.max_length, manifest.truncation, manifest.split_special_tokens
     )
     if verify and golden.GOLDEN_NAME in manifest.files:
-        golden.compare_tokens(tokenizer, golden.read(bundle), str(bundle.folder))
+        golden.check_tokens(bundle, tokenizer)
     return tokenizer
 
 

@@ -16,7 +16,6 @@ from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ParityError
-from assay_export.gates import parity
 from assay_export.graphs import cpu_session
 from assay_export.graphs.packing import pack_rows
 from assay_export.texts import real_text
@@ -55,7 +54,7 @@ def write_golden_rows(
     names = {"input_ids", "attention_mask"}.union(*(graph["inputs"] for graph in graphs)) - {"row_starts"}
     texts = _list_texts(head.row, max_length)
     tokenizer = tokens.open_as_runtime(head.row)
-    rows = tuple(tokenizer.encode_to(text.row, text.max_length) for text in texts)
+    rows = tuple(row for text in texts for row in tokenizer.encode_to(text.row, [text.max_length]))
     feeds = [{name: array for name, array in _feed(row).items() if name in names} for row in rows]
     expected = np.concatenate([loaded.reference.logits(feed) for feed in feeds])
     exported = {}

@@ -180,8 +180,8 @@ def _refuse_sampling(folder: Path, slow: Any) -> None:
     options = getattr(slow, "sp_model_kwargs", None) or {}
     if options.get("enable_sampling"):
         raise CheckpointError(
-            f"{folder / 'tokenizer_config.json'}: sp_model_kwargs = {options!r} draws another tokenization of a text at "
-            "each call: remove enable_sampling"
+            f"{folder / 'tokenizer_config.json'}: sp_model_kwargs = {options!r} draws another tokenization of a text "
+            "at each call: remove enable_sampling"
         )
 
 
@@ -189,8 +189,8 @@ def _correct(converted: Tokenizer, slow: Any) -> Tokenizer:
     """Return transformers' conversion of a slow tokenizer with what it leaves out.
 
     SentencePiece drops every space, and spells characters without a piece in bytes. The slow tokenizer finds added
-    tokens in the text before normalization, though a lower-case one also in lower-cased text. `split_by_punct` separates
-    punctuation before normalization too: "…" is one mark, although it is normalized to three.
+    tokens in the text before normalization, though a lower-case one also in lower-cased text. `split_by_punct`
+    separates punctuation before normalization too: "…" is one mark, although it is normalized to three.
     """
     if type(slow).__name__ not in _DROPS_SPACES:
         return converted

@@ -1,8 +1,8 @@
 """The tokenizer of a bundle: the one that AutoTokenizer of transformers 4.57 builds from the checkpoint's folder.
 
-tokenizer.json alone does not say what AutoTokenizer does with a text: tokenizer_config.json and added_tokens.json change
-casing, prefix spaces and tokens. Where they change nothing, tokenizer.json is taken byte for byte. Otherwise the bundle
-gets AutoTokenizer's own, as the tokenizers library writes it. The gate in assay_export.gates.tokenizer compares the two.
+tokenizer.json alone does not say what AutoTokenizer does with a text: tokenizer_config.json and added_tokens.json
+change casing, prefix spaces and tokens. Where they change nothing, tokenizer.json is taken byte for byte. Otherwise the
+bundle gets AutoTokenizer's own, as the tokenizers library writes it. assay_export.gates.tokenizer compares the two.
 """
 
 import dataclasses

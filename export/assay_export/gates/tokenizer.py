@@ -1,4 +1,4 @@
-"""The tokenizer gate: compare the ids that the runtime will read with those of transformers, before a bundle is written.
+"""The tokenizer gate: compare the token ids that the runtime will read with those of transformers.
 
 The runtime's own encoding of the written tokenizer.json is compared, truncation included, with AutoTokenizer of the
 checkpoint's folder. If the folder also has the files of a slow tokenizer, the two must not contradict each other:
@@ -50,12 +50,12 @@ def check(tokens: TokenizerFiles, kind: Input) -> int:
     runtime = tokens.open_as_runtime(kind)
     with silence_transformers():
         for row, length in cases:
-            found = runtime.encode_to(row, length)
+            (found,) = runtime.encode_to(row, [length])
             _compare(tokens, row, found, _encode(reference.fast, row, length), "AutoTokenizer")
         slow_rows = [] if reference.slow is None else rows if reference.saved_by_slow else ordinary
         slow_rows = [row for row in slow_rows if not isinstance(row, tuple) or row[1]]
         for row in slow_rows:
-            found = runtime.encode_to(row, _UNLIMITED)
+            (found,) = runtime.encode_to(row, [_UNLIMITED])
             _compare(tokens, row, found, _encode(reference.slow, row, None), type(reference.slow).__name__)
     return len(cases) + len(slow_rows)
 

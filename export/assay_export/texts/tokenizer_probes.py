@@ -31,12 +31,12 @@ UNUSUAL = (
     "\u200bzero\u200d width\ufeff",
     "bell\x07 and nul\x00 and del\x7f",
     "lost \ufffd character \ufffd",
-    "wait… what… ‘quoted’ “twice” —dash–",
+    "wait… what… ‘quoted’ “twice” —dash–",  # noqa: RUF001
     "ﬁve ½ x² № ㍿ ①",
-    "「引用」中文，测试。日本語テスト",
-    "ＦＵＬＬ　ｗｉｄｔｈ！",
+    "「引用」中文，测试。日本語テスト",  # noqa: RUF001
+    "ＦＵＬＬ　ｗｉｄｔｈ！",  # noqa: RUF001
     "e\u0301 and é, A\u030angström",
-    "İstanbul, ISPARTA ıspanak, straße STRASSE ẞ",
+    "İstanbul, ISPARTA ıspanak, straße STRASSE ẞ",  # noqa: RUF001
     "Σίσυφος ΣΊΣΥΦΟΣ",
     "🙂 👩‍👩‍👧 🇩🇪 👍🏽",
     "हिन्दी ภาษาไทย العربية עברית",

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ __all__ = [
     "INT8_TOLERANCE",
     "Golden",
     "GoldenText",
+    "check_tokens",
     "compare",
     "compare_tokens",
     "compute_tolerance",
@@ -84,27 +86,23 @@ def dump(golden: Golden) -> bytes:
 
 def read(bundle: Bundle) -> Golden:
     """Read the golden rows of a bundle. Raises BundleError if it has none, or they do not match its manifest."""
-    path = bundle.folder / GOLDEN_NAME
-    if GOLDEN_NAME not in bundle.manifest.files:
-        raise BundleError(
-            f"{bundle.folder}: has no {GOLDEN_NAME}, so it was exported by an older version and its answers cannot be "
-            f"compared with PyTorch's here; export it again: assay export SOURCE --out {bundle.folder} --force"
-        )
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: cannot be read ({one_line(error)}); export the bundle again") from error
-    fields = Fields.of(document, str(path))
-    entries = fields.values.get("rows")
-    if not isinstance(entries, list) or not entries:
-        raise fields.refuse("rows", "missing or empty", "a list of rows")
-    rows = [Fields.of(entry, f"{path}: row {index}") for index, entry in enumerate(entries)]
+    fields, rows = _read_rows(bundle)
     tokens = tuple(_read_tokens(row, bundle.manifest.max_length) for row in rows)
     logits = np.array([row.numbers("logits", len(bundle.manifest.labels)) for row in rows], np.float32)
     exported = fields.mapping("exported")
     return Golden(
         tokens, logits, {name: exported.number(name) for name in exported.values}, _read_texts(fields, rows, bundle)
     )
+
+
+def check_tokens(bundle: Bundle, tokenizer: BundleTokenizer) -> int:
+    """Compare the tokens of the golden rows as `compare_tokens` does, reading their texts and ids only."""
+    fields, rows = _read_rows(bundle)
+    texts = _read_texts(fields, rows, bundle)
+    if not texts:
+        return 0
+    tokens = tuple(_read_tokens(row, bundle.manifest.max_length) for row in rows)
+    return compare_tokens(tokenizer, tokens, texts, str(bundle.folder))
 
 
 def compute_tolerance(graph: Graph, golden: Golden) -> float:
@@ -146,34 +144,35 @@ def compare(logits: Float32, golden: Golden, allowed: float, what: str) -> dict[
     return {"max_abs_delta": float(delta[worst]), "tolerance": allowed, "rows": len(delta)}
 
 
-def compare_tokens(tokenizer: BundleTokenizer, golden: Golden, what: str) -> int:
+def compare_tokens(tokenizer: BundleTokenizer, tokens: Sequence[Tokens], texts: Sequence[GoldenText], what: str) -> int:
     """Encode the texts of the golden rows and compare the ids with those of the export.
 
     Args:
         tokenizer: The tokenizer of the bundle, opened with the installed tokenizers library.
-        golden: The golden rows.
+        tokens: The rows at export.
+        texts: Their texts.
         what: The bundle, for the error message.
 
     Returns:
-        How many rows were compared; 0 if the export did not record their texts.
+        How many rows were compared.
 
     Raises:
         BundleError: The tokens of a row differ. The message shows the first difference.
     """
-    if not golden.texts:
-        return 0
-    has_type_ids = any(row.type_ids.any() for row in golden.tokens)  # stored only if a graph reads them
-    for index, (text, expected) in enumerate(zip(golden.texts, golden.tokens, strict=True)):
-        found = tokenizer.encode_to(text.row, text.max_length)
+    has_type_ids = any(row.type_ids.any() for row in tokens)  # stored only if a graph reads them
+    found_rows: list[Tokens] = []
+    for row, same in groupby(texts, lambda text: text.row):  # a long text is tokenized once for all its lengths
+        found_rows += tokenizer.encode_to(row, [text.max_length for text in same])
+    for index, (found, expected) in enumerate(zip(found_rows, tokens, strict=True)):
         same_types = not has_type_ids or np.array_equal(found.type_ids, expected.type_ids)
         if same_types and np.array_equal(found.ids, expected.ids):
             continue
         raise BundleError(
-            f"{what}: tokenizer.json encodes golden row {index} ({text.row!r:.100}) otherwise than at export: "
+            f"{what}: tokenizer.json encodes golden row {index} ({texts[index].row!r:.100}) otherwise than at export: "
             f"{_describe_difference(tokenizer, found, expected)}; the tokenizer was exchanged, or the installed "
             "tokenizers library differs: install the version that assay info names, or export the bundle again"
         )
-    return len(golden.texts)
+    return len(texts)
 
 
 def _describe_difference(tokenizer: BundleTokenizer, found: Tokens, expected: Tokens) -> str:
@@ -193,6 +192,25 @@ def _describe_difference(tokenizer: BundleTokenizer, found: Tokens, expected: To
 
 def _dump_lines(values: Sequence[Any]) -> str:
     return "[\n" + ",\n".join(json.dumps(value, ensure_ascii=False) for value in values) + "\n]"
+
+
+def _read_rows(bundle: Bundle) -> tuple[Fields, list[Fields]]:
+    """Read golden.json as one object, and its rows."""
+    path = bundle.folder / GOLDEN_NAME
+    if GOLDEN_NAME not in bundle.manifest.files:
+        raise BundleError(
+            f"{bundle.folder}: has no {GOLDEN_NAME}, so it was exported by an older version and its answers cannot be "
+            f"compared with PyTorch's here; export it again: assay export SOURCE --out {bundle.folder} --force"
+        )
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: cannot be read ({one_line(error)}); export the bundle again") from error
+    fields = Fields.of(document, str(path))
+    entries = fields.values.get("rows")
+    if not isinstance(entries, list) or not entries:
+        raise fields.refuse("rows", "missing or empty", "a list of rows")
+    return fields, [Fields.of(entry, f"{path}: row {index}") for index, entry in enumerate(entries)]
 
 
 def _read_texts(fields: Fields, rows: Sequence[Fields], bundle: Bundle) -> tuple[GoldenText, ...]:

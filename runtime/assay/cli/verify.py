@@ -2,15 +2,12 @@
 
 import argparse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.bundle.folder import Bundle, Choice
 from assay.cli.options import add_bundle, add_device, add_json, open_asked, print_json
 from assay.devices import Device, parse_device
 from assay.errors import BundleError
-
-if TYPE_CHECKING:
-    from assay.bundle.golden import Golden
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -34,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     size = sum(record.size for record in files.values())
     if not args.json:
         print(f"{len(files)} files, {size / 1e6:,.1f} MB: sizes and sha256 as in assay.json")
-    rows, texts = _compare_tokens(bundle)
+    texts = _check_tokens(bundle)
     if not args.json:
         print(
             f"tokenizer: the token ids of the export, {texts} rows"
@@ -42,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
             else "tokenizer: not compared, golden.json has no texts; export the bundle again"
         )
     graphs = []
-    for choice, report in _compare_graphs(bundle, rows, device, args.threads):
+    for choice, report in _compare_graphs(bundle, device, args.threads):
         graphs.append({"variant": choice.variant, "dialect": choice.dialect} | report)
         if not args.json:
             print(
@@ -62,24 +59,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compare_tokens(bundle: Bundle) -> tuple["Golden", int]:
-    """Return the golden rows, and on how many of them the tokenizer was compared with the export's."""
+def _check_tokens(bundle: Bundle) -> int:
+    """Return on how many golden rows the tokenizer was compared with the export's."""
     from assay.bundle import golden
     from assay.loading import open_tokenizer
 
-    rows = golden.read(bundle)
-    return rows, golden.compare_tokens(open_tokenizer(bundle, verify=False), rows, str(bundle.folder))
+    return golden.check_tokens(bundle, open_tokenizer(bundle, verify=False))
 
 
-def _compare_graphs(
-    bundle: Bundle, rows: "Golden", device: Device, threads: int | None
-) -> Iterator[tuple[Choice, dict[str, Any]]]:
+def _compare_graphs(bundle: Bundle, device: Device, threads: int | None) -> Iterator[tuple[Choice, dict[str, Any]]]:
     """Yield how far each graph for the device is from PyTorch on the golden rows."""
     from assay.bundle import golden
     from assay.loading import LoadOptions, load_choice
     from assay.models.base import runner_of
     from assay.threads import usable_cores
 
+    rows = golden.read(bundle)
     choices = [choice for choice in bundle.list_choices() if choice.dialect == "portable" or not device.on_gpu]
     if not choices:
         raise BundleError(f"{bundle.folder}: has no portable graph, so it does not run on {device}; export it again")

@@ -104,10 +104,10 @@ class BundleTokenizer:
                 tokens.append(error)
         return tokens
 
-    def encode_to(self, row: Row, max_length: int) -> Tokens:
-        """Return the tokens of one row, truncated to `max_length`, whatever the bundle's own limit."""
+    def encode_to(self, row: Row, lengths: Sequence[int]) -> list[Tokens]:
+        """Return the tokens of one row, truncated to each of `lengths`, whatever the bundle's own limit."""
         (encoding,) = self._encode([row])
-        return self._cut(encoding, max_length)
+        return [self._cut(encoding, length) for length in lengths]
 
     def name_token(self, token_id: int) -> str:
         """Return the token of an id for a message; an id that the vocabulary lacks is "no token"."""
