@@ -109,8 +109,13 @@ def _compare(tokens: TokenizerFiles, row: Row, found: Tokens, expected: Tokens, 
     else:
         problem = _describe(tokens, found, expected, who)
     reference = tokens.reference
-    if who == "AutoTokenizer" or reference.saved_by_slow:
+    if who == "AutoTokenizer":
         remedy = "report this with the checkpoint's tokenizer files"
+    elif reference.saved_by_slow:
+        remedy = (
+            "the folder has no tokenizer.json, and no fast tokenizer gives these tokens; if the model was trained with "
+            "AutoTokenizer, save that tokenizer into the folder"
+        )
     else:
         remedy = (
             "if the model was trained with the tokenizer of tokenizer.json, remove the files of the other from the "
