@@ -27,10 +27,12 @@ class Client:
         self.url = url
         self.about = json.loads((model / "assay.json").read_text(encoding="utf-8"))
         self.tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+        self.tokenizer.encode_special_tokens = self.about["special_tokens"].get("split_special_tokens", False)
+        side = (self.tokenizer.truncation or {}).get("direction", "right")
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         if self.about["truncation"] == "longest_first":
-            self.tokenizer.enable_truncation(self.about["max_length"], strategy="longest_first")
+            self.tokenizer.enable_truncation(self.about["max_length"], strategy="longest_first", direction=side)
 
     def inputs(self, text: str, text_pair: str | None = None) -> dict[str, np.ndarray]:
         """Return one row, padded on the right: each input int64 [1, sequence]. Send those that the model has."""

@@ -133,7 +133,7 @@ def ask(name: str, call: Callable[[], Float32], lines: Sequence[int]) -> Answers
 def _make_tokenizer(bundle: Bundle, max_length: int) -> BundleTokenizer:
     manifest = bundle.manifest
     data = bundle.read_tokenizer(verify=True)
-    return BundleTokenizer(data, manifest.input, max_length, manifest.truncation)
+    return BundleTokenizer(data, manifest.input, max_length, manifest.truncation, manifest.split_special_tokens)
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:

@@ -2,7 +2,7 @@
 
 from assay.errors import AssayError
 
-__all__ = ["CheckpointError", "ExportError", "ParityError", "UnsupportedConfigError"]
+__all__ = ["CheckpointError", "ExportError", "ParityError", "TokenizerError", "UnsupportedConfigError"]
 
 
 class ExportError(AssayError):
@@ -19,3 +19,7 @@ class UnsupportedConfigError(ExportError):
 
 class ParityError(ExportError):
     """The logits of a graph differ from PyTorch's by more than the gate allows."""
+
+
+class TokenizerError(ExportError):
+    """The tokenizer of the bundle gives a text other token ids than transformers does. The message shows both."""

@@ -21,6 +21,7 @@ from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ExportError
 from assay_export.gates import parity
+from assay_export.gates import tokenizer as tokenizer_gate
 from assay_export.graphs import cpu_session, traced
 from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.architectures import AUTHORED
@@ -109,11 +110,14 @@ def export(
         files = open_files(options.source, options.revision, options.base)
         architecture = _choose_architecture(files, options.variants)
         settings = architecture.read_config(files.config_4) if architecture else None
-        max_length = settings.max_length if settings else traced.read_max_length(files.config_4)
-        tokens = tokenizer.read(files.folders, files.config_4, max_length)
+        positions = settings.max_length if settings else traced.read_max_length(files.config_4)
+        tokens = tokenizer.read(files.folders, files.config_4, positions)
+        max_length = tokens.max_length
     with progress.step("Loading the PyTorch model"):
         loaded = load(files, _make_probes(tokens, max_length))
     head = read_head(loaded, options.input, options.labels, options.score_range)
+    with progress.step("Comparing the tokenizer with transformers"):
+        tokenizer_gate.check(tokens, head.row)
     rows = read_calibration(head.row, options.calibration) if options.variants else []
 
     with stage(options.out, options.force) as folder:

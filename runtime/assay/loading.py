@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack, get_args
 
+from assay.bundle import golden
 from assay.bundle.folder import Bundle, Choice, check_variant
 from assay.bundle.hub import open_bundle
 from assay.devices import Device, parse_device
@@ -171,8 +172,7 @@ def load_choice(
     else:
         bundle.check_sizes(names)
     manifest = bundle.manifest
-    data = bundle.read_tokenizer(options.verify)
-    tokenizer = BundleTokenizer(data, manifest.input, manifest.max_length, manifest.truncation)
+    tokenizer = open_tokenizer(bundle, options.verify)
     make_engine = functools.partial(_make_engine, bundle, choice, device, options)
     engine = make_engine()
     info = {
@@ -195,6 +195,26 @@ def load_choice(
         _LOG.info("%s: the CPU kernels use %s", choice.graph.file, info["instruction_set"])
     kind = Scorer if manifest.task == "regression" else Classifier
     return kind(bundle, choice, engine, tokenizer, info, make_engine, options.reload)
+
+
+def open_tokenizer(bundle: Bundle, verify: bool) -> BundleTokenizer:
+    """Open the tokenizer of a bundle.
+
+    Args:
+        bundle: The bundle, whose files are here.
+        verify: Check the hash of tokenizer.json, and that the texts of the golden rows still get the ids of the export.
+
+    Raises:
+        BundleError: tokenizer.json is damaged, does not parse, or encodes a golden row otherwise than at export.
+    """
+    manifest = bundle.manifest
+    data = bundle.read_tokenizer(verify)
+    tokenizer = BundleTokenizer(
+        data, manifest.input, manifest.max_length, manifest.truncation, manifest.split_special_tokens
+    )
+    if verify and golden.GOLDEN_NAME in manifest.files:
+        golden.check_tokens(bundle, tokenizer)
+    return tokenizer
 
 
 def _load_auto(bundle: Bundle, variant: str, options: LoadOptions) -> Classifier | Scorer:

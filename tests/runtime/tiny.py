@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from assay.bundle import golden, manifest
 from assay.inputs.tokenization import Tokens
+from assay.inputs.validation import Row
 
 WORDS = [
     "[PAD]",
@@ -181,16 +182,20 @@ def write(folder: Path, arrays: dict[str, np.ndarray] | None = None, **changes: 
             (folder / data).write_bytes(b"".join(array.tobytes() for array in arrays.values()))
             name = data.removeprefix("onnx/")
             (folder / graph_entry["file"]).write_bytes(graph(arrays, tuple(graph_entry["inputs"]), name))
-    (folder / golden.GOLDEN_NAME).write_bytes(golden.dump(golden_rows(arrays)))
+    (folder / golden.GOLDEN_NAME).write_bytes(golden.dump(golden_rows(arrays, made["input"])))
     reseal(folder, made)
     return folder
 
 
-def golden_rows(arrays: dict[str, np.ndarray]) -> golden.Golden:
-    """Three rows of token ids with the logits of `reference`."""
+def golden_rows(arrays: dict[str, np.ndarray], kind: str = "pair") -> golden.Golden:
+    """Three rows with the logits of `reference`."""
     rows = [np.array(ids, np.int64) for ids in ([2, 3], [2, 6, 7, 3], [2, 8, 3, 9, 3])]
     logits = np.array([reference(ids, arrays) for ids in rows], np.float32)
-    return golden.Golden(tuple(Tokens(ids, np.zeros_like(ids)) for ids in rows), logits, {})
+    texts: list[Row] = [("", ""), ("what causes", ""), ("rain", "forms")]
+    if kind == "text":
+        texts = ["", "what causes", "rain [SEP] forms"]
+    recorded = tuple(golden.GoldenText(text, 16) for text in texts)
+    return golden.Golden(tuple(Tokens(ids, np.zeros_like(ids)) for ids in rows), logits, {}, recorded)
 
 
 def reseal(folder: Path, made: dict[str, Any]) -> None:

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from assay.bundle import golden
-from assay.bundle.golden import Golden
+from assay.bundle.golden import Golden, GoldenText
 from assay.inputs.tokenization import Tokens
+from assay.inputs.validation import Row
 from assay_export.checkpoint.head import Head
 from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ParityError
-from assay_export.gates import parity
 from assay_export.graphs import cpu_session
 from assay_export.graphs.packing import pack_rows
 from assay_export.texts import real_text
@@ -52,8 +52,10 @@ def write_golden_rows(
     """
     graphs = [graph for dialects in variants.values() for graph in dialects.values()]
     names = {"input_ids", "attention_mask"}.union(*(graph["inputs"] for graph in graphs)) - {"row_starts"}
-    encoded = _encode_rows(tokens, head.row, max_length)
-    feeds = [{name: array for name, array in feed.items() if name in names} for feed in encoded]
+    texts = _list_texts(head.row, max_length)
+    tokenizer = tokens.open_as_runtime(head.row)
+    rows = tuple(row for text in texts for row in tokenizer.encode_to(text.row, [text.max_length]))
+    feeds = [{name: array for name, array in _feed(row).items() if name in names} for row in rows]
     expected = np.concatenate([loaded.reference.logits(feed) for feed in feeds])
     exported = {}
     for graph in graphs:
@@ -74,18 +76,24 @@ def write_golden_rows(
                 f"{feeds[row]['input_ids'].size} tokens (the gate allows {allowed:.0e}); nothing was written. "
                 "Please report this with the checkpoint's config.json"
             )
-    rows = tuple(
-        Tokens(feed["input_ids"][0], feed.get("token_type_ids", np.zeros_like(feed["input_ids"]))[0]) for feed in feeds
-    )
-    (folder / golden.GOLDEN_NAME).write_bytes(golden.dump(Golden(rows, expected, exported)))
+    if "token_type_ids" not in names:
+        rows = tuple(Tokens(row.ids, np.zeros_like(row.ids)) for row in rows)
+    (folder / golden.GOLDEN_NAME).write_bytes(golden.dump(Golden(rows, expected, exported, texts)))
 
 
-def _encode_rows(tokens: TokenizerFiles, row: Input, max_length: int) -> list[Feed]:
-    built_in = read_calibration(row)[:_CALIBRATION_ROWS]
-    feeds = parity.encode(tokens.tokenizer, [*real_text.rows(row), *built_in], max_length)
-    text = "\n".join(real_text.TEXTS * (2 if row == "pair" else 4))
-    long = (text, text) if row == "pair" else (text,)
-    for length in _LENGTHS:
-        if length <= max_length:
-            feeds += parity.encode(tokens.tokenizer, [long], length)
-    return feeds
+def _feed(row: Tokens) -> Feed:
+    ids, type_ids = row.ids[np.newaxis], row.type_ids[np.newaxis]
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": type_ids}
+
+
+def _list_texts(kind: Input, max_length: int) -> tuple[GoldenText, ...]:
+    built_in = read_calibration(kind)[:_CALIBRATION_ROWS]
+    texts = [GoldenText(_as_row(row), max_length) for row in (*real_text.rows(kind), *built_in)]
+    text = "\n".join(real_text.TEXTS * (2 if kind == "pair" else 4))
+    long: Row = (text, text) if kind == "pair" else text
+    lengths = sorted({length for length in _LENGTHS if length <= max_length} | {min(max_length, _LENGTHS[-1])})
+    return (*texts, *(GoldenText(long, length) for length in lengths))
+
+
+def _as_row(texts: tuple[str, ...]) -> Row:
+    return (texts[0], texts[1]) if len(texts) == 2 else texts[0]

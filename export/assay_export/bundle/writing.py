@@ -79,7 +79,11 @@ def build_manifest(
         "pooling": pooling,
         "max_length": max_length,
         "truncation": head.truncation,
-        "special_tokens": {"pad_token_id": config.get("pad_token_id"), "template": tokens.describe_template()},
+        "special_tokens": {
+            "pad_token_id": config.get("pad_token_id"),
+            "split_special_tokens": tokens.split_special_tokens,
+            "template": tokens.describe_template(),
+        },
         "source": {
             "id": files.source.id,
             "revision": files.source.revision,

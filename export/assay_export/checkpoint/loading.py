@@ -18,7 +18,7 @@ from assay_export.checkpoint.files import CheckpointFiles, read_tensor_names, re
 from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.errors import CheckpointError
 
-__all__ = ["Checkpoint", "load"]
+__all__ = ["Checkpoint", "load", "silence_transformers"]
 
 # Merging adds matrices of rounding error. The parity gate allows each graph the same.
 MERGE_TOLERANCE = 1e-4
@@ -94,7 +94,7 @@ def _build(folder: Path, config: Mapping[str, Any]) -> tuple[torch.nn.Module, se
         attention = "sdpa" if model_type == "modernbert" else "eager"
         if model_type == "modernbert":
             model_config.reference_compile = False
-        with _silence_transformers():
+        with silence_transformers():
             model, info = transformers.AutoModelForSequenceClassification.from_pretrained(
                 folder,
                 config=model_config,
@@ -168,7 +168,7 @@ def _hash(files: Sequence[Path]) -> str:
 
 
 @contextlib.contextmanager
-def _silence_transformers() -> Iterator[None]:
+def silence_transformers() -> Iterator[None]:
     """Keep transformers from warning of a base's missing head, which the adapter brings.
 
     Parameters that are really missing are refused afterwards.

@@ -1,8 +1,8 @@
-"""The tokenizer of a bundle: the checkpoint's own tokenizer.json, byte for byte.
+"""The tokenizer of a bundle: the one that AutoTokenizer of transformers 4.57 builds from the checkpoint's folder.
 
-It is never saved again through AutoTokenizer: transformers 5 rebuilds DeBERTa-v2's with another normalizer, and each
-major version refuses or misreads what the other wrote. A checkpoint without tokenizer.json has its slow tokenizer
-converted.
+tokenizer.json alone does not say what AutoTokenizer does with a text: tokenizer_config.json and added_tokens.json
+change casing, prefix spaces and tokens. Where they change nothing, tokenizer.json is taken byte for byte. Otherwise the
+bundle gets AutoTokenizer's own, as the tokenizers library writes it. assay_export.gates.tokenizer compares the two.
 """
 
 import dataclasses
@@ -14,31 +14,67 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from assay_export.checkpoint.files import read_json
+from assay.errors import BundleError
+from assay.inputs.tokenization import BundleTokenizer
+from assay_export.checkpoint.auto_tokenizer import (
+    TOKENIZER_NAME,
+    TransformersTokenizers,
+    find_folder,
+    open_tokenizers,
+)
+from assay_export.checkpoint.presets import Input
 from assay_export.errors import CheckpointError
 
 __all__ = ["TokenizerFiles", "dump", "read"]
 
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-_SENTENCEPIECE_FILES = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
+
+# A model without a position table reads any length, so tokenizer_config.json decides. transformers writes 1e30 where no
+# limit is known, and attention over more tokens than these does not fit a machine's memory.
+_LONGEST = 32_768
 
 
 @dataclass(frozen=True)
 class TokenizerFiles:
     """The tokenizer of a checkpoint, ready to encode, and the two files that the bundle gets.
 
-    `json_bytes` is tokenizer.json, and `config` the content of tokenizer_config.json. `origin` is "tokenizer.json" or
-    the file that it was converted from.
+    Attributes:
+        json_bytes: tokenizer.json.
+        config: The content of tokenizer_config.json.
+        tokenizer: The same as `json_bytes`, without truncation and padding.
+        origin: "tokenizer.json" or the file that it was converted from.
+        max_length: The longest input in tokens: the limit of the tokenizer where it states one that the model can read.
+        split_special_tokens: Whether special tokens that a text spells out are read as text.
+        reference: The tokenizers of transformers, which this one must agree with.
     """
 
     json_bytes: bytes
     config: dict[str, Any]
     tokenizer: Tokenizer
     origin: str
+    max_length: int
+    split_special_tokens: bool
+    reference: TransformersTokenizers
 
     def describe_template(self) -> dict[str, list[str]]:
         """Return how special tokens surround one text and a pair, as $A, $B and the names of tokens."""
         return {"single": _describe_template(self.tokenizer, False), "pair": _describe_template(self.tokenizer, True)}
+
+    def open_as_runtime(self, kind: Input, max_length: int | None = None) -> BundleTokenizer:
+        """Open the written tokenizer.json as the runtime does.
+
+        Args:
+            kind: Whether a row is a text or a pair.
+            max_length: The most tokens of a row; by default `self.max_length`.
+
+        Raises:
+            CheckpointError: The runtime does not take it.
+        """
+        length = self.max_length if max_length is None else max_length
+        try:
+            return BundleTokenizer(self.json_bytes, kind, length, "longest_first", self.split_special_tokens)
+        except BundleError as error:
+            raise CheckpointError(f"{self.reference.folder}: the tokenizer does not run: {error}") from error
 
     def with_inputs(self, names: Collection[str]) -> "TokenizerFiles":
         """Return the same tokenizer, whose config asks for token_type_ids if `names`, a graph's inputs, include it."""
@@ -48,94 +84,128 @@ class TokenizerFiles:
         return dataclasses.replace(self, config={**self.config, "model_input_names": inputs})
 
 
-def read(folders: Sequence[Path], config: Mapping[str, Any], max_length: int) -> TokenizerFiles:
+def read(folders: Sequence[Path], config: Mapping[str, Any], positions: int) -> TokenizerFiles:
     """Read the tokenizer from the first of `folders` that has one.
 
     Args:
         folders: The folders of the checkpoint, its own first.
         config: config.json of the model.
-        max_length: The longest input of the model in tokens.
+        positions: The longest input, in tokens, that config.json states.
 
     Raises:
-        CheckpointError: There is no tokenizer, it does not parse, or it has more tokens than the model.
+        CheckpointError: There is no tokenizer, transformers cannot open it, it has more tokens than the model, or its
+            model_max_length is not a length.
     """
-    folder = next((f for f in folders if (f / "tokenizer.json").is_file()), None)
-    if folder is not None:
-        json_bytes, origin = (folder / "tokenizer.json").read_bytes(), "tokenizer.json"
-    else:
-        folder, json_bytes, origin = _convert(folders)
+    folder, origin = find_folder(folders)
+    own = _parse(folder / TOKENIZER_NAME) if origin == TOKENIZER_NAME else None
+    if own is not None:
+        _check_size(folder / origin, own, config)
+    reference = open_tokenizers(folder, origin, config)
+    fast = reference.fast
+    built = Tokenizer.from_str(fast.backend_tokenizer.to_str())
+    _check_size(
+        folder / origin, built, config, "with those that tokenizer_config.json and added_tokens.json add, such as"
+    )
+    max_length = _choose_max_length(folder, config, positions, fast.model_max_length)
+    json_bytes = _write_json(folder, own, built, fast.truncation_side, max_length)
+    built.no_padding()
+    built.no_truncation()
+    built.encode_special_tokens = bool(fast.split_special_tokens)
+    return TokenizerFiles(
+        json_bytes=json_bytes,
+        config=_write_config(config, fast, built, max_length),
+        tokenizer=built,
+        origin=origin,
+        max_length=max_length,
+        split_special_tokens=bool(fast.split_special_tokens),
+        reference=reference,
+    )
+
+
+def _parse(path: Path) -> Tokenizer:
     try:
-        tokenizer = Tokenizer.from_buffer(json_bytes)
+        return Tokenizer.from_buffer(path.read_bytes())
     except Exception as error:  # tokenizers raises bare Exception
-        raise CheckpointError(f"{folder / origin} cannot be read by tokenizers: {error}") from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+        raise CheckpointError(f"{path} cannot be read by tokenizers: {error}") from error
+
+
+def _check_size(place: Path, tokenizer: Tokenizer, config: Mapping[str, Any], added: str = "") -> None:
+    """Refuse more tokens than the model has rows; `added` says who added tokens to those of the file."""
     rows = config.get("vocab_size")
     tokens = max(tokenizer.get_vocab().values(), default=-1) + 1  # the ids may have gaps
     if not isinstance(rows, int) or tokens > rows:
+        last = f" ({added} {tokenizer.id_to_token(tokens - 1)!r})" if added else ""
         raise CheckpointError(
-            f"{folder / origin} has {tokens:,} tokens, but config.json says vocab_size = {rows!r}: the tokenizer and "
-            "the weights belong to different checkpoints"
+            f"{place} has {tokens:,} tokens{last}, but config.json says vocab_size = {rows!r}: the tokenizer and the "
+            "weights belong to different checkpoints"
         )
-    return TokenizerFiles(json_bytes, _write_config(folder, config, tokenizer, max_length), tokenizer, origin)
 
 
-def _convert(folders: Sequence[Path]) -> tuple[Path, bytes, str]:
-    """Convert a SentencePiece model or another slow tokenizer with transformers 4.57.
+def _choose_max_length(folder: Path, config: Mapping[str, Any], positions: int, stated: float) -> int:
+    """Return the longest input: what the tokenizer states if the model can read it, else what the model states."""
+    if stated < 1:
+        raise CheckpointError(
+            f"{folder / 'tokenizer_config.json'}: model_max_length = {stated!r}, expected at least 1, or none"
+        )
+    # Positions relative to each other have no table that ends.
+    reads_any = config.get("model_type") == "deberta-v2" and config.get("position_biased_input") is False
+    limit = _LONGEST if reads_any else positions
+    return int(stated) if stated <= limit else positions
 
-    Returns:
-        The folder, the bytes of tokenizer.json, and the name of the file that was converted.
+
+def _write_json(folder: Path, own: Tokenizer | None, built: Tokenizer, side: str, max_length: int) -> bytes:
+    """Return tokenizer.json: the checkpoint's bytes if AutoTokenizer changes nothing that the runtime reads.
+
+    The runtime takes from the stored truncation only the side.
     """
-    import transformers
-    from transformers.convert_slow_tokenizer import convert_slow_tokenizer
-
-    for folder in folders:
-        files = [name for name in (*_SENTENCEPIECE_FILES, "vocab.txt", "vocab.json") if (folder / name).is_file()]
-        if not files:
-            continue
-        try:
-            if files[0] == "spm.model":
-                slow = transformers.DebertaV2Tokenizer(str(folder / files[0]))
-                converted = convert_slow_tokenizer(slow)
-            else:
-                converted = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True).backend_tokenizer
-        except Exception as error:
-            reason = " ".join(str(error).split())[:300]
-            raise CheckpointError(f"{folder / files[0]} cannot be converted to tokenizer.json: {reason}") from error
-        return folder, converted.to_str(pretty=True).encode(), files[0]
-    places = " or ".join(str(folder) for folder in folders)
-    raise CheckpointError(f"no tokenizer.json or spm.model in {places}: copy the checkpoint's tokenizer there")
+    truncation = None if side == "right" else {"max_length": max_length, "direction": side}
+    if own is not None:
+        stored = (own.truncation or {}).get("direction", "right")
+        if stored == side and _describe(own) == _describe(built):
+            return (folder / TOKENIZER_NAME).read_bytes()
+    written = Tokenizer.from_str(built.to_str())
+    written.no_padding()
+    written.no_truncation()
+    if truncation is not None:
+        written.enable_truncation(**truncation)
+    return str(written.to_str(pretty=True)).encode()
 
 
-def _write_config(folder: Path, config: Mapping[str, Any], tokenizer: Tokenizer, max_length: int) -> dict[str, Any]:
+def _describe(tokenizer: Tokenizer) -> Any:
+    """Return the parsed tokenizer.json without truncation and padding."""
+    return json.loads(tokenizer.to_str()) | {"truncation": None, "padding": None}
+
+
+def _write_config(config: Mapping[str, Any], fast: Any, tokenizer: Tokenizer, max_length: int) -> dict[str, Any]:
     """Return a tokenizer_config.json with which every transformers takes tokenizer.json as it is.
 
     PreTrainedTokenizerFast does so in transformers 4 and 5. Architecture classes (DebertaV2Tokenizer) rebuild parts of
     it, and TokenizersBackend exists in transformers 5 only.
     """
-    found: dict[str, Any] = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            found |= read_json(folder / name)
-    side = found.get("truncation_side", "right")
-    if side != "right":
-        raise CheckpointError(
-            f"{folder / 'tokenizer_config.json'}: truncation_side = {side!r} is not supported (supported: 'right')"
-        )
     result: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    names = fast.special_tokens_map
     for key in _SPECIAL_TOKENS:
-        token = found.get(key)
-        if isinstance(token, dict):
-            token = token.get("content")
+        token = names.get(key)
         if token is None and key in ("pad_token", "cls_token", "sep_token"):
             token_id = config.get(f"{key}_id")
             token = tokenizer.id_to_token(token_id) if isinstance(token_id, int) else None
-        if isinstance(token, str) and tokenizer.token_to_id(token) is not None:
+        if token is not None and tokenizer.token_to_id(token) is not None:
             result[key] = token
     result["model_max_length"] = max_length
     result["model_input_names"] = ["input_ids", "attention_mask"]
-    result["clean_up_tokenization_spaces"] = bool(found.get("clean_up_tokenization_spaces", False))
+    result["clean_up_tokenization_spaces"] = bool(fast.clean_up_tokenization_spaces)
+    if _adds_prefix_space(tokenizer):
+        result["add_prefix_space"] = True  # without it, PreTrainedTokenizerFast takes it out of tokenizer.json
+    if fast.split_special_tokens:
+        result["split_special_tokens"] = True
+    if fast.truncation_side != "right":
+        result["truncation_side"] = fast.truncation_side
     return result
+
+
+def _adds_prefix_space(tokenizer: Tokenizer) -> bool:
+    step = json.loads(tokenizer.to_str())["pre_tokenizer"]
+    return isinstance(step, dict) and step.get("add_prefix_space") is True
 
 
 def _describe_template(tokenizer: Tokenizer, pair: bool) -> list[str]:

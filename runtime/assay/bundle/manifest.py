@@ -149,6 +149,12 @@ class Manifest:
         value = special.get("pad_token_id") if isinstance(special, dict) else None
         return value if type(value) is int and value >= 0 else 0
 
+    @property
+    def split_special_tokens(self) -> bool:
+        """Whether special tokens that a text spells out are read as text. tokenizer.json has no place for it."""
+        special = self.document.get("special_tokens")
+        return isinstance(special, dict) and special.get("split_special_tokens") is True
+
 
 def seal(document: Mapping[str, Any]) -> bytes:
     """Return the bytes of assay.json for `document`. Replaces the "sha256" key if it has one.

@@ -1,4 +1,4 @@
-"""assay verify: checks that the files of a bundle are what its manifest says, and that its graphs answer as PyTorch."""
+"""assay verify: checks a bundle's files against its manifest, its tokenizer and its graphs against the golden rows."""
 
 import argparse
 from collections.abc import Iterator
@@ -11,13 +11,15 @@ from assay.errors import BundleError
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "check every hash of a bundle, then run every variant on the device and compare it with PyTorch's answers"
+HELP = (
+    "check every hash of a bundle, then compare its tokenizer and every variant on the device with the export's answers"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bundle(parser)
     add_device(parser)
-    add_json(parser, "a JSON object: the files checked, and how far each graph is from PyTorch")
+    add_json(parser, "a JSON object: the files and tokenized rows checked, and how far each graph is from PyTorch")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,6 +31,13 @@ def run(args: argparse.Namespace) -> int:
     size = sum(record.size for record in files.values())
     if not args.json:
         print(f"{len(files)} files, {size / 1e6:,.1f} MB: sizes and sha256 as in assay.json")
+    texts = _check_tokens(bundle)
+    if not args.json:
+        print(
+            f"tokenizer: the token ids of the export, {texts} rows"
+            if texts
+            else "tokenizer: not compared, golden.json has no texts; export the bundle again"
+        )
     graphs = []
     for choice, report in _compare_graphs(bundle, device, args.threads):
         graphs.append({"variant": choice.variant, "dialect": choice.dialect} | report)
@@ -38,8 +47,24 @@ def run(args: argparse.Namespace) -> int:
                 f"{report['tolerance']:.2g} allowed on {device}, {report['rows']} rows"
             )
     if args.json:
-        print_json({"bundle": str(bundle.folder), "files": len(files), "bytes": size, "graphs": graphs})
+        print_json(
+            {
+                "bundle": str(bundle.folder),
+                "files": len(files),
+                "bytes": size,
+                "tokenizer_rows": texts,
+                "graphs": graphs,
+            }
+        )
     return 0
+
+
+def _check_tokens(bundle: Bundle) -> int:
+    """Return on how many golden rows the tokenizer was compared with the export's."""
+    from assay.bundle import golden
+    from assay.loading import open_tokenizer
+
+    return golden.check_tokens(bundle, open_tokenizer(bundle, verify=False))
 
 
 def _compare_graphs(bundle: Bundle, device: Device, threads: int | None) -> Iterator[tuple[Choice, dict[str, Any]]]:

@@ -5,7 +5,8 @@ cuts off, and for a pair every combination of pieces: 200,000 characters cost it
 without an error, where the limit is below the number of special tokens. Nothing is padded: see assay.ort.batching.
 
 A pair whose second text is empty is encoded as its first text alone, [CLS] A [SEP] and not [CLS] A [SEP] [SEP], as in
-`tokenizer(text, text_pair)` of transformers (`if text_pair`) and so in the model cards and the pipeline.
+`tokenizer(text, text_pair)` of transformers (`if text_pair`) and so in the model cards and the pipeline. A batched call
+of transformers keeps the second [SEP]; here a row's tokens do not depend on how it is called.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,7 +40,12 @@ class BundleTokenizer:
     """The tokenizer of a bundle. Several threads may use it at once: encoding does not change it."""
 
     def __init__(
-        self, data: bytes, kind: Kind, max_length: int, truncation: Literal["longest_first", "refuse"]
+        self,
+        data: bytes,
+        kind: Kind,
+        max_length: int,
+        truncation: Literal["longest_first", "refuse"],
+        split_special_tokens: bool = False,
     ) -> None:
         """Parse a tokenizer.
 
@@ -47,22 +53,20 @@ class BundleTokenizer:
             data: The bytes of tokenizer.json.
             kind: Whether a row is a text or a pair.
             max_length: How many tokens a row may have, special tokens included.
-            truncation: What happens to a row with more tokens.
+            truncation: What happens to a row with more tokens. Which end is cut off is stored in tokenizer.json.
+            split_special_tokens: Whether special tokens that a text spells out are read as text.
 
         Raises:
             BundleError: `data` is not a tokenizer, or `max_length` leaves no room for text.
         """
         with _library_errors("tokenizer.json cannot be parsed by this version of tokenizers"):
             tokenizer = Tokenizer.from_buffer(data)
-            direction = (tokenizer.truncation or {}).get("direction", "right")
+            keeps_end = (tokenizer.truncation or {}).get("direction") == "left"
             # The lengths stored in the file are those of training; the manifest's apply here.
             tokenizer.no_truncation()
             tokenizer.no_padding()
+            tokenizer.encode_special_tokens = split_special_tokens
             special = tokenizer.num_special_tokens_to_add(is_pair=kind == "pair")
-        if direction != "right":
-            raise BundleError(
-                f"tokenizer.json: truncates on the {direction}, this version of assay cuts the right end only"
-            )
         if max_length <= special:
             raise BundleError(
                 f"tokenizer.json: {special} special tokens leave no room in a max_length of {max_length}; "
@@ -72,6 +76,7 @@ class BundleTokenizer:
         self._kind = kind
         self._max_length = max_length
         self._truncation = truncation
+        self._keeps_end = keeps_end
 
     def encode(self, rows: Sequence[Row], truncate: bool, first: int | None) -> list[Tokens]:
         """Return the tokens of each row, special tokens included, at most max_length of them.
@@ -103,6 +108,16 @@ class BundleTokenizer:
         """Return the vocabulary's entry of each token."""
         return [self._tokenizer.id_to_token(number) for number in tokens.ids.tolist()]
 
+    def encode_to(self, row: Row, lengths: Sequence[int]) -> list[Tokens]:
+        """Return the tokens of one row, truncated to each of `lengths`, whatever the bundle's own limit."""
+        (encoding,) = self._encode([row])
+        return [self._cut(encoding, length) for length in lengths]
+
+    def name_token(self, token_id: int) -> str:
+        """Return the token of an id for a message; an id that the vocabulary lacks is "no token"."""
+        token: str | None = self._tokenizer.id_to_token(token_id)
+        return "no token" if token is None else repr(token)
+
     def _encode(self, rows: Sequence[Row]) -> Iterator[Any]:
         for piece in _split(rows):
             with _library_errors("tokenizer.json cannot encode this text"):
@@ -111,34 +126,39 @@ class BundleTokenizer:
 
     def _limit(self, encoding: Any, truncate: bool, index: int | None) -> Tokens:
         where = "the text" if index is None else f"row {index}"
-        ids = np.array(encoding.ids, dtype=np.int64)
-        type_ids = np.array(encoding.type_ids, dtype=np.int64)
-        if len(ids) == 0:
+        count = len(encoding.ids)
+        if count == 0:
             raise InputError(
                 f"{where} has no tokens, expected at least one: this bundle's tokenizer adds no special tokens",
                 row=index,
             )
-        if len(ids) <= self._max_length:
-            return Tokens(ids, type_ids)
-        if self._truncation == "refuse" and not truncate:
+        if count > self._max_length and self._truncation == "refuse" and not truncate:
             raise InputError(
-                f"{where} has {len(ids):,} tokens, the model reads {self._max_length:,}: "
+                f"{where} has {count:,} tokens, the model reads {self._max_length:,}: "
                 "shorten it or pass truncate=True (--truncate)",
                 row=index,
             )
-        keep = self._choose_kept(encoding.sequence_ids)
+        return self._cut(encoding, self._max_length)
+
+    def _cut(self, encoding: Any, max_length: int) -> Tokens:
+        ids = np.array(encoding.ids, dtype=np.int64)
+        type_ids = np.array(encoding.type_ids, dtype=np.int64)
+        if len(ids) <= max_length:
+            return Tokens(ids, type_ids)
+        keep = self._choose_kept(encoding.sequence_ids, max_length)
         return Tokens(ids[keep], type_ids[keep])
 
-    def _choose_kept(self, sequence_ids: list[int | None]) -> npt.NDArray[np.bool_]:
-        """Return which positions stay: all special tokens, and the first tokens of each text up to its share."""
+    def _choose_kept(self, sequence_ids: list[int | None], max_length: int) -> npt.NDArray[np.bool_]:
+        """Return which positions stay: all special tokens, and of each text its share from the end that is kept."""
         # 0 for the first text, 1 for the second, -1 for the special tokens around them
         sequence = np.array([-1 if number is None else number for number in sequence_ids])
         is_first, is_second = sequence == 0, sequence == 1
-        room = self._max_length - int((sequence == -1).sum())
+        room = max_length - int((sequence == -1).sum())
         counts = longest_first(int(is_first.sum()), int(is_second.sum()), room) if self._kind == "pair" else (room, 0)
         keep: npt.NDArray[np.bool_] = sequence == -1
         for is_text, count in zip((is_first, is_second), counts, strict=True):
-            keep |= is_text & (np.cumsum(is_text) <= count)
+            number = np.cumsum(is_text)  # of each token in its text, from 1
+            keep |= is_text & (number > number[-1] - count if self._keeps_end else number <= count)
         return keep
 
 

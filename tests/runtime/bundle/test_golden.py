@@ -8,9 +8,9 @@ import pytest
 from assay import BundleError, NumericalError
 from assay.bundle import golden
 from assay.bundle.folder import open_bundle
-from assay.bundle.golden import Golden
+from assay.bundle.golden import Golden, GoldenText
 from assay.bundle.manifest import Graph
-from assay.inputs.tokenization import Tokens
+from assay.inputs.tokenization import BundleTokenizer, Tokens
 from tests.runtime import tiny
 
 
@@ -52,6 +52,32 @@ def test_rows_are_read_back_bit_for_bit(tmp_path: Path) -> None:
         assert np.array_equal(row.type_ids, expected.type_ids)
 
 
+def test_texts_are_read_back_and_a_text_of_several_rows_is_stored_once(tmp_path: Path) -> None:
+    texts = (GoldenText(("caf\u00e9 \u2028", ""), 16), GoldenText(("a", "b"), 4), GoldenText(("a", "b"), 5))
+    rows = (tokens(2, 1, 3), tokens(2, 13, 3, 3), tokens(2, 13, 3, 14, 3))
+    folder = tiny.write(tmp_path / "bundle")
+    data = golden.dump(Golden(rows, np.zeros((3, 3), np.float32), {}, texts))
+    (folder / "golden.json").write_bytes(data)
+    tiny.reseal(folder, tiny.document())
+    assert golden.read(open_bundle(folder)).texts == texts
+    assert data.count(b'["a", "b"]') == 1
+
+
+def test_another_tokenizer_is_refused_with_the_first_difference() -> None:
+    stored = tiny.tokenizer()
+    tokenizer = BundleTokenizer(stored.to_str().encode(), "pair", 16, "longest_first")
+    texts = (GoldenText(("what causes", ""), 16), GoldenText(("rain", "forms"), 16))
+    first, second = tokens(2, 6, 7, 3), tokens(2, 8, 3, 9, 3)
+    assert golden.compare_tokens(tokenizer, (first, second), texts, "x") == 2
+    difference = r"row 1 \(\('rain', 'forms'\)\).* token 3 is 'forms' \(id 9\), expected 'when'"
+    with pytest.raises(BundleError, match=difference):
+        golden.compare_tokens(tokenizer, (first, tokens(2, 8, 3, 10, 3)), texts, "x")
+    with pytest.raises(BundleError, match=r"row 0 .* token 2 is 'causes' \(id 7\), expected '\[SEP\]' \(id 3\)"):
+        golden.compare_tokens(tokenizer, (tokens(2, 6, 3), second), texts, "x")
+    with pytest.raises(BundleError, match=r"row 1 .*type_ids"):
+        golden.compare_tokens(tokenizer, (first, tokens(2, 8, 3, 9, 3, second=3)), texts, "x")
+
+
 def test_a_bundle_without_golden_rows_must_be_exported_again(tmp_path: Path) -> None:
     folder = tiny.write(tmp_path / "old")
     (folder / "golden.json").unlink()
@@ -75,6 +101,10 @@ def test_a_bundle_without_golden_rows_must_be_exported_again(tmp_path: Path) -> 
         (lambda document: document["rows"][1].update(type_ids=[0]), '"type_ids"'),
         (lambda document: document["rows"][1].update(logits=[0.5]), "list of 3 finite numbers"),
         (lambda document: document["rows"][1].pop("logits"), "row 1.*logits"),
+        (lambda document: document.pop("texts"), '"texts" is missing'),
+        (lambda document: document.update(texts=["a", "b", "c"]), "expected a list of pairs of strings"),
+        (lambda document: document["rows"][1].update(text=3), '"text" is 3, expected the index of one of 3 texts'),
+        (lambda document: document["rows"][1].pop("text"), "row 1.*text"),
         (lambda _: [1], "expected an object"),
     ],
 )

@@ -23,8 +23,10 @@ def test_verify_checks_every_file_and_every_graph(own_bundle: Path, capsys: pyte
     ]
     assert {(graph["rows"], graph["tolerance"]) for graph in answer["graphs"]} == {(3, 1e-4)}
     assert all(0 < graph["max_abs_delta"] < 1e-5 for graph in answer["graphs"])
+    assert answer["tokenizer_rows"] == 3
     _, out, _ = run("verify", own_bundle, capsys=capsys)
     assert "7 files" in out
+    assert "tokenizer: the token ids of the export, 3 rows" in out
     assert "fp32 portable: max |delta logit|" in out
     graph = own_bundle / "onnx/model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
@@ -45,6 +47,30 @@ def test_verify_refuses_a_graph_that_answers_otherwise_than_pytorch_did(
     assert (code, err.count("\n")) == (1, 1)
     assert "7 files" in out
     assert "onnx/model.onnx on cpu: the logits of golden row 1 (4 tokens) are" in err
+
+
+def test_verify_and_load_refuse_another_tokenizer_although_the_manifest_records_it(
+    own_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = own_bundle / "tokenizer.json"
+    path.write_text(path.read_text().replace('"causes":7', '"forms":7').replace('"forms":9', '"causes":9'))
+    tiny.reseal(own_bundle, tiny.document())
+    for command in (("verify", own_bundle), ("predict", own_bundle, *PAIR)):
+        code, _, err = run(*command, capsys=capsys)
+        assert (code, err.count("\n")) == (1, 1)
+        assert "tokenizer.json encodes golden row 1 (('what causes', '')) otherwise than at export" in err
+        assert "token 2 is 'causes' (id 9), expected 'forms' (id 7)" in err
+
+
+def test_verify_says_that_a_bundle_without_texts_has_its_tokenizer_not_compared(
+    own_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tiny.golden_rows(tiny.weights(3))
+    (own_bundle / "golden.json").write_bytes(golden.dump(golden.Golden(rows.tokens, rows.logits, {})))
+    tiny.reseal(own_bundle, tiny.document())
+    code, out, _ = run("verify", own_bundle, capsys=capsys)
+    assert code == 0
+    assert "tokenizer: not compared, golden.json has no texts; export the bundle again" in out
 
 
 def test_verify_tells_to_export_a_bundle_without_golden_rows_again(

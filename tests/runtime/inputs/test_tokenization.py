@@ -63,6 +63,8 @@ def test_the_shares_of_a_pair_fill_the_room_and_no_more(first: int, second: int,
 def test_a_pair_without_a_second_text_is_encoded_as_on_the_card() -> None:
     tokens = ours(16).encode([("a b", ""), ("", "a b"), ("", "")], False, 0)
     words = [[tiny.WORDS[number] for number in row.ids] for row in tokens]
+    (alone,) = ours(16).encode([("a b", "")], False, None)
+    assert alone.ids.tolist() == tokens[0].ids.tolist()
     assert words == [["[CLS]", "a", "b", "[SEP]"], ["[CLS]", "[SEP]", "a", "b", "[SEP]"], ["[CLS]", "[SEP]"]]
 
 
@@ -81,11 +83,32 @@ def test_truncation_and_padding_stored_in_the_file_do_not_apply() -> None:
     assert len(tokens.ids) == 9
 
 
-def test_truncation_on_the_left_is_refused() -> None:
+@given(first=TEXT, second=TEXT, max_length=st.integers(4, 40))
+def test_a_tokenizer_that_truncates_on_the_left_keeps_the_ends_as_the_library_does(
+    first: str, second: str, max_length: int
+) -> None:
     stored = tiny.tokenizer()
     stored.enable_truncation(5, direction="left")
-    with pytest.raises(BundleError, match="on the left"):
-        BundleTokenizer(stored.to_str().encode(), "text", 16, "longest_first")
+    data = stored.to_str().encode()
+    stored.enable_truncation(max_length, strategy="longest_first", direction="left")
+    (pair,) = BundleTokenizer(data, "pair", max_length, "longest_first").encode([(first, second)], False, 0)
+    (text,) = BundleTokenizer(data, "text", max_length, "longest_first").encode([first], False, 0)
+    assert pair.ids.tolist() == stored.encode(first, second or None).ids
+    assert text.ids.tolist() == stored.encode(first).ids
+
+
+def test_special_tokens_that_a_text_spells_out_are_text_if_the_bundle_says_so() -> None:
+    tokens = {
+        split: BundleTokenizer(TINY, "text", 16, "refuse", split).encode(["a[SEP]"], False, 0)[0].ids.tolist()
+        for split in (False, True)
+    }
+    a, unknown = tiny.WORDS.index("a"), tiny.WORDS.index("[UNK]")
+    assert tokens == {False: [2, a, 3, 3], True: [2, a, unknown, unknown, unknown, 3]}
+
+
+def test_one_row_is_cut_to_another_length_than_the_bundles() -> None:
+    tokenizer = ours(16, "text", "refuse")
+    assert [len(row.ids) for row in tokenizer.encode_to("a " * 30, [5, 40])] == [5, 32]
 
 
 def test_a_bundle_that_refuses_names_the_row_and_both_counts() -> None:
