@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import transformers
 
-from assay_export.checkpoint.files import CheckpointFiles, read_tensor_names, refuse_bad_files
+from assay_export.checkpoint.files import CheckpointFiles, read_json, read_tensor_names, refuse_bad_files
 from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.errors import CheckpointError
 
@@ -56,7 +56,7 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
     """
     if files.base is not None:
         return _load_adapter(files, files.base.folder, probes)
-    model, missing = _build(files.folder, files.config_4)
+    model, missing = _build(files.folder, files.config_4, files.outputs)
     _refuse_missing(files.folder, missing)
     return Checkpoint(files, ReferenceModel(model), files.config, _hash(files.weights), None)
 
@@ -64,11 +64,14 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
 def _load_adapter(files: CheckpointFiles, base: Path, probes: Sequence[Feed]) -> Checkpoint:
     from peft import PeftModel
 
-    model, missing = _build(base, files.config_4)
+    original = read_json(base / "config.json").get("vocab_size", files.config_4["vocab_size"])
+    model, missing = _build(base, {**files.config_4, "vocab_size": original}, files.outputs)
     # peft saves NAME as base_model.model.NAME, without the modules_to_save level that it has in memory.
     saved = read_tensor_names(files.weights)
     _refuse_missing(base, missing - {name.removeprefix("base_model.model.") for name in saved})
     with refuse_bad_files(files.folder):
+        if files.config_4["vocab_size"] != original:  # the adapter carries embeddings of the new size
+            model.resize_token_embeddings(files.config_4["vocab_size"], mean_resizing=False)
         adapted = PeftModel.from_pretrained(model, files.folder, is_trainable=False).float().eval()
         _refuse_partial_adapter(files.folder, adapted, saved)
         unmerged = ReferenceModel(adapted)
@@ -85,12 +88,14 @@ def _load_adapter(files: CheckpointFiles, base: Path, probes: Sequence[Feed]) ->
     return Checkpoint(files, reference, config, _hash([*files.base_weights, *files.weights]), delta)
 
 
-def _build(folder: Path, config: Mapping[str, Any]) -> tuple[torch.nn.Module, set[str]]:
+def _build(folder: Path, config: Mapping[str, Any], outputs: int) -> tuple[Any, set[str]]:
     """Load the weights in `folder`; return the model and the names of parameters that the files do not contain."""
     model_type = config["model_type"]
     with refuse_bad_files(folder):
-        keys = {key: value for key, value in config.items() if key not in ("layer_types", "torch_dtype")}
-        model_config = transformers.CONFIG_MAPPING[model_type].from_dict(keys)
+        # The labels are read in head.py, where those of the user count more than broken ones in config.json.
+        dropped = ("layer_types", "torch_dtype", "id2label", "label2id", "num_labels")
+        keys = {key: value for key, value in config.items() if key not in dropped}
+        model_config = transformers.CONFIG_MAPPING[model_type].from_dict(keys | {"num_labels": outputs})
         attention = "sdpa" if model_type == "modernbert" else "eager"
         if model_type == "modernbert":
             model_config.reference_compile = False
