@@ -92,10 +92,10 @@ def _build(folder: Path, config: Mapping[str, Any], outputs: int) -> tuple[Any, 
     """Load the weights in `folder`; return the model and the names of parameters that the files do not contain."""
     model_type = config["model_type"]
     with refuse_bad_files(folder):
-        # The labels are read in head.py, where those of the user count more than broken ones in config.json.
         dropped = ("layer_types", "torch_dtype", "id2label", "label2id", "num_labels")
         keys = {key: value for key, value in config.items() if key not in dropped}
-        model_config = transformers.CONFIG_MAPPING[model_type].from_dict(keys | {"num_labels": outputs})
+        keys |= _list_labels(config.get("id2label"), outputs)
+        model_config = transformers.CONFIG_MAPPING[model_type].from_dict(keys)
         attention = "sdpa" if model_type == "modernbert" else "eager"
         if model_type == "modernbert":
             model_config.reference_compile = False
@@ -112,6 +112,13 @@ def _build(folder: Path, config: Mapping[str, Any], outputs: int) -> tuple[Any, 
     if model_type == "modernbert":
         _apply_layer_types(model, config)
     return model.float().eval(), set(info["missing_keys"])
+
+
+def _list_labels(names: object, outputs: int) -> dict[str, Any]:
+    """Return the labels for transformers. Those that do not fit the classifier are judged in head.py, not here."""
+    if isinstance(names, dict) and sorted(names) == sorted(str(index) for index in range(outputs)):
+        return {"id2label": names, "label2id": {str(name): int(key) for key, name in names.items()}}
+    return {"num_labels": outputs}
 
 
 def _apply_layer_types(model: Any, config: Mapping[str, Any]) -> None:
@@ -143,6 +150,8 @@ def _refuse_partial_adapter(folder: Path, adapted: Any, saved: set[str]) -> None
     """Refuse an adapter that does not fit: peft only warns of missing weights, and ignores surplus ones."""
     from peft import get_peft_model_state_dict
 
+    # peft saves embeddings in modules_to_save twice, once by the name that they have in memory.
+    saved = {name for name in saved if name.replace(".modules_to_save.", ".") not in saved - {name}}
     needed = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     for names, problem in (
         (needed - saved, "adapter_config.json asks for weights that the weight files do not contain"),
