@@ -26,11 +26,9 @@ WriteTokenizer = Callable[[Path], Path]
 def save(folder: Path, write_tokenizer: WriteTokenizer, outputs: int = 1, **changes: Any) -> Path:
     """Save a tiny ModernBERT with `outputs` outputs and a tokenizer that transformers 4 opens."""
     names = [f"LABEL_{index}" for index in range(outputs)]
-    labels: dict[str, Any] = {
-        "id2label": dict(enumerate(names)),
-        "label2id": dict(zip(names, range(outputs), strict=True)),
-    }
-    config = tiny.modernbert_config(num_hidden_layers=1, problem_type=None, **labels) | changes
+    labels = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
+    config = tiny.modernbert_config(num_hidden_layers=1, max_position_embeddings=40, problem_type=None, **labels)
+    config |= changes
     write_tokenizer(tiny.save(tiny.model(config), folder, config))
     edit_json(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
     return folder
@@ -50,7 +48,7 @@ def save_again(folder: Path, activation: Any) -> None:
 
 
 FORMS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "nothing": (lambda folder: None, "sigmoid"),
+    "nothing": (lambda _: None, "sigmoid"),
     "a regression with a Sigmoid": (
         lambda folder: edit_json(
             folder / "config.json", problem_type="regression", sentence_transformers={"activation_fn": SIGMOID}

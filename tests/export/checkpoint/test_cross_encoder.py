@@ -89,5 +89,5 @@ def test_a_default_prompt_without_text_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["Sigmoid", ["a"], 1, True])
 def test_a_key_of_another_type_is_refused(value: object, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="sentence_transformers = .* is not a JSON object"):
+    with pytest.raises(CheckpointError, match=r"sentence_transformers = .* is not a JSON object"):
         read(tmp_path, {"sentence_transformers": value})
