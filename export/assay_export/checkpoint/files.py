@@ -179,7 +179,8 @@ def _check_architecture(path: Path, config: Mapping[str, Any]) -> None:
     named, expected = config.get("architectures"), _find_class(path, config)
     if named and (not isinstance(named, list) or expected not in named):
         raise CheckpointError(
-            f"{path}: architectures = {named!r:.200}, expected {expected}: only sequence classifiers can be exported"
+            f"{path}: architectures = {named!r:.200}, expected {expected}: only sequence classifiers with "
+            "a fine-tuned head can be exported"
         )
 
 

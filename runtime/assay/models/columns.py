@@ -32,15 +32,15 @@ def choose(manifest: Manifest, names: Sequence[str] | None) -> tuple[str, ...]:
     Raises:
         InputError: The bundle does not answer one of `names`, or one is there twice.
     """
-    possible, default = ["score"], ("score",)
+    possible, default = ["score"], ["score"]
     if manifest.is_multi_label:
-        possible, default = ["label", "labels", "score", "scores"], ("labels", "scores")
+        possible, default = ["label", "labels", "score", "scores"], ["labels", "scores"]
     elif manifest.task == "classification":
-        possible, default = ["label", "score", "scores"], ("label", "score")
+        possible, default = ["label", "score", "scores"], ["label", "score"]
     if manifest.scale is not None and manifest.scale.evol_complexity is not None:
         possible.append("evol_complexity")
     if names is None:
-        return default
+        return tuple(default)
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise InputError(f"columns is {describe(names)}, expected a list of names")
     wrong = next((repr(name) for name in names if name not in possible), None if names else "none")

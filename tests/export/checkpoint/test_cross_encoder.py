@@ -76,9 +76,9 @@ def test_a_checkpoint_that_says_nothing_has_no_activation(tmp_path: Path) -> Non
     ],
     ids=str,
 )
-def test_files_of_something_else_are_refused_by_name(files: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_files_of_something_else_are_refused_by_name(files: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=message) as caught:
-        read(tmp_path, **{"modules": [TRANSFORMER]} | files)
+        read(tmp_path, None, **{"modules": [TRANSFORMER]} | files)
     assert "\n" not in str(caught.value)
 
 

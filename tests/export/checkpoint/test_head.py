@@ -79,7 +79,7 @@ def test_a_config_without_labels_has_the_two_default_labels_of_transformers() ->
 
 
 def test_a_number_of_labels_without_names_numbers_them_as_transformers_does() -> None:
-    names = transformers.BertConfig.from_dict({"num_labels": 4}).id2label
+    names = transformers.BertConfig.from_dict({"num_labels": 4}).id2label or {}
     assert head(4, num_labels=4).labels == head(4, num_labels=4, id2label=None).labels == tuple(names.values())
 
 
@@ -194,14 +194,17 @@ class TestOneOutput:
             head(1, generic(1), sbert_ce_default_activation_function="torch.nn.modules.activation.Softmax")
 
     def test_a_null_activation_is_none(self) -> None:
-        config = {"sentence_transformers": {"activation_fn": None}, "sbert_ce_default_activation_function": None}
+        config: dict[str, Any] = {
+            "sentence_transformers": {"activation_fn": None},
+            "sbert_ce_default_activation_function": None,
+        }
         assert head(1, generic(1), problem="regression", **config).activation == "identity"
 
     def test_a_range_of_the_output_states_that_the_output_is_the_score(self) -> None:
         assert head(1, generic(1), score_range=(1.0, 5.0)).activation == "identity"
 
     def test_a_range_that_is_not_that_of_a_sigmoid_is_refused(self) -> None:
-        config = {"sbert_ce_default_activation_function": "torch.nn.Sigmoid"}
+        config: dict[str, Any] = {"sbert_ce_default_activation_function": "torch.nn.Sigmoid"}
         assert head(1, generic(1), score_range=(0.0, 1.0), **config).activation == "sigmoid"
         with pytest.raises(CheckpointError, match="--score-range is 1 to 5, but x answers through a sigmoid"):
             head(1, generic(1), score_range=(1.0, 5.0), **config)
