@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -13,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from assay.bundle.manifest import Manifest
 from assay.errors import AssayError, InputError
 from assay.models.base import Float32
-from assay.models.classifier import softmax
+from assay.models.classifier import sigmoid, softmax
 from assay_export.progress import Terminal
 from benchmarks.quality import metrics, report
 from benchmarks.quality.answers import Answers, ask, ask_torch, ask_variant, find_truncated
@@ -82,7 +84,7 @@ def _evaluate(options: argparse.Namespace, task: Task) -> dict[str, Any]:
     good, bad = read(options.data, _fields(options), options.label, parse)
     _require_good_rows(options, good, bad)
     long = find_truncated(task.bundle, [row.row for row in good])
-    answers = list(_ask_all(options, task, good))
+    answers = [_apply_sigmoid(manifest, found) for found in _ask_all(options, task, good)]
     return {
         "model": options.model,
         "checkpoint": task.source.id if task.source else None,
@@ -129,6 +131,13 @@ def _ask_all(options: argparse.Namespace, task: Task, good: Sequence[LabelledRow
         yield found
     if all(failures):
         raise AssayError(f"no variant answered; {task.variants[0]}: {failures[0]}")
+
+
+def _apply_sigmoid(manifest: Manifest, found: Answers) -> Answers:
+    """Return the scores in the place of the logits of a scorer that answers through a sigmoid."""
+    if found.logits is None or (manifest.task, manifest.activation) != ("regression", "sigmoid"):
+        return found
+    return dataclasses.replace(found, logits=sigmoid(found.logits))
 
 
 def _measure(task: Task, good: Sequence[LabelledRow], answers: Sequence[Answers]) -> dict[str, Any]:

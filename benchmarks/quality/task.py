@@ -42,7 +42,7 @@ def prepare(options: argparse.Namespace, stack: contextlib.ExitStack) -> Task:
     """
     bundle, source = _find_model(options, stack)
     manifest = bundle.manifest
-    if manifest.activation == "sigmoid":
+    if manifest.is_multi_label:
         raise InputError(
             f"{options.model}: is a multi-label classifier (sigmoid), expected a model with one correct label per row"
         )

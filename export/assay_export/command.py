@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", choices=["pair", "text"], help="what one row is (default: pair for DeBERTa classifiers, else text)"
     )
     parser.add_argument(
-        "--labels", metavar="A,B,...", help="label names in logit order, if config.json does not name them"
+        "--labels", metavar="A,B,...", help="label names in logit order, in place of those of config.json"
     )
     parser.add_argument(
         "--variants", metavar="V,V", default="fp32", help="fp32 (the default), with any of int8, fp16 and int8_qdq"

@@ -72,14 +72,14 @@ def export(
         revision: A branch, tag or commit on the Hub.
         base: The base model of an adapter, in place of the one that the adapter names.
         input: What one row is, "pair" or "text". By default a pair for a DeBERTa classifier, else a text.
-        labels: Names in logit order, for a checkpoint whose config.json has none.
+        labels: Names in logit order, in place of those of config.json.
         variants: "fp32", which every bundle has, and any of "int8", "int8_qdq" and "fp16".
         calibration: A file of rows that the other variants are fitted to and gated on, in a format of
             `assay predict --file`. By default, general English text that comes with this package.
         max_flips: The share of labels that the int8 gate allows to flip. The default is 0.005.
         max_drift: The mean |delta| of probabilities or scores that the int8 gate allows. The default is 0.005.
         score_range: The two ends of the range of a regression's output, (low, high). `Scorer.score(scale=...)` needs
-            it. A preset knows its own.
+            it. A preset knows its own. A checkpoint with one output that says nothing else is then a regression.
         force: Whether a bundle at `out` is replaced.
         progress: Where the steps are reported; by default nowhere.
 
@@ -109,13 +109,13 @@ def export(
     with progress.step("Finding the checkpoint"):
         files = open_files(options.source, options.revision, options.base)
         architecture = _choose_architecture(files, options.variants)
+        head = read_head(files, options.input, options.labels, options.score_range)
         settings = architecture.read_config(files.config_4) if architecture else None
         positions = settings.max_length if settings else traced.read_max_length(files.config_4)
         tokens = tokenizer.read(files.folders, files.config_4, positions)
         max_length = tokens.max_length
     with progress.step("Loading the PyTorch model"):
         loaded = load(files, _make_probes(tokens, max_length))
-    head = read_head(loaded, options.input, options.labels, options.score_range)
     with progress.step("Comparing the tokenizer with transformers"):
         tokenizer_gate.check(tokens, head.row)
     rows = read_calibration(head.row, options.calibration) if options.variants else []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.control_characters import find_control
 from assay.inputs.validation import describe, first_twice
 from assay_export.checkpoint.presets import Input
 from assay_export.errors import ExportError
@@ -79,6 +80,8 @@ def check_options(
 def _check_path(value: Any, name: str, expected: str) -> str | os.PathLike[str]:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise ExportError(f"{name} is {_show(value)}, expected {expected}")
+    if control := find_control(os.fsdecode(value)):
+        raise ExportError(f"{name} has the control character {control}, expected {expected} without any")
     return value
 
 
@@ -102,6 +105,8 @@ def _check_names(value: Any, name: str, example: str) -> tuple[str, ...]:
     for index, found in enumerate(names):
         if not isinstance(found, str) or not found.strip():
             raise ExportError(f"{name}[{index}] is {_show(found)}, expected a name that is not empty")
+        if control := find_control(found):
+            raise ExportError(f"{name}[{index}] is {_show(found)} with the control character {control}, expected none")
     return names
 
 

@@ -4,6 +4,8 @@ Every message is one line that says what was found, where, what was expected and
 messages, and quotes a library's exception with `one_line`.
 """
 
+from assay.control_characters import escape_controls
+
 __all__ = [
     "AssayError",
     "BundleError",
@@ -66,5 +68,5 @@ class DeadlineError(AssayError, TimeoutError):
 
 def one_line(error: BaseException, limit: int = 400) -> str:
     """Return the message of `error` on one line, cut to `limit` characters: ONNX Runtime's messages fill pages."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = escape_controls(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= limit else text[:limit] + "..."

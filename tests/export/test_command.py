@@ -38,7 +38,7 @@ def test_an_export_ends_with_a_summary_that_names_files_parity_and_the_next_comm
     ("arguments", "code", "said"),
     [
         (["no/such/folder/anywhere", "--out", "x"], 1, "is not a folder here"),
-        ([CHECKPOINTS / "complexity-base", "--out", "x"], 1, "would be random"),
+        ([CHECKPOINTS / "complexity-base", "--out", "x"], 1, "architectures = ['ModernBertForMaskedLM']"),
         ([CHECKPOINTS / "pair-classifier"], 2, "--out"),
         ([CHECKPOINTS / "pair-classifier", "--out", "x", "--labels", "a,b"], 1, "2 labels are named"),
         ([CHECKPOINTS / "pair-classifier", "--out", "x", "--labels", ""], 1, "labels[0] is ''"),

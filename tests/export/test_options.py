@@ -47,6 +47,9 @@ def refuse_work(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"labels": ["no", ""]}, r"labels\[1\] is '', expected a name that is not empty"),
         ({"labels": ["no", 1]}, r"labels\[1\] is the int 1, expected a name"),
         ({"labels": ["no", "yes", "no"]}, "labels has 'no' twice"),
+        ({"labels": ["no", "y\nes"]}, r"labels\[1\] is 'y\\nes' with the control character U\+000A at character 1"),
+        ({"labels": ["\x1b[2Jno", "yes"]}, r"labels\[0\] is '\\x1b\[2Jno' with the control character U\+001B"),
+        ({"base": "a\tb"}, r"base has the control character U\+0009 at character 1, expected a folder"),
         ({"variants": "fp32"}, "variants is 'fp32', expected a list of names"),
         ({"variants": ["int8"]}, "variants are int8, expected fp32"),
         ({"variants": ["fp32", "FP16"]}, "variants are FP16, fp32, expected fp32, .* any of int8, "),
@@ -96,6 +99,8 @@ def test_an_option_that_is_not_what_the_export_takes_is_refused_before_any_work(
         ("", "bundle", "source is '', expected"),
         ("checkpoint", "", "out is '', expected the path of a folder to write"),
         ("checkpoint", None, "out is None, expected"),
+        ("check\npoint", "bundle", r"source has the control character U\+000A at character 5"),
+        ("checkpoint", Path("bun\x1bdle"), r"out has the control character U\+001B at character 3"),
     ],
 )
 def test_a_source_or_a_target_that_is_not_a_path_is_refused(source: Any, out: Any, message: str) -> None:

@@ -10,6 +10,7 @@ ROOT = Path(assay.__file__).parent
 
 # From bottom to top. A room may import rooms of lower lines and itself, but not its neighbours on the same line.
 LAYERS = [
+    ["control_characters"],
     ["errors"],
     ["optional_packages", "file_lock", "interruption", "threads"],
     ["inputs"],

@@ -47,11 +47,9 @@ def show(manifest: Manifest, target: Path) -> None:
                 report["worst"],
             )
     console.print(gates)
-    example = {
-        ("classification", "pair"): f'assay predict {target} "What causes rain?" "Rain forms when water vapour cools."',
-        ("classification", "text"): f'assay predict {target} "What causes rain?"',
-    }.get((manifest.task, manifest.input), f'assay score {target} "What causes rain?"')
-    console.print(f"Use it: [bold]{example}[/bold]")
+    command = "predict" if manifest.task == "classification" else "score"
+    row = '"What causes rain?"' + (' "Rain forms when water vapour cools."' if manifest.input == "pair" else "")
+    console.print(f"Use it: [bold]assay {command} {target} {row}[/bold]")
 
 
 def _describe_answers(manifest: Manifest) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.bundle.manifest import SCHEMA_VERSION
+from assay_export.checkpoint.cross_encoder import ACTIVATION_PATHS
 from assay_export.checkpoint.head import Head
 from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.tokenizer import TokenizerFiles, dump
@@ -33,12 +34,27 @@ def write_metadata(folder: Path, loaded: Checkpoint, tokens: TokenizerFiles, hea
     config = dict(loaded.config)
     config["id2label"] = {str(index): label for index, label in enumerate(head.labels)}
     config["label2id"] = {label: index for index, label in enumerate(head.labels)}
+    config.pop("num_labels", None)
     if head.task == "regression":
-        # Without it, the pipeline of transformers applies a sigmoid to a single logit.
-        config["problem_type"] = "regression"
+        _state_activation(config, head)
+    elif head.activation == "sigmoid" and config.get("problem_type") is None:
+        config["problem_type"] = "multi_label_classification"  # as sentence-transformers' Sigmoid says
     (folder / "config.json").write_text(dump(config), encoding="utf-8")
     (folder / "tokenizer.json").write_bytes(tokens.json_bytes)
     (folder / "tokenizer_config.json").write_text(dump(tokens.config), encoding="utf-8")
+
+
+def _state_activation(config: dict[str, Any], head: Head) -> None:
+    """Make the pipeline of transformers and CrossEncoder of sentence-transformers answer as the bundle does."""
+    # The pipeline applies a sigmoid to a single logit, unless it is a regression.
+    config.pop("problem_type", None)
+    if head.activation == "identity":
+        config["problem_type"] = "regression"
+    config.pop("sbert_ce_default_activation_function", None)
+    config["sentence_transformers"] = {
+        **(config.get("sentence_transformers") or {}),
+        "activation_fn": ACTIVATION_PATHS[head.activation],
+    }
 
 
 def build_manifest(

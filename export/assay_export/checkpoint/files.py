@@ -6,6 +6,7 @@ Nothing here loads the model. What is wrong with the files is found before anyth
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from assay.control_characters import find_control
+from assay_export.checkpoint.adapter_config import check_adapter, describe_head, read_base
 from assay_export.checkpoint.config_dialects import to_transformers_4
 from assay_export.checkpoint.source import Source, resolve
 from assay_export.errors import CheckpointError
@@ -21,6 +24,11 @@ __all__ = ["CheckpointFiles", "open_files", "read_json", "read_tensor_names", "r
 
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _CLASSIFIERS = ("classifier.weight", "score.weight", "classifier.out_proj.weight")
+# What peft saves of embeddings that were resized, trained, or adapted by LoRA or as single tokens.
+_EMBEDDINGS = re.compile(
+    r".*\.(?:tok_embeddings|word_embeddings|embed_tokens|wte)"
+    r"(?:\.token_adapter)?(?:\.base_layer|\.modules_to_save)?\.weight"
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,9 @@ class CheckpointFiles:
     """A checkpoint on this machine: full weights, or an adapter and its base.
 
     `config` is config.json as it was written, with the labels of the head; `config_4` is the same in the keys of
-    transformers 4. `weights` are the safetensors files of `source`, and `base_weights` those of `base`.
+    transformers 4. `weights` are the safetensors files of `source`, and `base_weights` those of `base`. `outputs` is
+    the number of logits, by the weights of the classifier if they can be found. `has_own_head` is False for an adapter
+    that keeps the head of its base.
     """
 
     source: Source
@@ -37,6 +47,8 @@ class CheckpointFiles:
     config_4: dict[str, Any]
     weights: tuple[Path, ...]
     base_weights: tuple[Path, ...]
+    outputs: int
+    has_own_head: bool = True
 
     @property
     def folder(self) -> Path:
@@ -65,10 +77,13 @@ def open_files(
         base: The base model of an adapter, in place of the one that adapter_config.json names.
 
     Raises:
-        CheckpointError: The checkpoint is not found, its weights are missing or pickled, or a file is unreadable.
+        CheckpointError: The checkpoint is not found, is not one of a sequence classifier, its weights are missing or
+            pickled, or a file is unreadable.
         UnsupportedConfigError: config.json has a value that transformers 4 cannot express.
     """
     found = resolve(source, revision)
+    if control := find_control(found.name):
+        raise CheckpointError(f"the name {found.name!r:.80} has the control character {control}: rename the folder")
     if (found.folder / "adapter_config.json").is_file():
         return _open_adapter(found, base)
     if base is not None:
@@ -76,7 +91,12 @@ def open_files(
             f"--base {base} was given, but {found.folder} contains no adapter_config.json: drop --base"
         )
     weights = _find_weights(found.folder, "model")
-    return _translate(found, None, read_json(found.folder / "config.json"), weights, ())
+    path = found.folder / "config.json"
+    config = read_json(path)
+    _check_config(path, config)
+    _check_architecture(path, config)
+    outputs = _count_outputs(_read_shapes(weights)) or _count_configured(config)
+    return CheckpointFiles(found, None, config, to_transformers_4(config), weights, (), outputs)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -116,64 +136,82 @@ def refuse_bad_files(place: Path) -> Iterator[None]:
 
 
 def _open_adapter(found: Source, base: str | os.PathLike[str] | None) -> CheckpointFiles:
+    path = found.folder / "adapter_config.json"
+    settings = read_json(path)
+    check_adapter(path, settings)
     weights = _find_weights(found.folder, "adapter_model")
-    base_source = _resolve_base(found.folder, base)
+    named, revision = (base, None) if base is not None else read_base(path, settings)
+    base_source = resolve(named, revision, relative_to=found.folder)
     base_weights = _find_weights(base_source.folder, "model")
-    config = read_json(base_source.folder / "config.json")
-    if (found.folder / "config.json").is_file():
-        config |= read_json(found.folder / "config.json")
-    # The adapter carries the head, so it decides how many labels there are, whatever the base's config.json says.
-    labels = _count_labels(weights)
-    if len(config.get("id2label") or {}) != labels:
-        config["id2label"] = {str(index): f"LABEL_{index}" for index in range(labels)}
-        config["label2id"] = {f"LABEL_{index}": index for index in range(labels)}
-    config.pop("num_labels", None)
-    if labels == 1:
-        config["problem_type"] = "regression"
-    return _translate(found, base_source, config, weights, base_weights)
+    base_path = base_source.folder / "config.json"
+    base_config = read_json(base_path)
+    own_config = read_json(found.folder / "config.json") if (found.folder / "config.json").is_file() else {}
+    shapes = _read_shapes(weights)
+    outputs = _count_outputs(shapes)
+    config = {**base_config, **own_config}
+    _check_config(base_path, config)
+    has_own_head = outputs is not None
+    if outputs is None:
+        outputs = _count_base_outputs(weights[0], base_path, base_config, _count_outputs(_read_shapes(base_weights)))
+    else:
+        config = describe_head(base_config, own_config, outputs)
+    rows = next((shape[0] for name, shape in shapes.items() if _EMBEDDINGS.fullmatch(name)), None)
+    config.pop("vocab_size", None)  # one in the adapter's own config.json: only the weights decide
+    config |= {"vocab_size": rows} if rows else {k: v for k, v in base_config.items() if k == "vocab_size"}
+    translated = to_transformers_4(config)
+    return CheckpointFiles(found, base_source, config, translated, weights, base_weights, outputs, has_own_head)
 
 
-def _resolve_base(adapter: Path, base: str | os.PathLike[str] | None) -> Source:
-    """Find the base model of the adapter in the folder `adapter`; `base` overrides what the adapter names."""
-    path = adapter / "adapter_config.json"
-    config = read_json(path)
-    if base is not None:
-        return resolve(base, None, relative_to=adapter)
-    named = config.get("base_model_name_or_path")
-    if not named:
-        raise CheckpointError(f"{path} names no base model: pass it with --base")
-    if not isinstance(named, str):
-        raise CheckpointError(f"{path}: base_model_name_or_path = {named!r} is not a string: pass the base with --base")
-    revision = config.get("revision")  # peft's key for the revision of the base
-    if revision is not None and not isinstance(revision, str):
-        raise CheckpointError(
-            f"{path}: revision = {revision!r} is not a string: pass the folder of the base with --base"
-        )
-    return resolve(named, revision or None, relative_to=adapter)
-
-
-def _translate(
-    source: Source,
-    base: Source | None,
-    config: dict[str, Any],
-    weights: tuple[Path, ...],
-    base_weights: tuple[Path, ...],
-) -> CheckpointFiles:
-    """Check config.json and translate it to the keys of transformers 4."""
-    _check_config((base or source).folder, config)
-    return CheckpointFiles(source, base, config, to_transformers_4(config), weights, base_weights)
-
-
-def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
+def _check_config(path: Path, config: Mapping[str, Any]) -> None:
     import transformers
 
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in transformers.CONFIG_MAPPING:
-        raise CheckpointError(f"{folder / 'config.json'}: model_type = {model_type!r} is unknown to transformers")
+        raise CheckpointError(f"{path}: model_type = {model_type!r} is unknown to transformers")
     if config.get("quantization_config"):
         raise CheckpointError(
-            f"{folder}: the checkpoint is quantised (quantization_config); export the original weights"
+            f"{path.parent}: the checkpoint is quantised (quantization_config); export the original weights"
         )
+
+
+def _check_architecture(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse what is not a sequence classifier: its weights may have the names of one and mean another thing."""
+    named, expected = config.get("architectures"), _find_class(path, config)
+    if named and (not isinstance(named, list) or expected not in named):
+        raise CheckpointError(
+            f"{path}: architectures = {named!r:.200}, expected {expected}: only sequence classifiers with "
+            "a fine-tuned head can be exported"
+        )
+
+
+def _find_class(path: Path, config: Mapping[str, Any]) -> str:
+    """Return the name of transformers' sequence classifier for a model_type."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSES
+
+    if config["model_type"] not in CLASSES:
+        raise CheckpointError(
+            f"{path}: model_type = {config['model_type']!r} has no sequence classifier in transformers"
+        )
+    return str(CLASSES[config["model_type"]])
+
+
+def _count_base_outputs(adapter: Path, path: Path, config: Mapping[str, Any], found: int | None) -> int:
+    """Return the number of logits of an adapter that keeps the head of its base.
+
+    Args:
+        adapter: The weights of the adapter.
+        path: config.json of the base.
+        config: Its content.
+        found: The outputs of the classifier in the weights of the base, None if it has none.
+    """
+    named = config.get("architectures") or []
+    if _find_class(path, config) in named or (not named and found is not None):
+        return found or _count_configured(config)
+    raise CheckpointError(
+        f"{adapter} contains no classifier: the adapter was saved without its head (modules_to_save), and its base is "
+        f"not a sequence classifier ({path}: architectures = {named!r:.200}); save it again from the training run, "
+        "with the head in modules_to_save"
+    )
 
 
 def _find_weights(folder: Path, stem: str) -> tuple[Path, ...]:
@@ -192,14 +230,27 @@ def _find_weights(folder: Path, stem: str) -> tuple[Path, ...]:
     raise CheckpointError(f"{folder} contains no {stem}.safetensors: it is not a checkpoint with weights")
 
 
-def _count_labels(files: tuple[Path, ...]) -> int:
-    """Return the number of labels of the classifier that an adapter carries (`modules_to_save`)."""
+def _read_shapes(files: tuple[Path, ...]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors in safetensors files, by name."""
+    shapes: dict[str, tuple[int, ...]] = {}
     for file in files:
         with refuse_bad_files(file), safe_open(file, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 (safe_open is not a mapping)
-                if name.endswith(_CLASSIFIERS):
-                    return int(tensors.get_slice(name).get_shape()[0])
-    raise CheckpointError(
-        f"{files[0]} contains no classifier: the adapter was saved without its head (modules_to_save); export it again "
-        "from the training run, with the head in modules_to_save"
-    )
+                shapes[name] = tuple(tensors.get_slice(name).get_shape())
+    return shapes
+
+
+def _count_outputs(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+    """Return the number of outputs of the classifier, None if no tensor has the name of one."""
+    for name, shape in shapes.items():
+        if name.removeprefix("base_model.model.") in _CLASSIFIERS and shape:
+            return shape[0]
+    return None
+
+
+def _count_configured(config: Mapping[str, Any]) -> int:
+    """Return the number of labels in config.json, by default the two of transformers."""
+    names, count = config.get("id2label"), config.get("num_labels")
+    if isinstance(names, dict) and names:
+        return len(names)
+    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else 2

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import transformers
 
-from assay_export.checkpoint.files import CheckpointFiles, read_tensor_names, refuse_bad_files
+from assay_export.checkpoint.files import CheckpointFiles, read_json, read_tensor_names, refuse_bad_files
 from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.errors import CheckpointError
 
@@ -56,7 +56,7 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
     """
     if files.base is not None:
         return _load_adapter(files, files.base.folder, probes)
-    model, missing = _build(files.folder, files.config_4)
+    model, missing = _build(files.folder, files.config_4, files.outputs)
     _refuse_missing(files.folder, missing)
     return Checkpoint(files, ReferenceModel(model), files.config, _hash(files.weights), None)
 
@@ -64,11 +64,14 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
 def _load_adapter(files: CheckpointFiles, base: Path, probes: Sequence[Feed]) -> Checkpoint:
     from peft import PeftModel
 
-    model, missing = _build(base, files.config_4)
+    original = read_json(base / "config.json").get("vocab_size", files.config_4["vocab_size"])
+    model, missing = _build(base, {**files.config_4, "vocab_size": original}, files.outputs)
     # peft saves NAME as base_model.model.NAME, without the modules_to_save level that it has in memory.
     saved = read_tensor_names(files.weights)
     _refuse_missing(base, missing - {name.removeprefix("base_model.model.") for name in saved})
     with refuse_bad_files(files.folder):
+        if files.config_4["vocab_size"] != original:  # the adapter carries embeddings of the new size
+            model.resize_token_embeddings(files.config_4["vocab_size"], mean_resizing=False)
         adapted = PeftModel.from_pretrained(model, files.folder, is_trainable=False).float().eval()
         _refuse_partial_adapter(files.folder, adapted, saved)
         unmerged = ReferenceModel(adapted)
@@ -85,11 +88,13 @@ def _load_adapter(files: CheckpointFiles, base: Path, probes: Sequence[Feed]) ->
     return Checkpoint(files, reference, config, _hash([*files.base_weights, *files.weights]), delta)
 
 
-def _build(folder: Path, config: Mapping[str, Any]) -> tuple[torch.nn.Module, set[str]]:
+def _build(folder: Path, config: Mapping[str, Any], outputs: int) -> tuple[Any, set[str]]:
     """Load the weights in `folder`; return the model and the names of parameters that the files do not contain."""
     model_type = config["model_type"]
     with refuse_bad_files(folder):
-        keys = {key: value for key, value in config.items() if key not in ("layer_types", "torch_dtype")}
+        dropped = ("layer_types", "torch_dtype", "id2label", "label2id", "num_labels")
+        keys = {key: value for key, value in config.items() if key not in dropped}
+        keys |= _list_labels(config.get("id2label"), outputs)
         model_config = transformers.CONFIG_MAPPING[model_type].from_dict(keys)
         attention = "sdpa" if model_type == "modernbert" else "eager"
         if model_type == "modernbert":
@@ -107,6 +112,13 @@ def _build(folder: Path, config: Mapping[str, Any]) -> tuple[torch.nn.Module, se
     if model_type == "modernbert":
         _apply_layer_types(model, config)
     return model.float().eval(), set(info["missing_keys"])
+
+
+def _list_labels(names: object, outputs: int) -> dict[str, Any]:
+    """Return the labels for transformers. Those that do not fit the classifier are judged in head.py, not here."""
+    if isinstance(names, dict) and sorted(names) == sorted(str(index) for index in range(outputs)):
+        return {"id2label": names, "label2id": {str(name): int(key) for key, name in names.items()}}
+    return {"num_labels": outputs}
 
 
 def _apply_layer_types(model: Any, config: Mapping[str, Any]) -> None:
@@ -138,6 +150,8 @@ def _refuse_partial_adapter(folder: Path, adapted: Any, saved: set[str]) -> None
     """Refuse an adapter that does not fit: peft only warns of missing weights, and ignores surplus ones."""
     from peft import get_peft_model_state_dict
 
+    # peft saves embeddings in modules_to_save twice, once by the name that they have in memory.
+    saved = {name for name in saved if name.replace(".modules_to_save.", ".") not in saved - {name}}
     needed = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     for names, problem in (
         (needed - saved, "adapter_config.json asks for weights that the weight files do not contain"),

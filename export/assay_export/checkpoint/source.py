@@ -21,6 +21,9 @@ _LOG = logging.getLogger("assay")
 CHECKPOINT_FILES = [
     "config.json",
     "adapter_config.json",
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
     "*.safetensors",
     "*.safetensors.index.json",
     "tokenizer.json",

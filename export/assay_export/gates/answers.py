@@ -44,13 +44,13 @@ def find_flips(
     Args:
         logits: The graph's logits [rows, labels].
         expected: PyTorch's logits [rows, labels].
-        activation: "softmax" for one label per row, "sigmoid" for any number of labels per row, or "identity" for a
-            scorer, which has no labels.
+        activation: "softmax" for one label per row, "sigmoid" for any number of labels per row, or "identity" or
+            "sigmoid score" for a scorer, which has no labels.
 
     Returns:
         Bool [rows]: whether the row's label, or any of its labels, differs.
     """
-    if activation == "identity":
+    if activation in ("identity", "sigmoid score"):
         return np.zeros(len(logits), bool)
     if activation == "softmax":
         different: npt.NDArray[np.bool_] = logits.argmax(-1) != expected.argmax(-1)

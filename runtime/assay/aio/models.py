@@ -12,6 +12,7 @@ from assay.inputs.validation import check_batch, check_flag, check_single
 from assay.models.base import Float32, Model
 from assay.models.classifier import Classifier, Prediction
 from assay.models.scorer import Scorer
+from assay.models.thresholds import Threshold, check_threshold
 
 __all__ = ["AsyncClassifier", "AsyncModel", "AsyncScorer"]
 
@@ -86,16 +87,29 @@ class AsyncClassifier(AsyncModel[Classifier]):
     """A classifier for asyncio."""
 
     async def predict(
-        self, text: str, text_pair: str | None = None, *, truncate: bool = False, timeout: float | None = None
+        self,
+        text: str,
+        text_pair: str | None = None,
+        *,
+        truncate: bool = False,
+        threshold: Threshold | None = None,
+        timeout: float | None = None,
     ) -> Prediction:
         """Classify one text or pair, as Classifier.predict."""
-        return self._model.predictions(await self._single(text, text_pair, truncate, timeout))[0]
+        check_threshold(threshold, self.manifest)  # before anything runs
+        return self._model.predictions(await self._single(text, text_pair, truncate, timeout), threshold)[0]
 
     async def predict_batch(
-        self, batch: object, *, truncate: bool = False, timeout: float | None = None
+        self,
+        batch: object,
+        *,
+        truncate: bool = False,
+        threshold: Threshold | None = None,
+        timeout: float | None = None,
     ) -> list[Prediction]:
         """Classify rows, as Classifier.predict_batch. They enter the queue together or not at all."""
-        return self._model.predictions(await self.logits(batch, truncate=truncate, timeout=timeout))
+        check_threshold(threshold, self.manifest)
+        return self._model.predictions(await self.logits(batch, truncate=truncate, timeout=timeout), threshold)
 
 
 class AsyncScorer(AsyncModel[Scorer]):

@@ -13,21 +13,23 @@ from assay.models.streaming import Answered
 
 __all__ = ["Answers", "Column", "Columns", "choose_columns"]
 
-Value = str | float | int | Mapping[str, float]
+Value = str | float | int | Sequence[str] | Mapping[str, float]
+Kind = Literal["text", "texts", "number", "integer", "scores"]
 Answers = Sequence[tuple[Value | None, ...]]
 """The new values of a window: a tuple per row in the order of Columns.all, None for what a failed row lacks."""
 
 
 class Column(NamedTuple):
-    """A new column. One of kind "scores" has a probability for each of `labels`."""
+    """A new column. One of kind "scores" has a probability for each of `labels`; one of kind "texts" has lists."""
 
     name: str
-    kind: Literal["text", "number", "integer", "scores"]
+    kind: Kind
     labels: tuple[str, ...] = ()
 
 
-_KINDS: dict[str, Literal["text", "number", "integer", "scores"]] = {
+_KINDS: dict[str, Kind] = {
     "label": "text",
+    "labels": "texts",
     "score": "number",
     "scores": "scores",
     "evol_complexity": "integer",
@@ -42,11 +44,13 @@ class Columns:
         answers: The model's answers.
         scale: (min, max) that scores are rescaled to.
         errors: Whether one more column says why a row has no answer.
+        threshold: The threshold of each label of a multi-label bundle.
     """
 
     answers: tuple[Column, ...]
     scale: tuple[float, float] | None
     errors: bool
+    threshold: Mapping[str, float] | None = None
 
     @property
     def all(self) -> tuple[Column, ...]:
@@ -60,7 +64,7 @@ class Columns:
     def tabulate(self, model: Model, answered: Answered, errors: Mapping[int, AssayError]) -> Answers:
         """Return the new values of a window; `errors` are its errors as the error column tells them."""
         names = [column.name for column in self.answers]
-        table = columns.tabulate(names, model, answered, self.scale, errors if self.errors else None)
+        table = columns.tabulate(names, model, answered, self.scale, self.threshold, errors if self.errors else None)
         return list(zip(*(table[column.name] for column in self.all), strict=True))
 
 

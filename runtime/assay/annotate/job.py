@@ -17,6 +17,7 @@ from assay.inputs.files.names import STANDARD, Format
 from assay.inputs.files.rows import FIELDS
 from assay.inputs.validation import check_flag, describe
 from assay.models.base import Model
+from assay.models.thresholds import Threshold, check_threshold
 from assay.ort.installation import onnxruntime
 
 __all__ = ["Job", "Plan", "check", "check_path", "identify"]
@@ -31,6 +32,7 @@ class Job:
     fields: Sequence[str] | None = None
     columns: Sequence[str] | None = None
     scale: Sequence[float] | None = None
+    threshold: Threshold | None = None
     on_error: str = "raise"
     truncate: bool = False
     shard: str = str(WHOLE)
@@ -65,7 +67,9 @@ def check(job: Job, manifest: Manifest) -> Plan:
     formats = _check_files(job.source, job.target, job.resume)
     fields = _check_fields(manifest, job.fields)
     scale = _check_scale(manifest, job.scale)
-    columns = Columns(choose_columns(manifest, job.columns), scale, errors=job.on_error == "null")
+    limits = check_threshold(job.threshold, manifest)
+    threshold = None if limits is None else dict(zip(manifest.labels, limits, strict=True))
+    columns = Columns(choose_columns(manifest, job.columns), scale, job.on_error == "null", threshold)
     return Plan(formats, fields, columns, parse_shard(job.shard), job.truncate)
 
 
@@ -86,6 +90,7 @@ def identify(model: Model, job: Job, plan: Plan, source: Mapping[str, Any]) -> d
         "fields": list(plan.fields),
         "columns": [column.name for column in columns.answers],
         "scale": None if columns.scale is None else [float(limit) for limit in columns.scale],
+        **({} if columns.threshold is None else {"threshold": dict(columns.threshold)}),
         "on-error": job.on_error,
         "truncate": job.truncate,
         "shard": job.shard,

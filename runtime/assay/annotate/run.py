@@ -24,6 +24,7 @@ from assay.inputs.validation import Row, describe
 from assay.models.base import Model
 from assay.models.columns import check_scale
 from assay.models.streaming import Answered, answer_windows
+from assay.models.thresholds import Threshold
 
 __all__ = ["StoppedError", "Summary", "annotate", "annotate_file"]
 
@@ -51,6 +52,7 @@ def annotate_file(
     fields: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     scale: Sequence[float] | None = None,
+    threshold: Threshold | None = None,
     on_error: Literal["raise", "null"] = "raise",
     truncate: bool = False,
     shard: str = "1/1",
@@ -65,8 +67,10 @@ def annotate_file(
         target: The output; "-" is standard output.
         fields: The field of the text, or the two of a pair: names or dotted paths into nested fields. By default
             "text", or "text" and "text_pair".
-        columns: Of "label", "score", "scores" and "evol_complexity". By default label and score, or score.
+        columns: Of "label", "labels", "score", "scores" and "evol_complexity". By default label and score, for a
+            multi-label bundle labels and scores, and for a regression score.
         scale: (min, max) that the scores of a regression are rescaled to.
+        threshold: The least probability of a label that a row of a multi-label bundle has, as in Classifier.predict.
         on_error: "raise", or "null" to keep a row that cannot be answered, without answers and with an "error" column.
         truncate: Cut texts that the bundle would refuse as too long.
         shard: "I/N" for every N-th row from the I-th on.
@@ -83,7 +87,7 @@ def annotate_file(
     if not isinstance(model, Model):
         raise InputError(f"model is {describe(model)}, expected what assay.load returns")
     paths = check_path(source, "source"), check_path(target, "target")
-    job = Job(*paths, fields, columns, scale, on_error, truncate, shard, resume, force)
+    job = Job(*paths, fields, columns, scale, threshold, on_error, truncate, shard, resume, force)
     return annotate(job, model.manifest, lambda: model)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.bundle.fields import Fields
+from assay.control_characters import find_control
 from assay.errors import BundleError
 
 __all__ = [
@@ -96,7 +97,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The range of a regression head's own output, and of the Evol-Complexity scale where the model has one."""
+    """The range of a regression's score, and of the Evol-Complexity scale where the model has one."""
 
     native: tuple[float, float]
     evol_complexity: tuple[int, int] | None
@@ -113,8 +114,9 @@ class Manifest:
         task: What the head does.
         input: Whether a row is one text or a pair.
         labels: In logit order.
-        activation: What turns logits into scores.
-        scale: The ranges of a regression head, if they are known.
+        activation: What turns logits into scores: for classification a softmax over the labels, or a sigmoid per label
+            if a row may have several; for regression nothing or a sigmoid.
+        scale: The range of a regression's score, if it is known.
         pooling: How token states become one vector. None if the architecture determines it.
         max_length: The most tokens of a row.
         truncation: What happens to longer rows.
@@ -141,6 +143,11 @@ class Manifest:
     variants: Mapping[str, Mapping[str, Graph]]
     files: Mapping[str, FileRecord]
     document: Mapping[str, Any]
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a row may have several labels or none, each with a probability of its own."""
+        return self.task == "classification" and self.activation == "sigmoid"
 
     @property
     def pad_token_id(self) -> int:
@@ -239,15 +246,21 @@ def _read_manifest(document: Any, where: str) -> Manifest:
     activation: Literal["softmax", "sigmoid", "identity"] = fields.choice(
         "activation", ("softmax", "sigmoid", "identity")
     )
-    if (task == "regression") != (activation == "identity"):
-        raise fields.refuse("activation", repr(activation), "'identity' for regression and only there")
+    if activation == ("softmax" if task == "regression" else "identity"):
+        raise fields.refuse("activation", repr(activation), f"another one for {task}")
     if task == "regression" and len(labels) != 1:
         raise fields.refuse("labels", f"{len(labels)} labels", "one label for regression")
     scale = None if fields.is_null("scale") else _read_scale(fields.mapping("scale"))
     if scale is not None and task != "regression":
         raise fields.refuse("scale", "a scale", "null for classification")
+    if scale is not None and activation == "sigmoid" and (scale.native != (0.0, 1.0) or scale.evol_complexity):
+        raise fields.refuse("scale", f"from {scale.native[0]:g} to {scale.native[1]:g}", "0 to 1, that of a sigmoid")
+    name = fields.string("name")
+    for key, text in (("name", name), *(("labels", label) for label in labels)):
+        if control := find_control(text):
+            raise fields.refuse(key, f"{text!r:.80} with the control character {control}", "printable names")
     return Manifest(
-        name=fields.string("name"),
+        name=name,
         architecture=fields.string("architecture"),
         graph_origin=fields.choice("graph_origin", ("authored", "traced")),
         task=task,

@@ -4,7 +4,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from assay.cli.options import UsageError, add_bundle, add_device, add_variant, read_manifest
+from assay.cli.options import (
+    UsageError,
+    add_bundle,
+    add_device,
+    add_threshold,
+    add_variant,
+    read_manifest,
+    read_threshold,
+)
 
 if TYPE_CHECKING:
     from assay.models.base import Model
@@ -38,8 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--columns",
         metavar="NAMES",
-        help="of label, score, scores, evol_complexity, with commas; default: label,score, or score for a regression",
+        help="of label, labels, score, scores, evol_complexity, with commas; default: label,score, for a multi-label "
+        "bundle labels,scores, for a regression score",
     )
+    add_threshold(parser)
     parser.add_argument(
         "--on-error",
         choices=("raise", "null"),
@@ -71,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         fields=args.pair or (None if args.text is None else [args.text]),
         columns=None if args.columns is None else [name.strip() for name in args.columns.split(",")],
         scale=args.scale,
+        threshold=read_threshold(args, manifest),
         on_error=args.on_error,
         truncate=args.truncate,
         shard=args.shard,

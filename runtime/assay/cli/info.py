@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.bundle.folder import Bundle
 from assay.cli.options import add_bundle, add_json, open_asked, print_json
+from assay.control_characters import escape_controls
 from assay.devices import KINDS
 from assay.errors import BundleError
 
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(dict(manifest.document))
         return 0
     for name, value in (*_describe(manifest), *_list_choices(bundle)):
-        print(f"{name:<12}{value}")
+        print(f"{name:<12}{escape_controls(value)}")
     for variant, dialects in manifest.variants.items():
         for graph in dialects.values():
             _print_layers(variant, graph)
@@ -44,7 +45,7 @@ def _print_layers(variant: str, graph: "Graph") -> None:
     widths = [max(len(row[column]) for row in cells) for column in range(2)]
     print(f"\n{variant} layers of {graph.file}")
     for layer, recipe, why in cells:
-        print(f"  {layer:<{widths[0]}}  {recipe:<{widths[1]}}  {why}".rstrip())
+        print(escape_controls(f"  {layer:<{widths[0]}}  {recipe:<{widths[1]}}  {why}".rstrip()))
 
 
 def _describe(manifest: "Manifest") -> Iterator[tuple[str, str]]:
@@ -55,7 +56,7 @@ def _describe(manifest: "Manifest") -> Iterator[tuple[str, str]]:
         f"{manifest.architecture}, {manifest.graph_origin} graph, pooling {manifest.pooling or 'of the architecture'}",
     )
     yield "task", f"{manifest.task} of {rows}, activation {manifest.activation}"
-    yield "labels", ", ".join(manifest.labels)
+    yield "labels", ", ".join(manifest.labels) + ("; a row may have several" if manifest.is_multi_label else "")
     if manifest.scale is not None:
         low, high = manifest.scale.native
         evol = manifest.scale.evol_complexity

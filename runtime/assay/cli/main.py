@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 
 from assay import interruption
+from assay.control_characters import escape_controls
 from assay.errors import AssayError, one_line
 
 __all__ = ["main"]
@@ -80,7 +81,7 @@ def _run(words: Sequence[str]) -> int:
 def _explain(error: Exception) -> str:
     """Return what went wrong on one line."""
     if isinstance(error, AssayError):
-        return " ".join(str(error).split())
+        return escape_controls(" ".join(str(error).split()))
     if isinstance(error, ModuleNotFoundError):
         return f"this command needs {error.name}, which is not installed; to fix it: pip install 'assay[export]'"
     if isinstance(error, OSError):

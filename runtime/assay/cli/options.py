@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assay.bundle.manifest import Manifest
     from assay.models.classifier import Classifier
     from assay.models.scorer import Scorer
+    from assay.models.thresholds import Threshold
 
 __all__ = [
     "UsageError",
@@ -22,12 +23,14 @@ __all__ = [
     "add_json",
     "add_revision",
     "add_threads",
+    "add_threshold",
     "add_variant",
     "load_model",
     "open_asked",
     "parse_positive",
     "print_json",
     "read_manifest",
+    "read_threshold",
 ]
 
 
@@ -70,6 +73,41 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     """Add --json; `what` says what it prints."""
     parser.add_argument("--json", action="store_true", help=f"print {what}")
+
+
+def add_threshold(parser: argparse.ArgumentParser) -> None:
+    """Add the thresholds of a multi-label bundle."""
+    parser.add_argument(
+        "--threshold",
+        metavar="[LABEL=]P",
+        action="append",
+        help="multi-label bundles: the least probability of a label that a row has (default 0.5), with LABEL= for one "
+        "label; may be repeated",
+    )
+
+
+def read_threshold(args: argparse.Namespace, manifest: "Manifest") -> "Threshold | None":
+    """Return what the options --threshold say. Raises UsageError or InputError where they say nothing clear."""
+    from assay.models.thresholds import check_threshold
+
+    given: dict[str, float] = {}
+    for text in args.threshold or ():
+        label, _, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            raise UsageError(f"found --threshold {text!r:.80}, expected a number or LABEL=NUMBER") from None
+        if label in given:
+            raise UsageError(f"found --threshold twice for {f'the label {label!r:.80}' if label else 'all labels'}")
+        given[label] = value
+    if not given:
+        return None
+    if "" in given:
+        general = given.pop("")
+        check_threshold(general, manifest)
+        given = dict.fromkeys(manifest.labels, general) | given
+    check_threshold(given, manifest)
+    return given
 
 
 def read_manifest(args: argparse.Namespace) -> "Manifest":

@@ -2,7 +2,7 @@
 
 `read_inputs` turns the pipeline's inputs into rows, and `nest` turns scores into its outputs; Model.__call__ runs the
 model in between. There are three differences from the pipeline: the bundle's truncation always applies, a row must be
-of the bundle's kind, and a regression head's output never goes through a sigmoid, whatever its config says.
+of the bundle's kind, and whether the output of a regression goes through a sigmoid is what the bundle says.
 
 | inputs | top_k "" (default) | top_k an int, or None for all |
 |---|---|---|

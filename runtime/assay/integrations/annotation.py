@@ -19,6 +19,7 @@ from assay.models import columns
 from assay.models.base import Model
 from assay.models.columns import ERROR
 from assay.models.streaming import Answered, answer_windows
+from assay.models.thresholds import Threshold, check_threshold
 from assay.ort.engine import Mode
 
 __all__ = ["Annotation", "AnswerOptions", "ReadOptions", "check_columns", "check_pinned", "pin", "take_fields"]
@@ -35,6 +36,7 @@ class AnswerOptions(TypedDict, total=False):
 
     columns: Sequence[str] | None
     scale: Sequence[float] | None
+    threshold: Threshold | None
     on_error: Literal["raise", "null"]
     truncate: bool
     device: str
@@ -61,9 +63,11 @@ class Annotation:
 
     Attributes:
         bundle: Its folder, its name on the Hub, or a loaded model (which stays in this process).
-        columns: Of "label", "score" (the best label's, or the regression's), "scores" (a dict of label to probability)
-            and "evol_complexity". By default label and score, or score.
+        columns: Of "label", "labels" (those that a row of a multi-label bundle has), "score" (the best label's, or the
+            regression's), "scores" (a dict of label to probability) and "evol_complexity". By default label and score,
+            for a multi-label bundle labels and scores, and for a regression score.
         scale: (min, max) of a regression's score, as in Scorer.score.
+        threshold: The least probability of a label that a row of a multi-label bundle has, as in Classifier.predict.
         on_error: "raise", or "null" for None in the new columns of a row without an answer, and an "error" column that
             says why.
         truncate: Cut texts that the bundle would refuse as too long.
@@ -73,6 +77,7 @@ class Annotation:
     bundle: str | os.PathLike[str] | Model
     columns: Sequence[str] | None = None
     scale: Sequence[float] | None = None
+    threshold: Threshold | None = None
     on_error: Literal["raise", "null"] = "raise"
     truncate: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -80,7 +85,7 @@ class Annotation:
     @classmethod
     def of(cls, bundle: str | os.PathLike[str] | Model, options: Mapping[str, Any]) -> Self:
         """Return the Annotation of an adapter's keyword arguments, except text and pair."""
-        names = ("columns", "scale", "on_error", "truncate")
+        names = ("columns", "scale", "threshold", "on_error", "truncate")
         own = {name: options[name] for name in names if name in options}
         return cls(bundle, **own, options={name: value for name, value in options.items() if name not in names})
 
@@ -90,7 +95,7 @@ class Annotation:
         check_flag(self.truncate, "truncate")
 
     def answer(self, texts: Sequence[object], pairs: Sequence[object] | None = None) -> dict[str, list[Any]]:
-        """Return the new columns for n rows, each a list of n: plain str, float, int, dict, None where a row failed.
+        """Return the new columns for n rows, each a list of n plain values, None where a row failed.
 
         Args:
             texts: The cells of the first column.
@@ -105,6 +110,7 @@ class Annotation:
             found, expected = ("one column", "two: it reads pairs") if pairs is None else ("two", "one: it reads texts")
             raise InputError(f"found {found}, expected for this bundle {expected} (text=FIELD or pair=(FIELD, FIELD))")
         columns.check_scale(model, self.scale)
+        check_threshold(self.threshold, model.manifest)
         names = [name for name in self.names() if name != ERROR]
         made: dict[str, list[Any]] = {name: [] for name in self.names()}
         start = 0
@@ -112,7 +118,7 @@ class Annotation:
             if answered.errors and self.on_error == "raise":
                 raise _locate_first(answered.errors, start)
             errors = answered.errors if self.on_error == "null" else None
-            for name, values in columns.tabulate(names, model, answered, self.scale, errors).items():
+            for name, values in columns.tabulate(names, model, answered, self.scale, self.threshold, errors).items():
                 made[name] += values
             start += len(answered)
         return made

@@ -30,8 +30,8 @@ class Annotator:
         Args:
             bundle: A folder or a name on the Hub.
             options: text or pair, the names of the columns to read; then the attributes of
-                assay.integrations.annotation.Annotation (columns, scale, on_error, truncate) and the options of
-                assay.load.
+                assay.integrations.annotation.Annotation (columns, scale, threshold, on_error, truncate) and
+                the options of assay.load.
 
         Raises:
             InputError: An option is wrong.
@@ -62,6 +62,7 @@ class Annotator:
         value = datasets.Value
         types = {
             "label": value("string"),
+            "labels": datasets.List(value("string")),
             "score": value("float32"),
             "scores": {label: value("float32") for label in self._labels},
             "evol_complexity": value("int64"),

@@ -26,7 +26,7 @@ def annotate(data: Any, bundle: str | os.PathLike[str] | Model, **options: Unpac
         data: A Series of texts, or a DataFrame of which `text` or `pair` names the columns.
         bundle: A folder, a name on the Hub, or a loaded model.
         options: text or pair, then the attributes of assay.integrations.annotation.Annotation (columns, scale,
-            on_error, truncate) and the options of assay.load.
+            threshold, on_error, truncate) and the options of assay.load.
 
     Raises:
         InputError: A cell is not a text (with the row's position), or an argument is wrong.

@@ -23,7 +23,7 @@ def annotate(data: Any, bundle: str | os.PathLike[str] | Model, **options: Unpac
         data: A Series of texts, or a DataFrame of which `text` or `pair` names the columns. Collect a LazyFrame first.
         bundle: A folder, a name on the Hub, or a loaded model.
         options: text or pair, then the attributes of assay.integrations.annotation.Annotation (columns, scale,
-            on_error, truncate) and the options of assay.load.
+            threshold, on_error, truncate) and the options of assay.load.
 
     Raises:
         InputError: A cell is not a text (with the row's position), or an argument is wrong.
@@ -44,6 +44,7 @@ def annotate(data: Any, bundle: str | os.PathLike[str] | Model, **options: Unpac
         raise InputError(f"data is {describe(data)}, expected a polars Series or DataFrame")
     types = {
         "label": polars.String,
+        "labels": polars.List(polars.String),
         "score": polars.Float32,
         "scores": polars.Struct(dict.fromkeys(annotation.model().labels, polars.Float32)),
         "evol_complexity": polars.Int64,

@@ -39,8 +39,9 @@ class Annotator:
         Args:
             bundle: A folder or a name on the Hub. The latter needs a commit as `revision`: see pin_arguments.
             options: text or pair, the names of the columns to read; then the attributes of
-                assay.integrations.annotation.Annotation (columns, scale, on_error, truncate) and the options of
-                assay.load, of which `threads` is by default the CPUs that Ray assigned to the worker (num_cpus).
+                assay.integrations.annotation.Annotation (columns, scale, threshold, on_error, truncate) and
+                the options of assay.load, of which `threads` is by default the CPUs that Ray assigned to the worker
+                (num_cpus).
 
         Raises:
             InputError: An option is wrong, or a bundle on the Hub has no commit.
@@ -67,7 +68,8 @@ class Annotator:
         if name == "evol_complexity":
             return np.array(values, dtype=np.int64 if self._annotation.on_error == "raise" else np.float64)
         array = np.empty(len(values), dtype=object)
-        array[:] = values
+        for row, value in enumerate(values):  # an assignment of lists of one length would be one of a matrix
+            array[row] = value
         return array
 
 

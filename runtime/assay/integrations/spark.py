@@ -1,6 +1,7 @@
 """Spark: a function for pyspark.ml.functions.predict_batch_udf, and the type of what it returns."""
 
 import dataclasses
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Unpack
@@ -25,8 +26,9 @@ def predict_batch_fn(
 
     Args:
         bundle: A folder, at the same path on every machine, or a name on the Hub.
-        options: The attributes of assay.integrations.annotation.Annotation (columns, scale, on_error, truncate) and the
-            options of assay.load, of which `threads` is by default the CPUs of a Spark task (spark.task.cpus).
+        options: The attributes of assay.integrations.annotation.Annotation (columns, scale, threshold, on_error,
+            truncate) and the options of assay.load, of which `threads` is by default the CPUs of a Spark task
+            (spark.task.cpus).
 
     Raises:
         BundleError: There is no such bundle.
@@ -61,12 +63,14 @@ def return_type(
 ) -> Any:
     """Return the StructType of what the UDF returns. Reads the bundle's manifest, on the driver.
 
-    label string; score float; scores array of float in the order of the bundle's labels, NaN for a row without an
-    answer; evol_complexity int; with on_error="null" also error string.
+    label string; labels string, a JSON list (predict_batch_udf takes arrays of one length only); score float; scores
+    array of float in the order of the bundle's labels, NaN for a row without an answer; evol_complexity int; with
+    on_error="null" also error string.
     """
     types = require("pyspark.sql.types", "pyspark", "assay.integrations.spark")
     kinds = {
         "label": types.StringType(),
+        "labels": types.StringType(),
         "score": types.FloatType(),
         "scores": types.ArrayType(types.FloatType()),
         "evol_complexity": types.IntegerType(),
@@ -84,6 +88,8 @@ def _make_array(name: str, values: list[Any], on_error: str, labels: Sequence[st
         return np.array([[row[label] for label in labels] for row in rows], dtype=np.float32)
     if on_error == "raise" and name in ("score", "evol_complexity"):
         return np.array(values, dtype=np.float32 if name == "score" else np.int32)
+    if name == "labels":
+        values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array

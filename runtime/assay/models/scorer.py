@@ -1,4 +1,6 @@
-"""Regression: the head's own output, and the arithmetic of the model card over it.
+"""Regression: the score of a head with one output, and the arithmetic of a model card over it.
+
+The score is the output itself or its sigmoid, as the bundle says.
 
 The card of thethinkmachine/Maxwell-Task-Complexity-Scorer-v0.2 computes `pred * (max - min) + min`, clamps to [min,
 max] and, for Evol-Complexity, rounds with torch.round, half to even: all on a float32 tensor. The arithmetic here is
@@ -16,6 +18,7 @@ from assay.bundle.manifest import Scale
 from assay.errors import BundleError, InputError
 from assay.inputs.validation import describe
 from assay.models.base import Float32, Model
+from assay.models.classifier import sigmoid
 
 __all__ = ["Scorer", "rescale"]
 
@@ -39,8 +42,8 @@ class Scorer(Model):
             text: The text, or the first of the pair.
             text_pair: The second text of the pair.
             scale: (min, max) to rescale the score to from the range that the bundle says, and to clamp it to. Without
-                it the score is the head's own output, neither clamped nor put through a sigmoid. (Maxwell was trained
-                on 0..1 and may exceed both ends a little.)
+                it the score is the head's own output, or its sigmoid if the bundle says so, and not clamped. (Maxwell
+                was trained on 0..1 and may exceed both ends a little.)
             truncate: Cut a text that the bundle would refuse as too long.
 
         Raises:
@@ -86,12 +89,12 @@ class Scorer(Model):
         return self._round(self._check_logits(logits), self._evol_limits())
 
     def _activate(self, logits: Float32) -> Float32:
-        """Return the logits: the output of a regression head is its score."""
-        return logits
+        """Return the scores [n, 1] of `logits` [n, 1], by the bundle's activation."""
+        return sigmoid(logits) if self.manifest.activation == "sigmoid" else logits
 
     def _apply(self, logits: Float32, limits: tuple[float, float] | None) -> Float32:
         """Return the scores [n] of `logits` [n, 1], rescaled to `limits` if there are any."""
-        output = logits[:, 0]
+        output = self._activate(logits)[:, 0]
         return output if limits is None else rescale(output, *limits, native=self._scale().native)
 
     def _round(self, logits: Float32, limits: tuple[float, float]) -> npt.NDArray[np.int64]:

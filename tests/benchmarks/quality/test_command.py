@@ -285,8 +285,8 @@ def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_texts_and_labels_cannot_break_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bundle = tiny_bundle(tmp_path / "bundle", labels=["a|b", "c\nd", "e"])
-    rows = [{"a": f"what | rain\n\n{word}", "b": "is | a", "label": "c\nd"} for word in tiny.WORDS[6:]]
+    bundle = tiny_bundle(tmp_path / "bundle", labels=["a|b", "c||d", "e"])
+    rows = [{"a": f"what | rain\n\n{word}", "b": "is | a", "label": "c||d"} for word in tiny.WORDS[6:]]
     data = write_rows(tmp_path / "x.jsonl", rows)
     _, found = run(
         bundle,

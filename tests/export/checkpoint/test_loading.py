@@ -10,8 +10,11 @@ import pytest
 import safetensors.torch
 import torch
 
+from assay_export.checkpoint.files import open_files
+from assay_export.checkpoint.head import read_head
+from assay_export.errors import CheckpointError
 from tests.export import tiny
-from tests.export.checkpoints import CONFIGS, IDS, assert_refused, load
+from tests.export.checkpoints import CONFIGS, IDS, assert_refused, edit_json, load
 
 
 @pytest.fixture(scope="module", params=list(CONFIGS))
@@ -89,10 +92,13 @@ class TestFullWeights:
         assert_refused(full, "cannot be loaded")
 
     def test_more_labels_in_the_config_than_in_the_weights_are_refused(self, full: Path) -> None:
+        """By head.py, which knows whether the user names the labels."""
         labels = {str(index): f"LABEL_{index}" for index in range(3)}
         changed = {"id2label": labels, "label2id": {label: int(key) for key, label in labels.items()}}
         (full / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | changed))
-        assert_refused(full, "cannot be loaded")
+        assert load(full).reference.module.config.num_labels == 1
+        with pytest.raises(CheckpointError, match=r"3 labels are named .* the classifier has 1 output"):
+            read_head(open_files(full))
 
     @pytest.mark.parametrize("spoil", ["empty", "truncated", "garbage", "a long header", "a folder"])
     def test_a_weight_file_that_is_not_safetensors_is_refused(self, full: Path, spoil: str) -> None:
@@ -128,6 +134,47 @@ class TestFullWeights:
         (full / "model.safetensors").unlink()
         (full / "training_args.bin").write_bytes(b"pickle")
         assert_refused(full, "contains no model.safetensors")
+
+
+class TestArchitecture:
+    @pytest.mark.parametrize("kind", ["TokenClassification", "QuestionAnswering", "MultipleChoice", "MaskedLM"])
+    def test_another_architecture_is_refused_by_name_even_if_the_weights_have_the_names_of_a_classifier(
+        self, full: Path, kind: str
+    ) -> None:
+        edit_json(full / "config.json", architectures=[f"ModernBertFor{kind}"])
+        assert_refused(
+            full, rf"architectures = \['ModernBertFor{kind}'\], expected ModernBertForSequenceClassification: only"
+        )
+
+    @pytest.mark.parametrize(
+        "named", ["ModernBertForSequenceClassification", ["MyForSequenceClassification"], [1], {"a": 1}], ids=str
+    )
+    def test_architectures_that_do_not_name_the_class_of_transformers_are_refused(
+        self, full: Path, named: object
+    ) -> None:
+        edit_json(full / "config.json", architectures=named)
+        assert_refused(full, "architectures = .*only sequence classifiers")
+
+    @pytest.mark.parametrize("named", [None, [], "missing"])
+    def test_a_config_without_architectures_is_loaded_if_the_weights_are_complete(
+        self, full: Path, named: object
+    ) -> None:
+        config = json.loads((full / "config.json").read_text()) | {"architectures": named}
+        if named == "missing":
+            del config["architectures"]
+        (full / "config.json").write_text(json.dumps(config))
+        assert type(load(full).reference.module).__name__ == "ModernBertForSequenceClassification"
+
+    def test_a_model_type_without_a_sequence_classifier_is_refused(self, full: Path) -> None:
+        edit_json(full / "config.json", model_type="vit", architectures=None)
+        assert_refused(full, "model_type = 'vit' has no sequence classifier")
+
+
+def test_labels_that_transformers_cannot_read_do_not_keep_a_model_from_loading(full: Path) -> None:
+    """So that those of the user count."""
+    edit_json(full / "config.json", id2label={"zero": "a"}, label2id=["a"], num_labels="one")
+    assert load(full).reference.module.config.num_labels == 1
+    assert read_head(open_files(full), labels=("score",)).labels == ("score",)
 
 
 class TestConfig:

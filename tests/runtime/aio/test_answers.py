@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import assay
-from assay import Classifier, Scorer
+from assay import Classifier, InputError, Scorer
 from assay.aio import AsyncClassifier, AsyncScorer
 from tests.runtime.aio.held import run
 
@@ -31,6 +31,18 @@ def test_answers_are_those_of_the_model(
                 await rated.score_batch(["a"], scale=(1, 6)), scorer.score_batch(["a"], scale=(1, 6))
             )
             assert await rated.score("a " * 40, truncate=True) == scorer.score("a " * 40, truncate=True)
+
+    run(body)
+
+
+def test_several_labels_per_row_are_those_of_the_model(tagger: Classifier, text_bundle: Path) -> None:
+    async def body() -> None:
+        async with assay.aio.load(text_bundle, threads=1) as asked:
+            assert isinstance(asked, AsyncClassifier)
+            assert await asked.predict("a", threshold=0.3) == tagger.predict("a", threshold=0.3)
+            assert await asked.predict_batch(["a", "b c"]) == tagger.predict_batch(["a", "b c"])
+            with pytest.raises(InputError, match="threshold is the int 2"):
+                await asked.predict_batch(["a"], threshold=2)
 
     run(body)
 

@@ -17,6 +17,15 @@ def test_the_column_of_a_regression_is_its_score_by_default(scorer: Scorer) -> N
     assert [column.name for column in choose_columns(scorer.manifest, both)] == both
 
 
+def test_the_columns_of_a_multi_label_bundle_are_labels_and_scores_by_default(
+    tagger: Classifier, judge: Classifier
+) -> None:
+    assert [column.name for column in choose_columns(tagger.manifest, None)] == ["labels", "scores"]
+    assert [column.name for column in choose_columns(tagger.manifest, ["label", "score"])] == ["label", "score"]
+    with pytest.raises(InputError, match="columns: found 'labels', expected of this classification bundle label, "):
+        choose_columns(judge.manifest, ["labels"])
+
+
 @pytest.mark.parametrize("names", [["label", "evol_complexity"], ["Label"], [""], ["label", "label"], []])
 def test_a_column_that_the_bundle_does_not_answer_is_refused(judge: Classifier, names: list[str]) -> None:
     with pytest.raises(InputError, match=r"^columns: found"):

@@ -135,6 +135,9 @@ def test_a_graph_that_files_does_not_record_is_refused() -> None:
         {"labels": []},
         {"labels": ["a", "a"]},
         {"labels": ["a", ""]},
+        {"labels": ["a", "b\nc"]},
+        {"labels": ["a", "\x1b[2J"]},
+        {"name": "a\tb"},
         {"task": "regression"},
         {"activation": "identity"},
         {"scale": {"native": [0, 1], "evol_complexity": [1, 6]}},
@@ -158,6 +161,27 @@ def test_a_scale_is_a_native_range_and_an_optional_evol_complexity(native: list[
     expected = None if evol_complexity is None else tuple(evol_complexity)
     assert read is not None
     assert (read.native, read.evol_complexity) == (tuple(native), expected)
+
+
+@pytest.mark.parametrize("scale", [None, {"native": [0, 1], "evol_complexity": None}])
+def test_a_regression_may_answer_through_a_sigmoid(scale: Any) -> None:
+    made = document() | tiny.REGRESSION | {"activation": "sigmoid", "scale": scale}
+    read = manifest.parse(manifest.seal(made), "assay.json")
+    assert (read.task, read.activation, read.is_multi_label) == ("regression", "sigmoid", False)
+
+
+@pytest.mark.parametrize("native", [[0, 2], [-1, 1], [1, 5]])
+def test_the_range_of_a_sigmoid_is_0_to_1(native: list[float]) -> None:
+    made = document() | tiny.REGRESSION
+    message = refusal(made | {"activation": "sigmoid", "scale": {"native": native, "evol_complexity": None}})
+    assert "0 to 1, that of a sigmoid" in message
+    assert "sigmoid" in refusal(made | {"activation": "sigmoid"})  # with Evol-Complexity
+    assert '"activation"' in refusal(made | {"activation": "softmax"})
+
+
+def test_a_classification_with_a_sigmoid_is_multi_label() -> None:
+    assert manifest.parse(manifest.seal(document() | {"activation": "sigmoid"}), "assay.json").is_multi_label
+    assert not manifest.parse(manifest.seal(document()), "assay.json").is_multi_label
 
 
 @pytest.mark.parametrize(

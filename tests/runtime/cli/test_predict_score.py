@@ -41,6 +41,56 @@ def test_predict_answers_each_row_of_a_file_in_order(
     assert scores == pytest.approx([prediction.score for prediction in judge.predict_batch(pairs)])
 
 
+def test_predict_prints_each_label_that_a_row_of_a_multi_label_bundle_has(
+    text_bundle: Path, tagger: Classifier, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["rain is water", "a", "b c d"]
+    both = dict.fromkeys(tagger.labels, 0.9) | {"NOADDR_ON": 0.1}
+    for words, threshold in (
+        ([], None),
+        (["--threshold", "0.2"], 0.2),
+        (["--threshold", "0.9", "--threshold", "NOADDR_ON=0.1"], both),
+        (["--threshold", "NOADDR_ON=0.1"], {"NOADDR_ON": 0.1}),
+    ):
+        expected = tagger.predict_batch(texts, threshold=threshold)
+        lines = ["\t".join(f"{name}\t{row.scores[name]:.4f}" for name in row.labels) for row in expected]
+        for text, line, row in zip(texts, lines, expected, strict=True):
+            assert run("predict", text_bundle, *words, text, capsys=capsys) == (0, line + "\n", "")
+            answer = json.loads(run("predict", text_bundle, *words, text, "--json", capsys=capsys)[1])
+            assert answer["labels"] == row.labels
+            assert (answer["label"], list(answer["scores"])) == (row.label, list(tagger.labels))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--threshold", "high"], 2, "found --threshold 'high', expected a number or LABEL=NUMBER"),
+        (["--threshold", "a=b=c"], 2, "found --threshold 'a=b=c'"),
+        (["--threshold", "0.1", "--threshold", "0.2"], 2, "found --threshold twice for all labels"),
+        (["--threshold", "x=0.1", "--threshold", "x=0.2"], 2, "found --threshold twice for the label 'x'"),
+        (["--threshold", "2"], 1, "threshold is the float 2.0, expected a number from 0 to 1"),
+        (["--threshold", "nan"], 1, "threshold is nan"),
+        (["--threshold", "x=0.1"], 1, "threshold is for the label 'x', expected of this bundle ADDR_DIRECT"),
+        (["--threshold", "0.1", "--threshold", "x=0.1"], 1, "threshold is for the label 'x'"),
+    ],
+    ids=str,
+)
+def test_a_threshold_that_says_nothing_clear_is_refused(
+    words: list[str], code: int, message: str, text_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, out, err = run("predict", text_bundle, *words, "a", capsys=capsys)
+    assert (found, out) == (code, "")
+    assert message in err
+
+
+def test_a_threshold_for_a_bundle_of_one_label_per_row_is_refused(
+    pair_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run("predict", pair_bundle, *PAIR, "--threshold", "0.5", capsys=capsys)
+    assert code == 1
+    assert "threshold is the float 0.5, expected none: it is for multi-label bundles" in err
+
+
 def test_score_prints_each_text_in_each_form(
     score_bundle: Path, scorer: Scorer, capsys: pytest.CaptureFixture[str]
 ) -> None:

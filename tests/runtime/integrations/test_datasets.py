@@ -43,6 +43,15 @@ def test_pairs_and_the_scores_of_every_label(pair_bundle: Path, judge: Classifie
     assert answered[0]["scores"] == expected[0].scores
 
 
+def test_several_labels_are_a_list(text_bundle: Path, tagger: Classifier) -> None:
+    texts = ["rain is water", "a", "nan"]
+    asked = annotator(text_bundle, text="text", threshold=0.3, on_error="null")
+    data = datasets.Dataset.from_dict({"text": texts})
+    answered = data.map(asked, batched=True, features=asked.features(data))
+    expected = [prediction.labels for prediction in tagger.predict_batch(texts[:2], threshold=0.3)]
+    assert answered["labels"][:] == [*expected, None]
+
+
 def test_the_same_work_is_a_cache_hit_and_another_bundle_is_not(tmp_path: Path, score_bundle: Path) -> None:
     from datasets.fingerprint import Hasher
 

@@ -35,6 +35,15 @@ def test_a_series_needs_no_names(scorer: Scorer) -> None:
     assert answers.schema == {"score": polars.Float32, "evol_complexity": polars.Int64}
 
 
+def test_several_labels_are_a_list(tagger: Classifier) -> None:
+    texts = polars.Series(["rain is water", "a", "nan"])
+    answers = annotate(texts, tagger, threshold=0.3, on_error="null")
+    expected = [prediction.labels for prediction in tagger.predict_batch(texts.to_list()[:2], threshold=0.3)]
+    assert answers["labels"].to_list() == [*expected, None]
+    assert answers.schema["labels"] == polars.List(polars.String)
+    assert answers.columns == ["labels", "scores", "error"]
+
+
 def test_a_null_is_refused_or_null_in_the_answer(scorer: Scorer) -> None:
     texts = polars.Series(["a", None, "b"])
     with pytest.raises(InputError, match=r"row 1: .* found None, expected a text"):

@@ -55,6 +55,12 @@ def test_ray_data_answers_as_the_model(pair_bundle: Path, judge: Classifier) -> 
         assert got["scores"] == pytest.approx(prediction.scores)
 
 
+def test_several_labels_are_a_list(text_bundle: Path, tagger: Classifier) -> None:
+    rows: list[dict[str, Any]] = [{"id": number, "text": text} for number, text in enumerate("abcd")]
+    answered = map_batches(rows, bundle=str(text_bundle), text="text", columns=["labels"], threshold=0.0)
+    assert [list(row["labels"]) for row in answered] == [list(tagger.labels)] * 4
+
+
 def test_a_row_without_an_answer_says_why(score_bundle: Path, scorer: Scorer) -> None:
     rows: list[dict[str, Any]] = [{"id": number, "text": text} for number, text in enumerate(["a", "b", None, "c"])]
     answered = map_batches(

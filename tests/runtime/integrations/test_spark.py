@@ -1,5 +1,6 @@
 """A local Spark of one core. Starting it takes most of the time of these tests."""
 
+import json
 import os
 import shutil
 import sys
@@ -52,6 +53,14 @@ def udf(bundle: Path, **options: Any) -> Any:
         return_type=assay.integrations.spark.return_type(bundle, **shape),
         batch_size=2,
     )
+
+
+def test_several_labels_are_a_list_as_json(spark: Any, text_bundle: Path, tagger: Classifier) -> None:
+    texts = ["rain is water", "a", "b c d"]
+    frame = spark.createDataFrame([(text,) for text in texts], ["text"])
+    asked = udf(text_bundle, columns=["labels"], threshold=0.3)
+    answered = [json.loads(row.answer.labels) for row in frame.select(asked("text").alias("answer")).collect()]
+    assert answered == [prediction.labels for prediction in tagger.predict_batch(texts, threshold=0.3)]
 
 
 def test_spark_answers_as_the_model(spark: Any, pair_bundle: Path, judge: Classifier) -> None:

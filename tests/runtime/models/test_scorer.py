@@ -127,6 +127,19 @@ def test_a_bundle_that_does_not_say_its_range_is_not_rescaled(tmp_path: Path) ->
         model.evol_complexity("a")
 
 
+def test_a_score_through_a_sigmoid_is_in_its_range(tmp_path: Path) -> None:
+    changes = {"activation": "sigmoid", "scale": {"native": [0, 1], "evol_complexity": None}}
+    model = assay.load(tiny.write(tmp_path / "reranker", **tiny.REGRESSION | changes), threads=1)
+    assert isinstance(model, Scorer)
+    texts = ["a", "rain rain", "water is b c d"]
+    expected = 1 / (1 + np.exp(-model.logits(texts)[:, 0].astype(float)))
+    assert model.score_batch(texts) == pytest.approx(expected, abs=1e-6)
+    assert [model.score(text) for text in texts] == pytest.approx(expected, abs=1e-6)
+    assert model.scores(model.logits(texts), (0, 100)) == pytest.approx(100 * expected, abs=1e-4)
+    answers: Any = model(texts)
+    assert [answer["score"] for answer in answers] == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_head_with_another_range_is_rescaled_from_it(score_bundle: Path) -> None:
     model = assay.load(score_bundle, threads=1)
     assert isinstance(model, Scorer)

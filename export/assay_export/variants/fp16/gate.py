@@ -57,7 +57,7 @@ def check(
         cases: The grid of shapes, whose labels mean nothing.
         texts: Real text, whose labels must not flip.
         labels: The number of logits per row.
-        activation: "softmax", "sigmoid" or "identity".
+        activation: "softmax", "sigmoid", "identity" or "sigmoid score".
         advance: Called after each case, at most len(cases) + len(texts.cases) times for each of the two graphs.
 
     Returns:

@@ -57,7 +57,7 @@ def measure(logits: Array, expected: Array, activation: str) -> dict[str, float 
     Args:
         logits: The graph's logits [rows, labels].
         expected: PyTorch's logits [rows, labels].
-        activation: "softmax" or "sigmoid" for a classifier, "identity" for a scorer.
+        activation: "softmax" or "sigmoid" for a classifier, "identity" or "sigmoid score" for a scorer.
 
     Returns:
         The report as the manifest stores it. It has only "rows" and "not_finite" if any logit is NaN or infinite.
@@ -65,7 +65,9 @@ def measure(logits: Array, expected: Array, activation: str) -> dict[str, float 
     if not np.isfinite(logits).all():
         return {"rows": len(logits), "not_finite": int((~np.isfinite(logits)).any(axis=-1).sum())}
     delta_logit = float(np.abs(logits - expected).max())
-    if activation == "identity":
+    if activation in ("identity", "sigmoid score"):
+        if activation == "sigmoid score":
+            logits, expected = _sigmoid(logits), _sigmoid(expected)
         delta = np.abs(logits - expected).max(axis=-1)
         # Constant answers have no ranking, which counts as the lowest correlation.
         rank = spearmanr(logits[:, 0], expected[:, 0]).statistic if np.ptp(logits) and np.ptp(expected) else 0.0

@@ -33,7 +33,7 @@ def write(scheme: Scheme, material: Material) -> dict[str, Any]:
     file = f"onnx/model_{scheme.variant}.onnx"
     path, progress, limits = material.folder / file, material.progress, material.limits
     feeds, expected, middle = calibration.feeds, calibration.expected, calibration.searched
-    activation = material.head.activation
+    activation = material.head.measure
     ladders = _fit(scheme, material, calibration)
     evaluate = functools.partial(_evaluate, scheme, material, calibration, path)
     with progress.step(f"Checking {scheme.variant} against its gate"):
@@ -90,7 +90,7 @@ def _evaluate(
     weights = material.loaded.reference.weights()
     graph.save(material.architecture, material.settings, weights, recipes, path, scheme.dialect, scheme.precision)
     logits = scheme.run(path, calibration.feeds[part])
-    return gate.measure(logits, calibration.expected[part], material.head.activation)
+    return gate.measure(logits, calibration.expected[part], material.head.measure)
 
 
 def _rank_damage(

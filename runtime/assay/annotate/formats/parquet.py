@@ -243,6 +243,8 @@ def _type(column: Column) -> Any:
     pa = arrow()
     if column.kind == "scores":
         return pa.struct([(label, pa.float32()) for label in column.labels])
+    if column.kind == "texts":
+        return pa.list_(pa.string())
     return {"text": pa.string(), "number": pa.float32(), "integer": pa.int64()}[column.kind]
 
 

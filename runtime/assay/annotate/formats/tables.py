@@ -106,7 +106,7 @@ def encode_header(source: TableSource, columns: Columns, delimiter: str, same: b
 def encode_records(
     payload: Sequence[TableRow], answers: Answers, columns: Columns, delimiter: str, same: bool, end: str
 ) -> bytes:
-    """Return the rows with their answers; `scores` is a cell per label."""
+    """Return the rows with their answers; `scores` is a cell per label, `labels` a JSON list."""
     out = []
     for record, values in zip(payload, answers, strict=True):
         new: list[str] = []
@@ -114,6 +114,8 @@ def encode_records(
             if column.kind == "scores":
                 scores = value if isinstance(value, Mapping) else {}
                 new += ["" if label not in scores else repr(scores[label]) for label in column.labels]
+            elif column.kind == "texts":
+                new.append("" if value is None else dump(value))
             else:
                 new.append("" if value is None else str(value))
         raw = record.raw if same else None

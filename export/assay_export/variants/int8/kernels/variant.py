@@ -49,7 +49,7 @@ def write(material: Material) -> dict[str, Any]:
         raise ExportError(f"int8 needs the CPU kernels, to compare its answers with PyTorch's: {problem}")
     calibration = material.share(calibrate)
     feeds, expected, middle = calibration.feeds, calibration.expected, calibration.searched
-    path, activation = material.folder / FILE, material.head.activation
+    path, activation = material.folder / FILE, material.head.measure
     weights = material.loaded.reference.weights()
     lines = _lines(material)
     with (

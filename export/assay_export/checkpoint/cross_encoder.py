@@ -1,0 +1,109 @@
+"""What sentence-transformers' CrossEncoder says about a checkpoint: the activation of its scores.
+
+CrossEncoder 5 writes config_sentence_transformers.json, next to modules.json; version 4 wrote the activation into
+config.json, as sentence_transformers.activation_fn; earlier versions as sbert_ce_default_activation_function. The first
+of them that is there counts, as in sentence-transformers.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, cast
+
+from assay_export.checkpoint.files import CheckpointFiles, read_json
+from assay_export.errors import CheckpointError
+
+__all__ = ["ACTIVATION_PATHS", "Activation", "read_activation"]
+
+Activation = Literal["sigmoid", "identity", "softmax"]
+
+ACTIVATION_PATHS: Mapping[Activation, str] = {
+    "sigmoid": "torch.nn.modules.activation.Sigmoid",
+    "identity": "torch.nn.modules.linear.Identity",
+    "softmax": "torch.nn.modules.activation.Softmax",
+}
+_ACTIVATION = re.compile(r"torch\.nn\.(?:modules\.(?:activation\.|linear\.)?)?(Sigmoid|Identity|Softmax)")
+_SETTINGS = "config_sentence_transformers.json"
+
+
+def read_activation(files: CheckpointFiles) -> Activation | None:
+    """Return the activation that CrossEncoder applies to the logits, None if no file says one.
+
+    Raises:
+        CheckpointError: The activation is not known, or the files describe something else than one sequence classifier.
+    """
+    for folder in files.folders[:1] if files.has_own_head else files.folders:
+        # Without modules.json, sentence-transformers does not read the other files.
+        if (folder / "modules.json").is_file():
+            _check_modules(folder / "modules.json")
+            found = _read_settings(folder)
+            if found is not None:
+                return _parse(folder / _SETTINGS, "activation_fn", found)
+    config, place = files.config, files.folders[-1] / "config.json"
+    own = config.get("sentence_transformers")
+    if own is not None and not isinstance(own, dict):
+        raise CheckpointError(f"{place}: sentence_transformers = {own!r:.80} is not a JSON object")
+    if own and own.get("activation_fn") is not None:
+        return _parse(place, "sentence_transformers.activation_fn", own["activation_fn"])
+    if config.get("sbert_ce_default_activation_function") is not None:
+        key = "sbert_ce_default_activation_function"
+        return _parse(place, key, config[key])
+    return None
+
+
+def _check_modules(path: Path) -> None:
+    """Refuse anything but the one module that is a model of transformers."""
+    try:
+        modules = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
+    entries = modules if isinstance(modules, list) else [modules]
+    kinds = [str(entry.get("type") if isinstance(entry, dict) else entry) for entry in entries]
+    if len(kinds) != 1 or not kinds[0].endswith(".Transformer"):
+        raise CheckpointError(
+            f"{path}: found the modules {', '.join(kinds):.300}, expected one Transformer: only sequence classifiers "
+            "can be exported"
+        )
+    if entries[0].get("path"):
+        raise CheckpointError(
+            f"{path}: the model is in the folder {str(entries[0]['path'])!r:.80}, expected it next to modules.json: "
+            "export that folder"
+        )
+
+
+def _read_settings(folder: Path) -> object:
+    """Return the activation in the settings of a CrossEncoder, None if they say none."""
+    path = folder / "sentence_bert_config.json"
+    task = read_json(path).get("transformer_task", "sequence-classification") if path.is_file() else None
+    if task not in (None, "sequence-classification"):
+        raise CheckpointError(
+            f"{path}: transformer_task = {task!r:.80} is not supported (supported: 'sequence-classification')"
+        )
+    path = folder / _SETTINGS
+    if not path.is_file():
+        return None
+    settings = read_json(path)
+    kind = settings.get("model_type", "SentenceTransformer")  # sentence-transformers' default
+    if kind != "CrossEncoder":
+        raise CheckpointError(
+            f"{path}: model_type = {kind!r:.80} is not supported (supported: 'CrossEncoder'): only sequence "
+            "classifiers can be exported"
+        )
+    name, prompts = settings.get("default_prompt_name"), settings.get("prompts") or {}
+    if name is not None and not (isinstance(prompts, dict) and prompts.get(name) == ""):
+        raise CheckpointError(
+            f"{path}: default_prompt_name = {name!r:.80} is not supported (supported: none): it puts text before every "
+            "row; set it to null and pass rows that contain the text"
+        )
+    return settings.get("activation_fn")
+
+
+def _parse(path: Path, key: str, value: object) -> Activation:
+    match = _ACTIVATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise CheckpointError(
+            f"{path}: {key} = {value!r:.120} is not an activation that can be exported (supported: torch.nn.Sigmoid, "
+            "torch.nn.Identity, torch.nn.Softmax)"
+        )
+    return cast(Activation, match[1].lower())
