@@ -54,6 +54,8 @@ def _describe(manifest: "Manifest") -> Iterator[tuple[str, str]]:
         "model",
         f"{manifest.architecture}, {manifest.graph_origin} graph, pooling {manifest.pooling or 'of the architecture'}",
     )
+    if manifest.graph_origin_reason is not None:
+        yield "traced", f"because {manifest.graph_origin_reason}"
     yield "task", f"{manifest.task} of {rows}, activation {manifest.activation}"
     yield "labels", ", ".join(manifest.labels)
     if manifest.scale is not None:

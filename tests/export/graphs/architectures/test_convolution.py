@@ -1,4 +1,4 @@
-"""A convolution written as a linear layer has torch's results, and every variant of a model with one passes its gate."""
+"""A convolution written as a linear layer has torch's results, and every variant of a model with it passes its gate."""
 
 import shutil
 from pathlib import Path
