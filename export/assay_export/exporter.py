@@ -20,7 +20,7 @@ from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ExportError, UnsupportedConfigError
-from assay_export.gates import parity
+from assay_export.gates import limits, parity
 from assay_export.graphs import cpu_session, traced
 from assay_export.graphs.entry import make_entry
 from assay_export.graphs.net import Net
@@ -137,6 +137,7 @@ def export(
                 rows=rows,
                 max_length=max_length,
                 limits=options.limits,
+                fp32_limit=graphs[Dialect.PORTABLE.value]["parity"]["threshold"],
                 folder=folder,
                 progress=progress,
             )
@@ -206,15 +207,19 @@ def _gate(
     """
     rows = real_text.rows(head.row)
     names = sorted({"attention_mask"}.union(*(graph["inputs"] for graph in graphs.values())))
+    special_ids = [value for key, value in loaded.config_4.items() if key.endswith("_token_id") and type(value) is int]
     pad_token_id = loaded.config_4.get("pad_token_id") or 0
     with progress.bar("Asking PyTorch", parity.count_cases(rows, max_length)) as advance:
-        expected = parity.make_cases(loaded.reference, tokens.tokenizer, rows, max_length, pad_token_id, names, advance)
+        expected = parity.make_cases(
+            loaded.reference, tokens.tokenizer, rows, max_length, pad_token_id, names, advance, special_ids
+        )
     for graph in graphs.values():
         takes_padding = "attention_mask" in graph["inputs"]
         cases = [case for case in expected if takes_padding or not case.is_padded]
         with progress.bar(f"Comparing {graph['file']}", len(cases)) as advance:
             run = _make_runner(folder, graph, advance)
-            graph["parity"] = parity.compare(run, cases, len(head.labels), parity.FP32_MAX_DELTA, graph["file"])
+            graph["parity"] = parity.measure(run, cases, len(head.labels), graph["file"])
+    limits.check_all(graphs, loaded.reference, expected, progress)
     return expected
 
 

@@ -98,7 +98,9 @@ def _describe_graph(graph: "Graph", manifest: "Manifest") -> str:
     delta, threshold = graph.parity.get("max_abs_delta"), graph.parity.get("threshold")
     parity = f", max |delta logit| {delta:.2g}" if isinstance(delta, int | float) else ""
     limit = f" of {threshold:.2g} allowed" if parity and isinstance(threshold, int | float) else ""
-    return f"{graph.file}, {size}{parity}{limit}"
+    own = graph.parity.get("reference_error")
+    why = f" (PyTorch's own float32 error is {own:.2g})" if limit and isinstance(own, int | float) else ""
+    return f"{graph.file}, {size}{parity}{limit}{why}"
 
 
 def _sum_megabytes(sizes: "Iterator[int]") -> str:

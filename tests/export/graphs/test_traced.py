@@ -5,15 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import pytest
 import transformers
 
+import assay
 from assay.cli.main import main
 from assay_export import exporter
 from assay_export.bundle import summary
 from assay_export.errors import ExportError, UnsupportedConfigError
-from assay_export.gates.parity import FP32_MAX_DELTA
+from assay_export.gates.limits import FP32_MAX_DELTA
 from assay_export.graphs import traced
 from tests.export import tiny
 
@@ -29,6 +31,8 @@ COMMON = {
 BERT = COMMON | {"model_type": "bert", "max_position_embeddings": 66, "pad_token_id": 0, "type_vocab_size": 2}
 # RoBERTa's first position is pad_token_id + 1, so with 66 positions it reads 64 tokens.
 ROBERTA = COMMON | {"model_type": "roberta", "max_position_embeddings": 66, "pad_token_id": 1, "type_vocab_size": 1}
+
+SIZES = (("layers", 1), ("attention_heads", 2), ("ffn_dim", 16))
 
 Write = Callable[[Path], Path]
 
@@ -119,6 +123,35 @@ def test_the_longest_input_follows_from_the_table_of_positions(config: dict[str,
 def test_a_config_without_the_number_of_positions_is_refused(positions: object) -> None:
     with pytest.raises(ExportError, match="max_position_embeddings"):
         traced.read_max_length({"model_type": "bert", "max_position_embeddings": positions})
+
+
+def test_a_model_that_pools_at_the_end_of_sequence_token_is_traced_and_gated(
+    write_tokenizer: Write, tmp_path: Path
+) -> None:
+    config = {
+        "model_type": "bart",
+        "architectures": ["BartForSequenceClassification"],
+        "vocab_size": tiny.VOCABULARY,
+        "d_model": 16,
+        **{f"{part}_{key}": size for part in ("encoder", "decoder") for key, size in SIZES},
+        "max_position_embeddings": 66,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "decoder_start_token_id": 2,
+        "forced_eos_token_id": None,
+        "id2label": COMMON["id2label"],
+        "label2id": COMMON["label2id"],
+    }
+    manifest = exporter.export(
+        write_checkpoint(tmp_path / "checkpoint", config, write_tokenizer), tmp_path / "bundle", input="pair"
+    )
+    assert (manifest.graph_origin, manifest.max_length) == ("traced", 66)
+    shapes = {entry["shape"] for entry in manifest.variants["fp32"]["portable"].parity["shapes"]}
+    assert {"batch 1, length 1", "batch 3, length 65, padded", "real text, batch 1"} <= shapes
+    model = assay.load(tmp_path / "bundle")
+    rows = [("what", "rain"), ("where it falls", "on hills")]
+    assert np.abs(model.logits(rows) - np.concatenate([model.logits([row]) for row in rows])).max() < tiny.ROUNDING
 
 
 MISH = tiny.deberta_config(hidden_act="mish")
