@@ -26,8 +26,7 @@ NEAR = FP32_MAX_DELTA / 4
 """A graph that differs by more is judged by PyTorch's own error, which takes as much time again to measure. One that
 does not is so far within the limit that another machine's rounding does not matter."""
 
-# A graph and PyTorch round independently, and a graph adds in another order. Correct graphs differ by up to 3.6 times
-# PyTorch's own error (docs/export/index.md).
+# A graph and PyTorch round independently, and a graph adds in another order (docs/export/index.md, The limit).
 ERRORS = 8
 # Not more than this share of the largest |logit|: where PyTorch's answers are less certain, no graph can be judged.
 SHARE = 1e-3

@@ -71,7 +71,6 @@ def gather_packed(
     op, reach = net.op, convolution.reach
     if not reach:
         return hidden
-    assert hidden.shape is not None
     first, end = (op.Unsqueeze(bound, [1]) for bound in net.bounds_of_rows(input_ids, row_starts))
     token = op.Unsqueeze(op.Range(0, op.Squeeze(op.Shape(input_ids)), 1), [1])
     neighbour = op.Add(token, op.Constant(value_ints=list(range(-reach, reach + 1))))
@@ -79,4 +78,8 @@ def gather_packed(
     # Row 0 of the table is zeros. They are gathered and not multiplied, so that NaN in one row stays there.
     table = op.Pad(hidden, [1, 0, 0, 0], 0.0)
     gathered = op.Gather(table, op.Where(in_row, op.Add(neighbour, 1), 0), axis=0)
-    return op.Reshape(gathered, [0, convolution.kernel_size * int(hidden.shape[-1])])
+    result = op.Reshape(gathered, [0, -1])
+    assert hidden.shape is not None
+    assert isinstance(hidden.shape[-1], int)
+    result.shape = ir.Shape(["tokens", convolution.kernel_size * hidden.shape[-1]])
+    return result

@@ -48,7 +48,7 @@ def check(
     labels: int,
     activation: str,
     advance: Callable[[], None] = lambda: None,
-    limit: float = MAX_DELTA,
+    fp32_limit: float = 0.0,
 ) -> dict[str, Any]:
     """Compare the fp16 graph at `path` with PyTorch, as it is and with float16 emulated.
 
@@ -60,15 +60,16 @@ def check(
         labels: The number of logits per row.
         activation: "softmax", "sigmoid" or "identity".
         advance: Called after each case, at most len(cases) + len(texts.cases) times for each of the two graphs.
-        limit: The largest |delta logit| allowed.
+        fp32_limit: The largest |delta logit| that the fp32 gate allowed, where it is above MAX_DELTA.
 
     Returns:
         The report of the emulated graph as the manifest stores it, with the largest delta of the file itself under
         "as_it_is".
 
     Raises:
-        ParityError: Some |delta logit| is above `limit`, a logit is NaN or infinite, or a label flips.
+        ParityError: Some |delta logit| is above the limit, a logit is NaN or infinite, or a label flips.
     """
+    limit = max(MAX_DELTA, fp32_limit)
 
     def compare(load: Callable[[int], InferenceSession], most_chunks: float, name: str) -> dict[str, Any]:
         """Compare the cases of at most `most_chunks` chunks; `load` returns the session for a number of chunks."""

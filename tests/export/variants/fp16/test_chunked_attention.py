@@ -46,8 +46,8 @@ def test_chunks_of_queries_answer_like_all_queries_together(
     # The last layer before a head that reads the first token has a single query, which is not split.
     assert count_softmaxes(parts) == chunks * (count_softmaxes(whole) - single) + single
     assert np.allclose(half.run_reference(parts, FEED), half.run_reference(whole, FEED), atol=tolerance)
-    answers = [cpu_session.load(path, "basic").run(["logits"], FEED)[0] for path in (whole, parts)]
-    assert np.allclose(*answers, atol=tolerance)
+    one, other = (cpu_session.load(path, "basic").run(["logits"], FEED)[0] for path in (whole, parts))
+    assert np.allclose(one, other, atol=tolerance)
 
 
 def test_short_texts_have_one_chunk_and_long_texts_have_one_per_1024_tokens() -> None:
