@@ -13,20 +13,19 @@ from assay_export.bundle.golden_rows import write_golden_rows
 from assay_export.bundle.staging import check_target, stage
 from assay_export.bundle.writing import build_manifest, write_metadata
 from assay_export.checkpoint import tokenizer
-from assay_export.checkpoint.files import CheckpointFiles, open_files
+from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.head import Head, read_head
-from assay_export.checkpoint.loading import Checkpoint, load
+from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
-from assay_export.errors import ExportError
-from assay_export.gates import parity
+from assay_export.errors import ExportError, UnsupportedConfigError
+from assay_export.gates import limits, parity
 from assay_export.gates import tokenizer as tokenizer_gate
 from assay_export.graphs import cpu_session, traced
-from assay_export.graphs.architecture import Architecture, Settings
-from assay_export.graphs.architectures import AUTHORED
 from assay_export.graphs.entry import make_entry
 from assay_export.graphs.net import Net
+from assay_export.graphs.origin import Authored, Origin, choose, load_reference
 from assay_export.graphs.weights import WeightFile
 from assay_export.graphs.writer import Dialect
 from assay_export.options import check_options
@@ -108,34 +107,33 @@ def export(
     check_target(options.out, options.force)
     with progress.step("Finding the checkpoint"):
         files = open_files(options.source, options.revision, options.base)
-        architecture = _choose_architecture(files, options.variants)
         head = read_head(files, options.input, options.labels, options.score_range)
-        settings = architecture.read_config(files.config_4) if architecture else None
-        positions = settings.max_length if settings else traced.read_max_length(files.config_4)
-        tokens = tokenizer.read(files.folders, files.config_4, positions)
+        origin = choose(files, options.variants)
+        authored = origin.authored
+        tokens = tokenizer.read(files.folders, files.config_4, origin.max_length)
         max_length = tokens.max_length
     with progress.step("Loading the PyTorch model"):
-        loaded = load(files, _make_probes(tokens, max_length))
+        loaded = load_reference(origin, files, _make_probes(tokens, max_length))
     with progress.step("Comparing the tokenizer with transformers"):
         tokenizer_gate.check(tokens, head.row)
     rows = read_calibration(head.row, options.calibration) if options.variants else []
 
     with stage(options.out, options.force) as folder:
         (folder / "onnx").mkdir()
-        if architecture and settings:
+        if authored:
             with progress.step("Writing the ONNX graphs"):
-                graphs = _author(architecture, settings, loaded, folder)
+                graphs = _author(authored, loaded, folder)
         else:
             with progress.step("Tracing with optimum"):
-                graphs = _trace(loaded, folder)
+                graphs = _trace(loaded, origin, folder)
             tokens = tokens.with_inputs(graphs[Dialect.PORTABLE.value]["inputs"])
-        _lint(graphs, folder, max_length, progress, refuse=architecture is not None)
+        _lint(graphs, folder, max_length, progress, refuse=authored is not None)
         cases = _gate(graphs, loaded, tokens, head, max_length, folder, progress)
         written = {"fp32": graphs}
-        if architecture and settings:
+        if authored:
             material = Material(
-                architecture=architecture,
-                settings=settings,
+                architecture=authored.architecture,
+                settings=authored.settings,
                 loaded=loaded,
                 tokens=tokens,
                 head=head,
@@ -143,6 +141,7 @@ def export(
                 rows=rows,
                 max_length=max_length,
                 limits=options.limits,
+                fp32_limit=graphs[Dialect.PORTABLE.value]["parity"]["threshold"],
                 folder=folder,
                 progress=progress,
             )
@@ -153,22 +152,10 @@ def export(
             write_golden_rows(folder, loaded, tokens, head, written, max_length)
         with progress.step("Writing the manifest"):
             write_metadata(folder, loaded, tokens, head)
-            pooling = settings.pooling if settings else None
-            manifest = build_manifest(folder, loaded, tokens, head, pooling, written, max_length)
+            manifest = build_manifest(folder, loaded, tokens, head, origin, written)
             (folder / MANIFEST_NAME).write_bytes(seal(manifest))
         result = read(folder / MANIFEST_NAME)
     return result
-
-
-def _choose_architecture(files: CheckpointFiles, variants: Sequence[str]) -> Architecture | None:
-    """Return the authored architecture of the checkpoint, or None if its graph has to be traced."""
-    architecture: Architecture | None = AUTHORED.get(files.model_type)
-    if variants and architecture is None:
-        raise ExportError(
-            f"{' and '.join(variants)}: needs an authored graph, and there is none for model_type = "
-            f"{files.model_type!r} (there is one for {', '.join(AUTHORED)}); export --variants fp32"
-        )
-    return architecture
 
 
 def _make_probes(tokens: TokenizerFiles, max_length: int) -> list[Feed]:
@@ -177,8 +164,9 @@ def _make_probes(tokens: TokenizerFiles, max_length: int) -> list[Feed]:
     return [{name: array for name, array in feed.items() if name != "token_type_ids"} for feed in feeds]
 
 
-def _author(architecture: Architecture, settings: Settings, loaded: Checkpoint, folder: Path) -> _Graphs:
+def _author(authored: Authored, loaded: Checkpoint, folder: Path) -> _Graphs:
     """Write both dialects and the weight file that they share."""
+    architecture, settings = authored.architecture, authored.settings
     weights = loaded.reference.weights()
     with WeightFile(folder / _WEIGHTS_FILE) as weight_file:
         for dialect, file in _GRAPH_FILES.items():
@@ -187,10 +175,15 @@ def _author(architecture: Architecture, settings: Settings, loaded: Checkpoint, 
     return {dialect.value: make_entry(dialect, file, [_WEIGHTS_FILE]) for dialect, file in _GRAPH_FILES.items()}
 
 
-def _trace(loaded: Checkpoint, folder: Path) -> _Graphs:
-    """Write the portable graph of an architecture that has no authored one."""
+def _trace(loaded: Checkpoint, origin: Origin, folder: Path) -> _Graphs:
+    """Write the portable graph of a checkpoint that has no authored one."""
     file = _GRAPH_FILES[Dialect.PORTABLE]
-    inputs = traced.export(loaded.reference, loaded.files.model_type, folder / file)
+    try:
+        inputs = traced.export(loaded.reference, loaded.files.model_type, folder / file)
+    except ExportError as error:
+        if origin.refusal is None:
+            raise
+        raise UnsupportedConfigError(f"{origin.reason}; {error}") from error
     data = sorted(f"onnx/{path.name}" for path in (folder / "onnx").glob(f"{Path(file).name}[._]?*"))
     return {Dialect.PORTABLE.value: make_entry(Dialect.PORTABLE, file, data, inputs)}
 
@@ -218,15 +211,19 @@ def _gate(
     """
     rows = real_text.rows(head.row)
     names = sorted({"attention_mask"}.union(*(graph["inputs"] for graph in graphs.values())))
+    special_ids = [value for key, value in loaded.config_4.items() if key.endswith("_token_id") and type(value) is int]
     pad_token_id = loaded.config_4.get("pad_token_id") or 0
     with progress.bar("Asking PyTorch", parity.count_cases(rows, max_length)) as advance:
-        expected = parity.make_cases(loaded.reference, tokens.tokenizer, rows, max_length, pad_token_id, names, advance)
+        expected = parity.make_cases(
+            loaded.reference, tokens.tokenizer, rows, max_length, pad_token_id, names, advance, special_ids
+        )
     for graph in graphs.values():
         takes_padding = "attention_mask" in graph["inputs"]
         cases = [case for case in expected if takes_padding or not case.is_padded]
         with progress.bar(f"Comparing {graph['file']}", len(cases)) as advance:
             run = _make_runner(folder, graph, advance)
-            graph["parity"] = parity.compare(run, cases, len(head.labels), parity.FP32_MAX_DELTA, graph["file"])
+            graph["parity"] = parity.measure(run, cases, len(head.labels), graph["file"])
+    limits.check_all(graphs, loaded.reference, expected, progress)
     return expected
 
 

@@ -19,6 +19,8 @@ def show(manifest: Manifest, target: Path) -> None:
         f"[bold]{target}[/bold]: {manifest.architecture} {manifest.task} of one {manifest.input}, "
         f"{manifest.graph_origin} graph, from {manifest.source['id']}" + (f" merged into {base}" if base else "")
     )
+    if manifest.graph_origin_reason is not None:
+        console.print(f"Traced, in fp32 only, because {manifest.graph_origin_reason}")
     console.print(f"{_describe_answers(manifest)}; up to {manifest.max_length:,} tokens ({_describe_limit(manifest)})")
 
     files = Table(box=box.SIMPLE, pad_edge=False)

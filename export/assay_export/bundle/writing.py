@@ -11,7 +11,7 @@ from assay_export.checkpoint.cross_encoder import ACTIVATION_PATHS
 from assay_export.checkpoint.head import Head
 from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.tokenizer import TokenizerFiles, dump
-from assay_export.graphs.architectures import AUTHORED
+from assay_export.graphs.origin import Origin
 
 __all__ = ["build_manifest", "write_metadata"]
 
@@ -62,9 +62,8 @@ def build_manifest(
     loaded: Checkpoint,
     tokens: TokenizerFiles,
     head: Head,
-    pooling: str | None,
+    origin: Origin,
     variants: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    max_length: int,
 ) -> dict[str, Any]:
     """Return the document of assay.json, before it is sealed; assay.bundle.manifest says what each value means.
 
@@ -73,9 +72,8 @@ def build_manifest(
         loaded: The checkpoint.
         tokens: Its tokenizer.
         head: What its logits mean.
-        pooling: How an authored graph reduces the sequence, "cls" or "mean"; None for a traced graph.
+        origin: Where the graphs come from.
         variants: The entries of all graphs, by variant and dialect.
-        max_length: The longest input in tokens.
     """
     files, config = loaded.files, loaded.config
     scale = None
@@ -86,14 +84,15 @@ def build_manifest(
         "schema_version": SCHEMA_VERSION,
         "name": files.source.name,
         "architecture": files.model_type,
-        "graph_origin": "authored" if files.model_type in AUTHORED else "traced",
+        "graph_origin": "authored" if origin.authored else "traced",
+        "graph_origin_reason": origin.reason,
         "task": head.task,
         "input": head.row,
         "labels": list(head.labels),
         "activation": head.activation,
         "scale": scale,
-        "pooling": pooling,
-        "max_length": max_length,
+        "pooling": origin.authored.settings.pooling if origin.authored else None,
+        "max_length": origin.max_length,
         "truncation": head.truncation,
         "special_tokens": {
             "pad_token_id": config.get("pad_token_id"),

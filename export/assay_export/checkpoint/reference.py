@@ -1,5 +1,7 @@
 """The PyTorch model that every graph is compared with."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,25 @@ class ReferenceModel:
 
     def __init__(self, module: torch.nn.Module) -> None:
         self.module: Any = module
+        self._dtype = torch.float32
 
-    def logits(self, feed: Feed) -> npt.NDArray[np.float32]:
-        """Return the logits of `feed`, float32 [batch, labels]."""
+    def logits(self, feed: Feed) -> npt.NDArray[Any]:
+        """Return the logits of `feed`, float32 [batch, labels], or float64 inside `in_float64`."""
         with torch.inference_mode():
             output = self.module(**{name: torch.from_numpy(array) for name, array in feed.items()}).logits
-        result: npt.NDArray[np.float32] = output.float().numpy()
+        result: npt.NDArray[Any] = output.to(self._dtype).numpy()
         return result
+
+    @contextlib.contextmanager
+    def in_float64(self) -> Iterator[None]:
+        """Compute in float64 inside the block. The weights are exactly what they were afterwards."""
+        self.module.double()
+        self._dtype = torch.float64
+        try:
+            yield
+        finally:
+            self.module.float()
+            self._dtype = torch.float32
 
     def weights(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return every parameter by its name in the checkpoint. The arrays share the model's memory."""

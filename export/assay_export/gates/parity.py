@@ -3,7 +3,7 @@
 Every graph is compared before it enters a bundle, and its report goes into the manifest.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,27 +13,14 @@ from tokenizers import Tokenizer
 
 from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.errors import CheckpointError, ParityError
+from assay_export.gates.random_rows import RandomRows, count_grid, make_grid
 
-__all__ = ["FP32_MAX_DELTA", "Case", "Logits", "compare", "count_cases", "encode", "make_cases"]
-
-FP32_MAX_DELTA = 1e-4
-"""The largest |delta logit| of a float32 graph. Float32 rounding over a few dozen layers is of the order of 1e-6 on
-logits of order one."""
-
-# Lengths next to the powers of two, where buckets, windows and kernels change. The last is for models that read more
-# than 1,024 tokens.
-LENGTHS = (1, 2, 3, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 1031)
-PADDED_LENGTHS = (3, 65, 130, 512)
-BATCHED_LENGTHS = (2, 64, 129)
-BATCH = 3
+__all__ = ["REPORT_IT", "Case", "Logits", "check", "compare", "count_cases", "encode", "make_cases", "measure"]
 
 Logits = npt.NDArray[np.float32]
 """Logits float32 [batch, labels]."""
 
-REPORT_IT = (
-    "nothing was written. Please report this with the checkpoint's config.json, and with the difference between "
-    "PyTorch's own float32 and float64 logits: no graph can come closer than that"
-)
+REPORT_IT = "nothing was written. Please report this with the checkpoint's config.json"
 
 
 @dataclass(frozen=True)
@@ -64,6 +51,7 @@ def make_cases(
     pad_token_id: int,
     input_names: Sequence[str],
     advance: Callable[[], None] = lambda: None,
+    special_ids: Collection[int] = (),
 ) -> list[Case]:
     """Run PyTorch on a grid of shapes and on real text.
 
@@ -75,6 +63,7 @@ def make_cases(
         pad_token_id: The token that fills padded rows of the grid.
         input_names: The inputs to keep in the feeds.
         advance: Called after each case.
+        special_ids: Ids with a meaning of their own to the model, in addition to the tokenizer's special tokens.
 
     Returns:
         The cases, the grid first and then one case per row of `rows`.
@@ -82,7 +71,8 @@ def make_cases(
     Raises:
         CheckpointError: PyTorch itself answers NaN or infinity.
     """
-    feeds = [*_grid(tokenizer.get_vocab_size(), max_length, pad_token_id), *_real(tokenizer, rows, max_length)]
+    random_rows = RandomRows(tokenizer, [pad_token_id, *special_ids])
+    feeds = [*make_grid(random_rows, max_length, pad_token_id), *_real(tokenizer, rows, max_length)]
     result = []
     for shape, feed in feeds:
         feed = {name: array for name, array in feed.items() if name in input_names}
@@ -99,7 +89,7 @@ def make_cases(
 
 def count_cases(rows: Sequence[object], max_length: int) -> int:
     """Count the cases that `make_cases` will return, for a progress bar."""
-    return len(list(_grid(2, max_length, 0))) + len(rows)
+    return count_grid(max_length) + len(rows)
 
 
 def compare(
@@ -110,7 +100,7 @@ def compare(
     graph: str,
     advice: str = REPORT_IT,
 ) -> dict[str, Any]:
-    """Run every case through a graph and compare its logits with PyTorch's.
+    """Run every case through a graph, compare its logits with PyTorch's, and check the differences.
 
     Args:
         run: The graph as a function, from a feed to logits float32 [batch, labels].
@@ -124,8 +114,25 @@ def compare(
         The report as the manifest stores it.
 
     Raises:
-        ParityError: Some |delta logit| is above `threshold` or is NaN, or the logits have another shape. The message
-            names the worst shape of the grid.
+        ParityError: See `measure` and `check`.
+    """
+    return check(measure(run, cases, labels, graph), threshold, graph, advice)
+
+
+def measure(run: Callable[[Feed], Logits], cases: Sequence[Case], labels: int, graph: str) -> dict[str, Any]:
+    """Run every case through a graph and measure the differences from PyTorch's logits. A NaN counts as infinite.
+
+    Args:
+        run: The graph as a function, from a feed to logits float32 [batch, labels].
+        cases: The inputs, with PyTorch's logits.
+        labels: The number of logits per row.
+        graph: The graph's file name, for messages.
+
+    Returns:
+        The report as the manifest stores it, without the threshold.
+
+    Raises:
+        ParityError: The logits have another shape.
     """
     deltas: dict[str, list[npt.NDArray[np.float64]]] = {}
     agreeing = rows = 0
@@ -142,18 +149,12 @@ def compare(
         rows += len(logits)
     worst_by_shape = {shape: float(max(part.max() for part in parts)) for shape, parts in deltas.items()}
     worst = max(worst_by_shape, key=lambda shape: worst_by_shape[shape])
-    if not worst_by_shape[worst] <= threshold:
-        raise ParityError(
-            f"{graph} differs from PyTorch by {worst_by_shape[worst]:.2e} at {worst} (the gate allows "
-            f"{threshold:.0e}); {advice}"
-        )
     every_delta = np.concatenate([part.ravel() for parts in deltas.values() for part in parts])
     return {
         "max_abs_delta": worst_by_shape[worst],
         "mean_abs_delta": float(every_delta.mean()),
         "label_agreement": agreeing / rows if labels > 1 else None,
         "rows": rows,
-        "threshold": threshold,
         "worst": worst,
         "shapes": [
             {"shape": shape, "rows": sum(map(len, deltas[shape])), "max_abs_delta": delta}
@@ -162,31 +163,27 @@ def compare(
     }
 
 
-def _grid(vocabulary: int, max_length: int, pad_token_id: int) -> Iterator[tuple[str, Feed]]:
-    """Yield pseudo-random token ids, in shapes that are known to break graphs."""
-    generator = np.random.default_rng(0)
+def check(report: dict[str, Any], threshold: float, graph: str, advice: str = REPORT_IT) -> dict[str, Any]:
+    """Check the differences that `measure` has found.
 
-    def feed(batch: int, length: int) -> Feed:
-        input_ids = generator.integers(0, vocabulary, (batch, length))
-        return {
-            "input_ids": input_ids,
-            "attention_mask": np.ones_like(input_ids),
-            "token_type_ids": np.zeros_like(input_ids),
-        }
+    Args:
+        report: The report of `measure`.
+        threshold: The largest |delta logit| allowed.
+        graph: The graph's file name, for messages.
+        advice: What to do if the graph differs, for messages.
 
-    for length in LENGTHS:
-        if length <= max_length:
-            yield f"batch 1, length {length}", feed(1, length)
-    for length in BATCHED_LENGTHS:
-        if length <= max_length:
-            yield f"batch {BATCH}, length {length}", feed(BATCH, length)
-    for length in PADDED_LENGTHS:
-        if length <= max_length:
-            padded = feed(BATCH, length)
-            for row, real in enumerate((length, length // 2 + 1, 2)):
-                padded["attention_mask"][row, real:] = 0
-                padded["input_ids"][row, real:] = pad_token_id
-            yield f"batch {BATCH}, length {length}, padded", padded
+    Returns:
+        The report with the threshold.
+
+    Raises:
+        ParityError: Some |delta logit| is above `threshold` or is NaN. The message names the worst shape of the grid.
+    """
+    if not report["max_abs_delta"] <= threshold:
+        raise ParityError(
+            f"{graph} differs from PyTorch by {report['max_abs_delta']:.2e} at {report['worst']} (the gate allows "
+            f"{threshold:.0e}); {advice}"
+        )
+    return report | {"threshold": threshold}
 
 
 def _real(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], max_length: int) -> Iterator[tuple[str, Feed]]:

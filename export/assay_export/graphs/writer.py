@@ -114,12 +114,17 @@ class GraphWriter:
     def positions_in_rows(self, input_ids: ir.Value, row_starts: ir.Value) -> ir.Value:
         """Compute the position of each packed token in its row, int64 [tokens]."""
         op = self.op
+        tokens = op.Squeeze(op.Shape(input_ids))
+        return op.Sub(op.Range(0, tokens, 1), self.bounds_of_rows(input_ids, row_starts)[0])
+
+    def bounds_of_rows(self, input_ids: ir.Value, row_starts: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """Compute for each packed token where its row starts and where it ends, each int64 [tokens]."""
+        op = self.op
         later = op.Slice(row_starts, [1], [-1], [0])
         ones = op.Expand(op.Constant(value_ints=[1]), op.Shape(later))
         is_start = op.ScatterElements(op.Mul(input_ids, 0), later, ones, axis=0)
         row = op.CumSum(is_start, 0)
-        tokens = op.Squeeze(op.Shape(input_ids))
-        return op.Sub(op.Range(0, tokens, 1), op.Gather(row_starts, row))
+        return op.Gather(row_starts, row), op.Gather(row_starts, op.Add(row, 1))
 
     def parameter(self, name: str, array: Array) -> ir.Value:
         """Add a weight to the graph. A large one is stored in the external weight file."""

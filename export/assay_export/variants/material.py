@@ -32,6 +32,7 @@ class Material:
         rows: Calibration text.
         max_length: The longest input in tokens.
         limits: What the int8 gate allows.
+        fp32_limit: The largest |delta logit| that the fp32 gate allowed.
         folder: The bundle's folder while it is being staged.
         progress: Where to report progress.
     """
@@ -45,6 +46,7 @@ class Material:
     rows: Sequence[tuple[str, ...]]
     max_length: int
     limits: Limits
+    fp32_limit: float
     folder: Path
     progress: Progress
     _shared: dict[Callable[["Material"], Any], Any] = field(default_factory=dict, init=False, repr=False)

@@ -4,7 +4,8 @@ The export proves parity on the machine that exports. Another processor runs oth
 rows there. Graphs are compared on token ids, so that only the graph is compared. The texts of the rows are stored too:
 the installed tokenizers library must turn them into the same ids. The manifest's hashes cover the file.
 
-The tolerance is that of the variant's gate if the gate is on logits (fp32, fp16). The int8 gates are on probabilities
+The tolerance is that of the graph's gate if the gate is on logits (fp32, fp16): the manifest's `threshold`, which is
+larger where PyTorch's own rounding error is. The int8 gates are on probabilities
 over many rows. There the tolerance is twice the graph's deviation on these rows on the machine that exported, and at
 least INT8_TOLERANCE: other kernels round other activations to the neighbouring integer, but not further.
 """

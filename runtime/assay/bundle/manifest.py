@@ -150,6 +150,12 @@ class Manifest:
         return self.task == "classification" and self.activation == "sigmoid"
 
     @property
+    def graph_origin_reason(self) -> str | None:
+        """Why the graphs were traced rather than authored. None for authored graphs."""
+        reason = self.document.get("graph_origin_reason")
+        return reason if isinstance(reason, str) else None
+
+    @property
     def pad_token_id(self) -> int:
         """The token that pads rows. 0 if the tokenizer has none, since the attention mask hides padding."""
         special = self.document.get("special_tokens")

@@ -55,6 +55,8 @@ def _describe(manifest: "Manifest") -> Iterator[tuple[str, str]]:
         "model",
         f"{manifest.architecture}, {manifest.graph_origin} graph, pooling {manifest.pooling or 'of the architecture'}",
     )
+    if manifest.graph_origin_reason is not None:
+        yield "traced", f"because {manifest.graph_origin_reason}"
     yield "task", f"{manifest.task} of {rows}, activation {manifest.activation}"
     yield "labels", ", ".join(manifest.labels) + ("; a row may have several" if manifest.is_multi_label else "")
     if manifest.scale is not None:
@@ -97,7 +99,9 @@ def _describe_graph(graph: "Graph", manifest: "Manifest") -> str:
     delta, threshold = graph.parity.get("max_abs_delta"), graph.parity.get("threshold")
     parity = f", max |delta logit| {delta:.2g}" if isinstance(delta, int | float) else ""
     limit = f" of {threshold:.2g} allowed" if parity and isinstance(threshold, int | float) else ""
-    return f"{graph.file}, {size}{parity}{limit}"
+    own = graph.parity.get("reference_error")
+    why = f" (PyTorch's own float32 error is {own:.2g})" if limit and isinstance(own, int | float) else ""
+    return f"{graph.file}, {size}{parity}{limit}{why}"
 
 
 def _sum_megabytes(sizes: "Iterator[int]") -> str:

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.errors import ParityError
 from assay_export.gates import parity
+from assay_export.gates.limits import FP32_MAX_DELTA
 from assay_export.gates.parity import Case, Logits
 from assay_export.graphs.writer import Array, Dialect
 from tests.export import tiny
@@ -175,7 +176,7 @@ class TestGraphs:
             return run_session(session, tiny.feed(dialect, feed["input_ids"], feed["attention_mask"]))
 
         taken = [case for case in cases if dialect is Dialect.PORTABLE or not case.is_padded]
-        report = parity.compare(run, taken, 5, parity.FP32_MAX_DELTA, dialect.value)
+        report = parity.compare(run, taken, 5, FP32_MAX_DELTA, dialect.value)
         assert 0 < report["max_abs_delta"] < tiny.ROUNDING
         assert report["label_agreement"] == 1.0
         assert report["rows"] == sum(len(case.expected) for case in taken)
@@ -205,4 +206,4 @@ class TestGraphs:
             deltas[case.shape] = max(delta, deltas.get(case.shape, 0.0))
         worst = max(deltas, key=lambda shape: deltas[shape])
         with pytest.raises(ParityError, match=rf"model\.onnx differs from PyTorch by .* at {worst} \(the gate"):
-            parity.compare(lambda feed: session.run(None, dict(feed))[0], cases, 5, parity.FP32_MAX_DELTA, "model.onnx")
+            parity.compare(lambda feed: session.run(None, dict(feed))[0], cases, 5, FP32_MAX_DELTA, "model.onnx")

@@ -28,6 +28,7 @@ SHAPES = ((1, 1), (1, 2), (2, 7), (1, 33), (3, 150), (1, 301))
 TINY: dict[str, dict[str, Any]] = {
     "DeBERTa": tiny.deberta_config(),
     "DeBERTa, distances as published": tiny.deberta_config(position_buckets=256, max_position_embeddings=512),
+    "DeBERTa, a convolution": tiny.deberta_config(conv_kernel_size=3, conv_groups=2),
     "ModernBERT": tiny.modernbert_config(max_position_embeddings=400),
     "ModernBERT, window as published": tiny.modernbert_config(max_position_embeddings=400, local_attention=128),
     "ModernBERT, first token": tiny.modernbert_config(max_position_embeddings=400, classifier_pooling="cls"),

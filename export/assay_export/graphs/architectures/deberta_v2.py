@@ -11,121 +11,28 @@ and are computed here. The rest is exact in float32 up to rounding:
 - 1/sqrt(terms * head_size) is folded into the query projection and into PQ;
 - a product with the 2 L distances that L tokens can reach, realigned by Transformer-XL's shift, replaces gathering
   batch * heads * L * L elements;
-- the head reads the first token only, so the last layer computes a single query row.
+- the head reads the first token only, so the last layer computes a single query row;
+- the convolution of the xlarge and xxlarge checkpoints of v2 is a linear layer over each token and its neighbours. It
+  reads the embeddings, and is added to the result of the first layer.
 
 Shapes are written [batch, heads, query, key]; weights are [in, out].
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import torch
 
-from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
-from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs import attention_tables
-from assay_export.graphs.architectures.relative_positions import Buckets, Distances, bucket_rows, stack_tables
+from assay_export.graphs.architectures import convolution
+from assay_export.graphs.architectures.deberta_v2_config import ARCHITECTURE, DebertaConfig, read_config
+from assay_export.graphs.architectures.deberta_v2_smoothing import absorb, absorbable
+from assay_export.graphs.architectures.relative_positions import Distances, bucket_rows, stack_tables
 from assay_export.graphs.net import Net
-from assay_export.graphs.writer import ACTIVATIONS, Array, Dialect, Fusion, Norm
+from assay_export.graphs.writer import Array, Dialect, Fusion, Norm
 
 __all__ = ["ARCHITECTURE", "DebertaConfig", "absorb", "absorbable", "author", "read_config", "relative_embeddings"]
-
-ARCHITECTURE = "deberta-v2"
-
-
-@dataclass(frozen=True)
-class DebertaConfig:
-    """The checked values of config.json that the graph depends on."""
-
-    hidden_size: int
-    heads: int
-    layers: int
-    epsilon: float
-    activation: str
-    pooler_activation: str
-    content_to_position: bool
-    position_to_content: bool
-    share_position_projections: bool
-    normalise_relative_embeddings: bool
-    absolute_positions: bool
-    buckets: Buckets
-    max_length: int
-    pooling: str = "cls"
-
-    @property
-    def head_size(self) -> int:
-        return self.hidden_size // self.heads
-
-    @property
-    def layer_names(self) -> list[str]:
-        return [f"layer.{index}" for index in range(self.layers)]
-
-    @property
-    def scale(self) -> float:
-        """The divisor of every score: sqrt(head_size * (1 + number of position terms))."""
-        return math.sqrt(self.head_size * (1 + self.content_to_position + self.position_to_content))
-
-
-def read_config(config: Mapping[str, Any]) -> DebertaConfig:
-    """Read and check config.json of a DeBERTa-v2/v3 checkpoint.
-
-    Raises:
-        UnsupportedConfigError: The graph does not support a value; the message names the key.
-    """
-
-    def one_of(key: str, *supported: object, default: object) -> Any:
-        return expect(config, ARCHITECTURE, key, supported, default)
-
-    def count(key: str, least: int = 1, default: int | None = None) -> int:
-        return whole_number(config, ARCHITECTURE, key, least=least, default=default)
-
-    hidden_size, heads = count("hidden_size"), count("num_attention_heads")
-    if hidden_size % heads:
-        raise UnsupportedConfigError(
-            f"config.json: num_attention_heads = {heads} does not divide hidden_size = {hidden_size}"
-        )
-    one_of("relative_attention", True, default=False)
-    one_of("type_vocab_size", 0, default=0)
-    one_of("conv_kernel_size", 0, None, default=0)
-    one_of("embedding_size", hidden_size, default=hidden_size)
-    one_of("attention_head_size", hidden_size // heads, default=hidden_size // heads)
-    one_of("pooler_hidden_size", hidden_size, default=hidden_size)
-
-    position_terms = config.get("pos_att_type") or []
-    if isinstance(position_terms, str):
-        position_terms = [term.strip() for term in position_terms.lower().split("|") if term.strip()]
-    unknown = sorted(set(position_terms) - {"c2p", "p2c"})
-    if unknown:
-        raise UnsupportedConfigError(
-            f"config.json: pos_att_type contains {unknown[0]!r}, which the authored {ARCHITECTURE} graph does not "
-            "support (supported: 'c2p', 'p2c')"
-        )
-    max_length = count("max_position_embeddings")
-    max_distance = count("max_relative_positions", least=-1, default=-1)
-    buckets = count("position_buckets", least=-1, default=-1)
-    if buckets == 1:
-        raise UnsupportedConfigError(
-            "config.json: position_buckets = 1 is not supported: log buckets start at half their number"
-        )
-    return DebertaConfig(
-        hidden_size=hidden_size,
-        heads=heads,
-        layers=count("num_hidden_layers"),
-        epsilon=positive_number(config, ARCHITECTURE, "layer_norm_eps", default=1e-7),
-        activation=one_of("hidden_act", *ACTIVATIONS, default="gelu"),
-        pooler_activation=one_of("pooler_hidden_act", *ACTIVATIONS, default="gelu"),
-        content_to_position="c2p" in position_terms,
-        position_to_content="p2c" in position_terms,
-        share_position_projections=one_of("share_att_key", True, False, default=False),
-        normalise_relative_embeddings=one_of("norm_rel_ebd", "layer_norm", "none", default="none") == "layer_norm",
-        absolute_positions=one_of("position_biased_input", True, False, default=True),
-        buckets=Buckets(max_distance if max_distance >= 1 else max_length, max(buckets, 0)),
-        max_length=max_length,
-    )
 
 
 def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.Model:
@@ -135,21 +42,28 @@ def author(net: Net, config: DebertaConfig, weights: Mapping[str, Array]) -> ir.
     op = net.op
     input_ids = net.token_input("input_ids")
     length = net.length(input_ids)
-    mask_bias = net.key_mask_bias(net.token_input("attention_mask")) if net.dialect is Dialect.PORTABLE else None
+    attention_mask = net.token_input("attention_mask") if net.dialect is Dialect.PORTABLE else None
+    mask_bias = None if attention_mask is None else net.key_mask_bias(attention_mask)
 
     with net.scope("embeddings"):
-        # transformers sets the embeddings of padding to zero here. Nothing reads them: padded keys are masked.
+        # transformers sets the embeddings of padding to zero here. Only the convolution reads them: padded keys are
+        # masked.
         hidden = net.embedding(input_ids, "word", weights["deberta.embeddings.word_embeddings.weight"])
         if config.absolute_positions:
             positions = net.parameter("position", weights["deberta.embeddings.position_embeddings.weight"])
             hidden = op.Add(hidden, op.Slice(positions, [0], length, [0]))
         hidden = net.norm(hidden, _norm(config, weights, "deberta.embeddings.LayerNorm"))
+        neighbours = None
+        if config.convolution is not None:
+            neighbours = convolution.gather(net, hidden, config.convolution, length, attention_mask)
 
     attention = _Attention(net, Distances(net, config.buckets, length), mask_bias)
     layers = _layers(net, config, weights)
     for layer in layers[:-1]:
-        hidden = attention.all_tokens(layer, hidden)
+        hidden = layer.convolve(attention.all_tokens(layer, hidden), neighbours)
     first = attention.first_token(layers[-1], hidden)
+    if neighbours is not None:
+        first = layers[-1].convolve(first, op.Slice(neighbours, [0], [1], [1]))
     return net.finish(_head(net, config, weights, op.Squeeze(first, [1])))
 
 
@@ -166,12 +80,18 @@ def _author_packed(net: Net, config: DebertaConfig, weights: Mapping[str, Array]
             hidden = net.norm(op.Add(net.embedding(input_ids, "word", table), at), norm)
         else:
             hidden = net.normed_embedding(input_ids, "word", table, norm)
+        neighbours = None
+        if config.convolution is not None:
+            neighbours = convolution.gather_packed(net, hidden, config.convolution, input_ids, row_starts)
 
     attention = _PackedAttention(net, config, row_starts)
     layers = _layers(net, config, weights)
     for layer in layers[:-1]:
-        hidden = attention.all_tokens(layer, hidden)
-    return net.finish(_head(net, config, weights, attention.first_token(layers[-1], hidden)))
+        hidden = layer.convolve(attention.all_tokens(layer, hidden), neighbours)
+    first = attention.first_token(layers[-1], hidden)
+    if neighbours is not None:
+        first = layers[-1].convolve(first, net.first_tokens(neighbours, row_starts))
+    return net.finish(_head(net, config, weights, first))
 
 
 def _head(net: Net, config: DebertaConfig, weights: Mapping[str, Array], first: ir.Value) -> ir.Value:
@@ -179,41 +99,6 @@ def _head(net: Net, config: DebertaConfig, weights: Mapping[str, Array], first: 
     with net.scope("head"):
         pooled = _dense(net, first, weights, "pooler.dense", Fusion(activation=config.pooler_activation))
         return _dense(net, pooled, weights, "classifier", Fusion())
-
-
-def absorbable(config: DebertaConfig) -> set[str]:
-    """Return the names of the linear layers whose smoothing `absorb` can move into earlier weights."""
-    names = {f"layer.{index}.attention.output.dense" for index in range(config.layers)}
-    if config.content_to_position and config.position_to_content:
-        names |= {f"layer.{index}.positions" for index in range(config.layers - 1)}
-    return names
-
-
-def absorb(config: DebertaConfig, weights: Mapping[str, Array], smoothing: Mapping[str, Array]) -> dict[str, Array]:
-    """Divide the inputs of layers by `smoothing` (layer name to [in]) by changing the weights before them, exactly.
-
-    The value projection absorbs the smoothing of the output projection, because attention averages values linearly.
-    Queries and keys can be divided by numbers whose product is 1. Other layers cannot absorb any: a post-norm also
-    feeds the residual stream, and GELU is not linear.
-    """
-    result = dict(weights)
-
-    def divide(name: str, scale: Array) -> None:
-        if f"{name}.weight" in result:
-            result[f"{name}.weight"] = result[f"{name}.weight"] / scale[..., None]
-            result[f"{name}.bias"] = result[f"{name}.bias"] / scale
-
-    for index in range(config.layers):
-        attention = f"deberta.encoder.layer.{index}.attention.self"
-        scale = smoothing.get(f"layer.{index}.attention.output.dense")
-        if scale is not None:
-            divide(f"{attention}.value_proj", scale)
-        of_query_and_key = smoothing.get(f"layer.{index}.positions")
-        if of_query_and_key is not None:
-            for part, scale in zip(("query", "key"), of_query_and_key, strict=True):
-                divide(f"{attention}.{part}_proj", scale)
-                divide(f"{attention}.pos_{part}_proj", scale)
-    return result
 
 
 class _Layer:
@@ -235,6 +120,10 @@ class _Layer:
             np.concatenate([self.weights[f"attention.self.{part}_proj.{kind}"].T for part in ("key", "value")], axis=-1)
             for kind in ("weight", "bias")
         ]
+        self._convolution: dict[str, Array] | None = None
+        if index == 0 and config.convolution is not None:
+            prefix = "deberta.encoder.conv."
+            self._convolution = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
         shared = config.share_position_projections
         self.position_keys = self.position_queries = None
         if config.content_to_position:
@@ -266,6 +155,17 @@ class _Layer:
         inner = _dense(net, attended, weights, "intermediate.dense", Fusion(activation=config.activation))
         second_norm = _norm(config, weights, "output.LayerNorm")
         return _dense(net, inner, weights, "output.dense", Fusion(residual=attended, post_norm=second_norm))
+
+    def convolve(self, hidden: ir.Value, neighbours: ir.Value | None) -> ir.Value:
+        """Add the convolution of `neighbours` [.., kernel * hidden], if this layer has one, and normalise the sum."""
+        config, weights = self.config.convolution, self._convolution
+        if config is None or weights is None or neighbours is None:
+            return hidden
+        weight, bias = convolution.fold_weight(weights["conv.weight"], config.groups), weights["conv.bias"]
+        norm = _norm(self.config, weights, "LayerNorm")
+        fusion = Fusion(activation=config.activation, residual=hidden, post_norm=norm)
+        with self.net.scope(f"{self.name}.conv"):
+            return self.net.fused_linear(neighbours, "conv", weight, bias, fusion)
 
     def _position_table(self, projection: str, table: Array, scale: float) -> Array:
         """Project the relative-embedding table: by bucket, [heads, 2 * span, head_size]."""

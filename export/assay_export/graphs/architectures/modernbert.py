@@ -9,95 +9,18 @@ Shapes are written [batch, heads, query, key]; weights are [in, out].
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
-import torch
 
-from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
-from assay_export.errors import UnsupportedConfigError
-from assay_export.graphs.architectures.local_attention import LocalBlocks
+from assay_export.graphs.architectures.modernbert_config import ARCHITECTURE, ModernBertConfig, read_config
+from assay_export.graphs.architectures.modernbert_positions import Positions, rotary_frequencies
+from assay_export.graphs.architectures.modernbert_smoothing import absorb, absorbable
 from assay_export.graphs.net import Net
-from assay_export.graphs.writer import ACTIVATIONS, Array, Dialect, Fusion, Norm
+from assay_export.graphs.writer import Array, Dialect, Fusion, Norm
 
-__all__ = [
-    "ARCHITECTURE",
-    "ModernBertConfig",
-    "absorb",
-    "absorbable",
-    "author",
-    "read_config",
-    "rotary_frequencies",
-    "rotary_tables",
-]
-
-ARCHITECTURE = "modernbert"
-
-
-@dataclass(frozen=True)
-class ModernBertConfig:
-    """The checked values of config.json, in the keys of transformers 4, that the graph depends on."""
-
-    hidden_size: int
-    heads: int
-    epsilon: float
-    activation: str
-    classifier_activation: str
-    pooling: str  # "cls" or "mean"
-    is_global: tuple[bool, ...]  # one per layer
-    half_window: int
-    global_theta: float
-    local_theta: float
-    max_length: int
-
-    @property
-    def head_size(self) -> int:
-        return self.hidden_size // self.heads
-
-    @property
-    def layer_names(self) -> list[str]:
-        return [f"layers.{index}" for index in range(len(self.is_global))]
-
-
-def read_config(config: Mapping[str, Any]) -> ModernBertConfig:
-    """Read and check config.json of a ModernBERT checkpoint.
-
-    Raises:
-        UnsupportedConfigError: The graph does not support a value; the message names the key.
-    """
-
-    def one_of(key: str, *supported: object, default: object) -> Any:
-        return expect(config, ARCHITECTURE, key, supported, default)
-
-    def count(key: str, least: int = 1, default: int | None = None) -> int:
-        return whole_number(config, ARCHITECTURE, key, least=least, default=default)
-
-    def positive(key: str, default: float) -> float:
-        return positive_number(config, ARCHITECTURE, key, default)
-
-    hidden_size, heads = count("hidden_size"), count("num_attention_heads")
-    if hidden_size % heads or (hidden_size // heads) % 2:
-        raise UnsupportedConfigError(
-            f"config.json: num_attention_heads = {heads} does not divide hidden_size = {hidden_size} into heads of "
-            "even size, which rotary positions need"
-        )
-    global_theta = positive("global_rope_theta", 160000.0)
-    has_local_theta = config.get("local_rope_theta", 10000.0) is not None
-    return ModernBertConfig(
-        hidden_size=hidden_size,
-        heads=heads,
-        epsilon=positive("norm_eps", 1e-5),
-        activation=one_of("hidden_activation", *ACTIVATIONS, default="gelu"),
-        classifier_activation=one_of("classifier_activation", *ACTIVATIONS, default="gelu"),
-        pooling=one_of("classifier_pooling", "cls", "mean", default="cls"),
-        is_global=tuple(kind == "full_attention" for kind in config["layer_types"]),
-        half_window=count("local_attention", default=128) // 2,
-        global_theta=global_theta,
-        local_theta=positive("local_rope_theta", 10000.0) if has_local_theta else global_theta,
-        max_length=count("max_position_embeddings"),
-    )
+__all__ = ["ARCHITECTURE", "ModernBertConfig", "absorb", "absorbable", "author", "read_config"]
 
 
 def author(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> ir.Model:
@@ -107,7 +30,7 @@ def author(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> 
     op = net.op
     input_ids = net.token_input("input_ids")
     attention_mask = net.token_input("attention_mask") if net.dialect is Dialect.PORTABLE else None
-    attention = _Attention(net, config, _Positions(net, config, input_ids, net.length(input_ids), attention_mask))
+    attention = _Attention(net, config, Positions(net, config, input_ids, net.length(input_ids), attention_mask))
     with net.scope("embeddings"):
         table = weights["model.embeddings.tok_embeddings.weight"]
         hidden = net.normed_embedding(input_ids, "word", table, _norm(config, weights, "model.embeddings.norm"))
@@ -149,88 +72,6 @@ def _head(net: Net, config: ModernBertConfig, weights: Mapping[str, Array], pool
     with net.scope("head"):
         pooled = _dense(net, pooled, weights, "head.dense", Fusion(activation=config.classifier_activation))
         return _dense(net, pooled, weights, "classifier", Fusion(norm=_norm(config, weights, "head.norm")))
-
-
-def absorbable(config: ModernBertConfig) -> set[str]:
-    """Return the names of the linear layers whose smoothing `absorb` can move into earlier weights."""
-    layers = range(len(config.is_global))
-    names = {f"layers.{index}.{part}" for index in layers for part in ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo")}
-    return names - {"layers.0.attn.Wqkv"}
-
-
-def absorb(config: ModernBertConfig, weights: Mapping[str, Array], smoothing: Mapping[str, Array]) -> dict[str, Array]:
-    """Divide the inputs of layers by `smoothing` (layer name to [in]) by changing the weights before them, exactly.
-
-    Norm gains absorb it for the projections that read only them, the value projection for the output projection, and
-    the gate half of mlp.Wi, which has no activation, for mlp.Wo. Layer 0 has no norm before its attention.
-    """
-    result = dict(weights)
-
-    def divide(name: str, rows: slice, scale: Array) -> None:
-        for kind in ("weight", "bias"):
-            array = result.get(f"{name}.{kind}")
-            if array is not None:
-                array = array.copy()
-                array[rows] /= scale[:, None] if array.ndim == 2 else scale
-                result[f"{name}.{kind}"] = array
-
-    for index in range(len(config.is_global)):
-        layer = f"layers.{index}"
-        for consumer, producer, rows in (
-            ("attn.Wqkv", "attn_norm", slice(None)),
-            ("attn.Wo", "attn.Wqkv", slice(2 * config.hidden_size, None)),
-            ("mlp.Wi", "mlp_norm", slice(None)),
-            ("mlp.Wo", "mlp.Wi", slice(weights[f"model.{layer}.mlp.Wo.weight"].shape[1], None)),
-        ):
-            scale = smoothing.get(f"{layer}.{consumer}")
-            if scale is not None and f"model.{layer}.{producer}.weight" in result:
-                divide(f"model.{layer}.{producer}", rows, scale)
-    return result
-
-
-class _Positions:
-    """Values that depend only on positions and are computed once for all layers."""
-
-    def __init__(
-        self,
-        net: Net,
-        config: ModernBertConfig,
-        input_ids: ir.Value,
-        length: ir.Value,
-        attention_mask: ir.Value | None,
-    ) -> None:
-        op = net.op
-        with net.scope("positions"):
-            self.length = length
-            self.rotary: dict[bool, list[ir.Value]] = {}
-            for is_global in sorted(set(config.is_global)):
-                theta, kind = (config.global_theta, "global") if is_global else (config.local_theta, "local")
-                if net.dialect is Dialect.CPU:
-                    # ONNX Runtime folds this when it loads the graph, so the tables are not stored.
-                    steps = np.arange(config.max_length, dtype=np.float32)[:, None]
-                    position = net.parameter(f"{kind}_position", steps)
-                    angle = op.Mul(position, net.parameter(f"{kind}_frequency", rotary_frequencies(config, theta)))
-                    self.rotary[is_global] = [op.Cos(angle), op.Sin(angle)]
-                else:
-                    cos, sin = rotary_tables(config, theta)
-                    tables = net.factor(f"{kind}_cos", cos), net.factor(f"{kind}_sin", sin)
-                    self.rotary[is_global] = [op.Slice(table, [0], length, [0]) for table in tables]
-            self.first_position = op.Constant(value_ints=[0])
-
-            self.global_bias = None if attention_mask is None else net.key_mask_bias(attention_mask)
-            self.local_bias = self.first_row_local_bias = self.local_blocks = None
-            if not all(config.is_global):
-                position = op.Range(0.0, op.Cast(op.Squeeze(length), to=ir.DataType.FLOAT), 1.0)
-                from_first = op.Unsqueeze(op.LessOrEqual(position, float(config.half_window)), [0, 1, 2])
-                distance = op.Abs(op.Sub(op.Unsqueeze(position, [1]), op.Unsqueeze(position, [0])))
-                in_window = op.Unsqueeze(op.LessOrEqual(distance, float(config.half_window)), [0, 1])
-                if attention_mask is None:
-                    self.local_blocks = LocalBlocks(net, config.half_window, input_ids, length)
-                else:
-                    is_real = op.Unsqueeze(op.Cast(attention_mask, to=ir.DataType.BOOL), [1, 2])
-                    in_window, from_first = op.And(is_real, in_window), op.And(is_real, from_first)
-                    self.local_bias = op.Where(in_window, 0.0, net.masked)
-                self.first_row_local_bias = op.Where(from_first, 0.0, net.masked)
 
 
 class _Layer:
@@ -326,7 +167,7 @@ class _PackedAttention:
 class _Attention:
     """Attention over [batch, sequence, hidden], for all query rows or only the first."""
 
-    def __init__(self, net: Net, config: ModernBertConfig, positions: _Positions) -> None:
+    def __init__(self, net: Net, config: ModernBertConfig, positions: Positions) -> None:
         self.net, self.config, self.positions = net, config, positions
 
     def all_tokens(self, layer: _Layer, hidden: ir.Value) -> ir.Value:
@@ -406,19 +247,6 @@ class _Attention:
         return op.Concat(
             op.Sub(op.Mul(left, cos), op.Mul(right, sin)), op.Add(op.Mul(right, cos), op.Mul(left, sin)), axis=-1
         )
-
-
-def rotary_frequencies(config: ModernBertConfig, theta: float) -> Array:
-    """Compute the radians per position of each pair of channels, float32 [head_size / 2], as torch does."""
-    exponent = torch.arange(0, config.head_size, 2, dtype=torch.int64).float() / config.head_size
-    result: Array = (1.0 / (theta**exponent)).numpy()
-    return result
-
-
-def rotary_tables(config: ModernBertConfig, theta: float) -> tuple[Array, Array]:
-    """Compute cosines and sines of every position's rotation, float32 [max_length, head_size / 2]."""
-    angles = torch.outer(torch.arange(config.max_length).float(), torch.from_numpy(rotary_frequencies(config, theta)))
-    return angles.cos().numpy(), angles.sin().numpy()
 
 
 def _mean_over_real_tokens(net: Net, hidden: ir.Value, attention_mask: ir.Value | None) -> ir.Value:

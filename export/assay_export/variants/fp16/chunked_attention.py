@@ -5,9 +5,12 @@ Each query's scores are independent of the other queries', so the same operators
 same answers.
 """
 
+from collections.abc import Mapping
+
 import onnx_ir as ir
 
 from assay_export.checkpoint.reference import Feed
+from assay_export.tensorrt import static_shapes
 
 __all__ = ["count_chunks", "split"]
 
@@ -15,6 +18,8 @@ __all__ = ["count_chunks", "split"]
 QUERIES = 1024
 # Operators that may stand between the two products, apart from the softmax: a mask, a scale, a cast.
 BETWEEN = ("Add", "Mul", "Cast")
+# The input sizes at which shapes are inferred: an axis of queries has two elements then, and one for a single query.
+SIZES = {"batch": 1, "sequence": 2}
 
 
 def count_chunks(feed: Feed) -> int:
@@ -22,30 +27,34 @@ def count_chunks(feed: Feed) -> int:
     return max(1, feed["input_ids"].shape[1] // QUERIES)
 
 
-def split(graph: ir.Graph, chunks: int) -> dict[str, str]:
-    """Rewrite each softmax(queries @ keys) @ values of a graph in place, to run in chunks of queries.
+def split(model: ir.Model, chunks: int) -> dict[str, str]:
+    """Rewrite each softmax(queries @ keys) @ values of a model's graph in place, to run in chunks of queries.
 
     A tensor that is added to the scores (a mask, DeBERTa's relative positions) is split as well if it differs from
-    query to query. An attention whose intermediate values have other uses is left as it is.
+    query to query. An attention of a single query, as in the last layer before a head that reads the first token, is
+    left as it is, and so is one whose intermediate values have other uses.
 
     Args:
-        graph: The graph to rewrite.
+        model: The model to rewrite, a portable graph.
         chunks: The number of chunks. The rewritten graph needs inputs of at least as many tokens.
 
     Returns:
         For each new value, its name and the name of the value that it is a part of.
     """
+    graph = model.graph
+    # The shapes in the file do not say how many queries an attention has: they are open behind every Slice.
+    shapes = static_shapes.infer_shapes(ir.to_proto(model), SIZES)
     parts_of: dict[str, str] = {}
     splits: dict[ir.Value, list[ir.Value]] = {}
     for softmax in [node for node in graph if node.op_type == "Softmax"]:
         chain = _find_chain(softmax)
-        if chain is None:
+        if chain is None or _count_rows(chain[0].inputs[0], shapes) == 1:
             continue
         version = graph.opset_imports[""]
 
         def split_queries(value: ir.Value, before: ir.Node = chain[-1], version: int = version) -> list[ir.Value]:
             """Split `value` [..., queries, any] into chunks, or repeat it if it is the same for all queries."""
-            if value.shape is None or value.shape[-2] == 1:
+            if _count_rows(value, shapes) == 1:
                 return [value] * chunks
             if value not in splits:
                 attributes = {"axis": -2, "num_outputs": chunks}
@@ -103,6 +112,13 @@ def _find_chain(softmax: ir.Node) -> list[ir.Node] | None:
         last = uses[0].node
         after.append(last)
     return [*before, softmax, *after]
+
+
+def _count_rows(value: ir.Value | None, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Return the size of the second last axis of a value [..., rows, any]; a constant may have fewer axes."""
+    assert value is not None
+    shape = shapes[str(value.name)]
+    return shape[-2] if len(shape) > 1 else 1
 
 
 def _forget_queries(value: ir.Value) -> ir.Shape | None:

@@ -61,7 +61,7 @@ def write(
     model = ir.load(path)
     graph = model.graph
     opset = graph.opset_imports[""]
-    parts_of = chunked_attention.split(graph, attention_chunks) if attention_chunks > 1 else {}
+    parts_of = chunked_attention.split(model, attention_chunks) if attention_chunks > 1 else {}
 
     def make_node(op_type: str, x: ir.Value, dtype: ir.DataType, **attributes: int) -> ir.Node:
         node = ir.node(op_type, [x], attributes, version=opset)

@@ -27,7 +27,7 @@ from assay_export.variants.fp16 import chunked_attention, emulation
 __all__ = ["ADVICE", "MAX_DELTA", "Texts", "check"]
 
 MAX_DELTA = 2e-2
-"""The largest |delta logit| of the fp16 graph."""
+"""The largest |delta logit| of the fp16 graph, unless the fp32 gate of the checkpoint already allows more."""
 
 ADVICE = "nothing was written. This checkpoint does not fit float16: export it without fp16"
 
@@ -48,6 +48,7 @@ def check(
     labels: int,
     activation: str,
     advance: Callable[[], None] = lambda: None,
+    fp32_limit: float = 0.0,
 ) -> dict[str, Any]:
     """Compare the fp16 graph at `path` with PyTorch, as it is and with float16 emulated.
 
@@ -59,14 +60,16 @@ def check(
         labels: The number of logits per row.
         activation: "softmax", "sigmoid", "identity" or "sigmoid score".
         advance: Called after each case, at most len(cases) + len(texts.cases) times for each of the two graphs.
+        fp32_limit: The largest |delta logit| that the fp32 gate allowed, where it is above MAX_DELTA.
 
     Returns:
         The report of the emulated graph as the manifest stores it, with the largest delta of the file itself under
         "as_it_is".
 
     Raises:
-        ParityError: Some |delta logit| is above MAX_DELTA, a logit is NaN or infinite, or a label flips.
+        ParityError: Some |delta logit| is above the limit, a logit is NaN or infinite, or a label flips.
     """
+    limit = max(MAX_DELTA, fp32_limit)
 
     def compare(load: Callable[[int], InferenceSession], most_chunks: float, name: str) -> dict[str, Any]:
         """Compare the cases of at most `most_chunks` chunks; `load` returns the session for a number of chunks."""
@@ -90,7 +93,7 @@ def check(
             advance()
             return logits
 
-        report = parity.compare(run, all_cases, labels, MAX_DELTA, name, ADVICE)
+        report = parity.compare(run, all_cases, labels, limit, name, ADVICE)
         _refuse_flips(np.concatenate(answers[len(shapes) :]), kept_texts, activation, name)
         return report
 

@@ -73,7 +73,7 @@ def write(material: Material) -> dict[str, Any]:
 
     def check() -> dict[str, Any]:
         with progress.bar(f"Comparing {FILE}", 2 * (len(material.cases) + len(feeds))) as advance:
-            return gate.check(path, FILE, grid, texts, len(head.labels), head.measure, advance)
+            return gate.check(path, FILE, grid, texts, len(head.labels), head.measure, advance, material.fp32_limit)
 
     overflow_feeds = [*peak_feeds, *long_feeds]
     fit = _author(material, overflow_feeds, ())

@@ -45,6 +45,13 @@ MATRIX: dict[str, dict[str, Any]] = {
     "one output": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}},
     "a large epsilon": {"layer_norm_eps": 0.1},
     "an intermediate size below the hidden size": {"intermediate_size": 12},
+    "a convolution": {"conv_kernel_size": 3, "conv_act": "gelu"},
+    "a convolution, activated as by default": {"conv_kernel_size": 3, "num_hidden_layers": 3},
+    "a convolution of one token": {"conv_kernel_size": 1},
+    "a convolution over more tokens than a short text has": {"conv_kernel_size": 9, "conv_act": "relu"},
+    "a convolution in groups": {"conv_kernel_size": 5, "conv_groups": 4, "position_biased_input": True},
+    "a convolution of every channel alone": {"conv_kernel_size": 3, "conv_groups": 32, "pos_att_type": []},
+    "one layer, with a convolution": {"conv_kernel_size": 3, "num_hidden_layers": 1},
 }
 
 
@@ -106,7 +113,7 @@ def test_the_two_activations_of_a_config_are_not_swapped(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "separate"])
 def test_no_weight_could_be_dropped_or_changed_without_these_comparisons_seeing_it(share: bool) -> None:
-    module = tiny.model(tiny.deberta_config(share_att_key=share, position_biased_input=True))
+    module = tiny.model(tiny.deberta_config(share_att_key=share, position_biased_input=True, conv_kernel_size=3))
     ids = tiny.token_ids(8, 40)
     before = tiny.logits(module, ids)
     blind = []
@@ -163,7 +170,12 @@ def test_distances_past_the_longest_have_the_last_row_in_transformers_too() -> N
     ("key", "value"),
     [
         ("type_vocab_size", 2),
-        ("conv_kernel_size", 3),
+        ("conv_kernel_size", 2),  # torch returns one token less than it was given
+        ("conv_kernel_size", -1),
+        ("conv_kernel_size", None),
+        ("conv_groups", 5),
+        ("conv_groups", 0),
+        ("conv_act", "mish"),
         ("embedding_size", 16),
         ("pooler_hidden_size", 16),
         ("attention_head_size", 4),
@@ -192,7 +204,7 @@ def test_distances_past_the_longest_have_the_last_row_in_transformers_too() -> N
 )
 def test_a_config_value_that_is_not_supported_is_refused_by_name(key: str, value: object) -> None:
     with pytest.raises(UnsupportedConfigError, match=rf"config\.json: {key}\b") as caught:
-        deberta_v2.read_config(tiny.deberta_config(**{key: value}))
+        deberta_v2.read_config(tiny.deberta_config(**{"conv_kernel_size": 3, key: value}))
     if not isinstance(value, list):
         assert repr(value) in str(caught.value)
 

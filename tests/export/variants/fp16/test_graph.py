@@ -17,6 +17,7 @@ CONFIGS = {
     "deberta": half.DEBERTA,
     "deberta without relative terms": tiny.deberta_config(pos_att_type=[], num_hidden_layers=2),
     "deberta with absolute positions": tiny.deberta_config(position_biased_input=True),
+    "deberta with a convolution": tiny.deberta_config(conv_kernel_size=3, conv_act="gelu"),
     "modernbert": half.MODERNBERT,
     "modernbert, cls pooling, every bias": half.MODERNBERT
     | {

@@ -40,6 +40,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "DeBERTa, p2c only, a row for every distance": deberta(pos_att_type=["p2c"], position_buckets=-1),
     "DeBERTa, no position term, absolute positions": deberta(pos_att_type=[], position_biased_input=True),
     "DeBERTa, one layer": deberta(num_hidden_layers=1),
+    "DeBERTa, a convolution": deberta(conv_kernel_size=3, conv_act="gelu"),
+    "DeBERTa, one layer with a wide convolution": deberta(conv_kernel_size=7, conv_groups=2, num_hidden_layers=1),
     "ModernBERT": modernbert(),
     "ModernBERT, cls pooling": modernbert(classifier_pooling="cls"),
     "ModernBERT, biases": modernbert(attention_bias=True, mlp_bias=True, norm_bias=True, classifier_bias=True),
