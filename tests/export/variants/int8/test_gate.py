@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from assay_export.errors import ExportError
+from assay_export.gates.answers import find_flips
 from assay_export.variants.int8.gate import Limits, describe, excess, measure
 
 GENERATOR = np.random.default_rng(0)
@@ -72,3 +73,13 @@ def test_a_multi_label_answer_flips_if_a_logit_changes_sign() -> None:
 def test_a_limit_that_is_not_a_share_is_refused(value: float) -> None:
     with pytest.raises(ExportError, match="--max-drift"):
         Limits.of(None, value)
+
+
+def test_a_score_through_a_sigmoid_is_measured_as_a_score_without_labels_that_could_flip() -> None:
+    expected = np.linspace(-4, 4, 200, dtype=np.float32)[:, None]
+    logits = expected + np.float32(0.01)
+    report = measure(logits, expected, "sigmoid score")
+    assert "flips" not in report
+    assert report["spearman"] == pytest.approx(1)
+    assert report["max_abs_delta"] == pytest.approx(0.01 / 4, rel=0.01)  # the steepest slope of a sigmoid
+    assert not find_flips(-expected, expected, "sigmoid score").any()
