@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -60,14 +61,14 @@ def measure_environment(distributions: Iterable[str], search_path: list[str] | N
         distributions: Their names.
         search_path: Where they are installed. Default: where this process finds them.
     """
-    where = {} if search_path is None else {"path": search_path}
+    where = sys.path if search_path is None else search_path
     seen: dict[str, int] = {}
     waiting = list(distributions)
     while waiting:
         name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
         if name in seen:
             continue
-        found = next(iter(importlib.metadata.distributions(name=name, **where)), None)
+        found = next(iter(importlib.metadata.distributions(name=name, path=where)), None)
         if found is None:
             seen[name] = 0  # a requirement on another platform, or one left out on purpose
             continue

@@ -35,9 +35,8 @@ class Environment:
 
     def find(self, name: str) -> importlib.metadata.Distribution | None:
         """Find a distribution that is installed there."""
-        path = self.search_path
-        found = importlib.metadata.distributions(name=name, **({} if path is None else {"path": path}))
-        return next(iter(found), None)
+        path = sys.path if self.search_path is None else self.search_path
+        return next(iter(importlib.metadata.distributions(name=name, path=path)), None)
 
     def make_variables(self) -> dict[str, str]:
         """Return the environment variables of a process there, which imports this repository's benchmarks.

@@ -81,7 +81,7 @@ class CrossEncoderInt8Peer:
             settings["session_options"].intra_op_num_threads = self._setup.threads
         self._model = CrossEncoder(
             str(self._setup.folder(self._name)),
-            backend=backend,  # type: ignore[arg-type]
+            backend=backend,
             max_length=self._setup.max_length,
             model_kwargs=settings,
             local_files_only=True,

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.inputs.files import read_rows
 from benchmarks import ROOT
 from benchmarks.errors import BenchmarkError
+from benchmarks.inputs.calibration import read_calibration
 from benchmarks.machine import measure_environment
 from benchmarks.suite import peers
 from benchmarks.suite.environments import HERE, find_environment
@@ -123,7 +123,7 @@ def test_a_peer_of_an_installed_environment_returns_raw_logits_in_label_order(
     setup = make_setup(folder, tmp_path, pair_bundle)
     module = "benchmarks.suite.preparation.peer"
     run_module(name, module, name, setup.to_json(), environment=environment)
-    rows = list(read_rows(ROOT / "examples" / "pairs.jsonl", "pair"))[:4]
+    rows = read_calibration("pair")[:4]  # static scales that fit these rows need not fit others
     process = PeerProcess.start(name, setup, "latency", tmp_path / "logs")
     try:
         process.ask("load", 300)
