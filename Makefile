@@ -18,7 +18,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Print a command, then run it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
+<<<<<<< HEAD
 .PHONY: help venv dev kernels demo bench test lint types tests test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package bench-peers format lock clean
+=======
+.PHONY: help venv dev kernels demo web bench test lint types tests test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package format lock clean
+>>>>>>> h-web
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -61,6 +65,15 @@ demo: $(KERNELS) ## export the two demo checkpoints, then predict, score and ann
 	@$(SHOW) assay score bundles/complexity --file examples/instructions.txt --scale 1 6
 	@$(SHOW) assay annotate bundles/pair-classifier examples/pairs.jsonl -o bundles/judged.jsonl --force
 
+# npm ci installs exactly what the lock says. Its settings are in examples/.npmrc.
+WEB := examples/node_modules/.installed
+web: $(WEB) ## install the npm packages of examples/browser and examples/node (Node 20 or newer; 500 MB)
+
+$(WEB): examples/package.json examples/package-lock.json
+	@command -v npm > /dev/null || { echo "error: no npm: install Node 20 or newer, which brings it" >&2; exit 1; }
+	cd examples && npm ci --loglevel=error
+	touch $@
+
 # A few peers of each kind. Starting all of them would take longer than these small models can justify.
 BENCH_PEERS := torch-fp32,optimum-int8,openvino-int8,assay-fp32,assay-int8
 
@@ -96,6 +109,7 @@ types: $(INSTALLED_DEV) ## check types with mypy (strict)
 COVERAGE :=
 # Two processes with one arithmetic thread each: more threads than cores wait for each other.
 tests: $(INSTALLED_DEV) $(KERNELS) ## run pytest; COVERAGE=--cov measures coverage
+	@$(MAKE) --no-print-directory web || echo "no npm packages: skipping the tests of examples/browser and examples/node"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(COVERAGE)
 
 # Uses g++, cmake and ninja of the system. The environment gets its kernels (target kernels) from scikit-build-core, which
@@ -159,5 +173,5 @@ lock: ## resolve pyproject.toml again and rewrite both lock files
 	rm -rf build/lock
 
 clean: ## remove .venv, bundles, build and caches
-	rm -rf $(VENV) bundles build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) bundles build dist examples/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
