@@ -18,11 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Print a command, then run it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
-<<<<<<< HEAD
-.PHONY: help venv dev kernels demo bench test lint types tests test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package bench-peers format lock clean
-=======
-.PHONY: help venv dev kernels demo web bench test lint types tests test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package format lock clean
->>>>>>> h-web
+.PHONY: help venv dev kernels demo web bench test lint types tests test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package bench-peers format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26

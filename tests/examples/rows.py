@@ -15,10 +15,16 @@ __all__ = ["ROWS", "Expected", "expect", "measure"]
 
 Row = tuple[str, str | None]
 
+
+def read_rows(kind: str) -> list[Row]:
+    """Return the texts of the first held-out rows."""
+    return [(row["text"], row.get("text_pair")) for row in held_out(kind)[:12]]
+
+
 ROWS: dict[str, list[Row]] = {
-    "pair-classifier": [(row["text"], row["text_pair"]) for row in held_out("pairs")[:12]]
+    "pair-classifier": read_rows("pairs")
     + [("", ""), ("Is 😀 Ünïcödé ﬁne?", "日本語 ½ e\u0301"), ("don't\ttab\nline", "  [SEP] inside  ")],
-    "complexity": [(row["text"], None) for row in held_out("instructions")[:12]]
+    "complexity": read_rows("instructions")
     + [("", None), ("Is 😀 Ünïcödé ﬁne? 日本語 ½ e\u0301", None), ("  a[SEP]b\ttab\nline", None)],
 }
 """By bundle: the texts of each row. The second is None for a bundle of texts."""
