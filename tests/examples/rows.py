@@ -22,10 +22,18 @@ def read_rows(kind: str) -> list[Row]:
 
 
 ROWS: dict[str, list[Row]] = {
-    "pair-classifier": read_rows("pairs")
-    + [("", ""), ("Is 😀 Ünïcödé ﬁne?", "日本語 ½ e\u0301"), ("don't\ttab\nline", "  [SEP] inside  ")],
-    "complexity": read_rows("instructions")
-    + [("", None), ("Is 😀 Ünïcödé ﬁne? 日本語 ½ e\u0301", None), ("  a[SEP]b\ttab\nline", None)],
+    "pair-classifier": [
+        *read_rows("pairs"),
+        ("", ""),
+        ("Is 😀 Ünïcödé ﬁne?", "日本語 ½ e\u0301"),
+        ("don't\ttab\nline", "  [SEP] inside  "),
+    ],
+    "complexity": [
+        *read_rows("instructions"),
+        ("", None),
+        ("Is 😀 Ünïcödé ﬁne? 日本語 ½ e\u0301", None),
+        ("  a[SEP]b\ttab\nline", None),
+    ],
 }
 """By bundle: the texts of each row. The second is None for a bundle of texts."""
 
