@@ -30,6 +30,10 @@ TINY: dict[str, dict[str, Any]] = {
     "DeBERTa, distances as published": tiny.deberta_config(position_buckets=256, max_position_embeddings=512),
     "ModernBERT": tiny.modernbert_config(max_position_embeddings=400),
     "ModernBERT, window as published": tiny.modernbert_config(max_position_embeddings=400, local_attention=128),
+    "BERT": tiny.bert_config(max_position_embeddings=400),
+    "RoBERTa": tiny.bert_config("roberta", max_position_embeddings=404),
+    "DistilBERT": tiny.distilbert_config(max_position_embeddings=400),
+    "ELECTRA": tiny.bert_config("electra", max_position_embeddings=400),
     "ModernBERT, first token": tiny.modernbert_config(max_position_embeddings=400, classifier_pooling="cls"),
 }
 
