@@ -97,7 +97,8 @@ def _embed(
         norm = _norm(config, weights, f"{scope}.LayerNorm", "norm")
         if config.embedding_size == config.hidden_size:
             return net.norm(hidden, norm)
-        return _dense(net, hidden, weights, f"{config.member.model}.embeddings_project", "project", Fusion(norm=norm))
+        source = f"{config.member.model}.embeddings_project"
+        return net.float32(_dense(net, hidden, weights, source, "project", Fusion(norm=norm)))
 
 
 def _count_real_tokens(net: Net, input_ids: ir.Value, row_starts: ir.Value | None, pad_token_id: int) -> ir.Value:

@@ -18,6 +18,10 @@ CONFIGS = {
     "deberta without relative terms": tiny.deberta_config(pos_att_type=[], num_hidden_layers=2),
     "deberta with absolute positions": tiny.deberta_config(position_biased_input=True),
     "modernbert": half.MODERNBERT,
+    "bert": tiny.bert_config(),
+    "roberta": tiny.bert_config("roberta"),
+    "distilbert": tiny.distilbert_config(),
+    "electra": tiny.bert_config("electra"),
     "modernbert, cls pooling, every bias": half.MODERNBERT
     | {
         "classifier_pooling": "cls",
