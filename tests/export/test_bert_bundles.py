@@ -57,16 +57,15 @@ def test_every_variant_of_a_pair_classifier_reads_token_types(
         np.stack([ask_pytorch(module, tokenizer, pair, keep_types=keep) for pair in PAIRS]) for keep in (True, False)
     )
 
-    def measure_delta(variant: str) -> np.ndarray:
-        return np.abs(assay.load(bundle, variant=variant, threads=1).logits(PAIRS) - expected)
+    def answer(variant: str) -> np.ndarray:
+        return assay.load(bundle, variant=variant, threads=1).logits(PAIRS)
 
-    assert measure_delta("fp32").max() < tiny.ROUNDING
-    assert measure_delta("fp16").max() < 0.02
-    for variant in (
-        "int8_ort",
-        "int8_qdq",
-    ):  # how close they come, their gates say; here, that the types move the answers
-        assert measure_delta(variant).mean() < 0.25 * np.abs(of_type_0 - expected).mean(), variant
+    assert np.abs(answer("fp32") - expected).max() < tiny.ROUNDING
+    assert np.abs(answer("fp16") - expected).max() < 0.02
+    # How close the int8 variants come, their gates say. Here: nearer to the answers with the types than without.
+    for variant in ("int8_ort", "int8_qdq"):
+        logits = answer(variant)
+        assert np.abs(logits - expected).mean() < np.abs(logits - of_type_0).mean(), variant
 
 
 def test_a_classifier_of_texts_reads_no_token_types(checkpoint: Path, tmp_path: Path) -> None:
