@@ -126,11 +126,6 @@ def export(
             with progress.step("Tracing with optimum"):
                 graphs = _trace(loaded, folder)
         inputs = tuple(graphs[Dialect.PORTABLE.value]["inputs"])
-        if "int8" in options.variants and "token_type_ids" in inputs:
-            raise ExportError(
-                f"int8: {files.model_type!r} tells the texts of a pair apart by token_type_ids, which the variant int8 "
-                "does not read yet; leave int8 out (--variants fp32,int8_ort)"
-            )
         tokens = tokens.with_inputs(inputs)
         _lint(graphs, folder, max_length, progress, refuse=architecture is not None)
         cases = _gate(graphs, loaded, tokens, head, max_length, folder, progress)
