@@ -77,6 +77,7 @@ COMMON = {
     f"{TOGETHER} rows in a call": Choice(shared_calls=True),
 }
 CHOICES = {
+    "bert": {AS_EXPORTED: Choice(), **COMMON},
     "deberta-v2": {AS_EXPORTED: Choice(), "position scores in float32": Choice(float32_positions=True), **COMMON},
     "modernbert": {AS_EXPORTED: Choice(), "mlp.Wi as one product": Choice(whole_gate=True), **COMMON},
 }

@@ -64,10 +64,8 @@ def load(source: Path) -> Model:
     kind = loaded.config_4["model_type"]
     if kind not in AUTHORED:
         raise BenchmarkError(f"{source}: is a {kind}, expected one of {', '.join(AUTHORED)}: pass such a checkpoint")
-    weights = loaded.reference.weights()
-    return Model(
-        AUTHORED[kind], AUTHORED[kind].read_config(loaded.config_4), weights, len(weights["classifier.weight"])
-    )
+    labels = loaded.reference.module.config.num_labels
+    return Model(AUTHORED[kind], AUTHORED[kind].read_config(loaded.config_4), loaded.reference.weights(), labels)
 
 
 def save(model: Model, recipes: PlainRecipes, folder: Path, dialect: Dialect = Dialect.KERNELS) -> Path:

@@ -109,7 +109,7 @@ def export(
         files = open_files(options.source, options.revision, options.base)
         head = read_head(files, options.input, options.labels, options.score_range)
         origin = choose(files, options.variants)
-        authored = origin.authored
+        authored = origin.authored.for_rows(head.row) if origin.authored else None
         tokens = tokenizer.read(files.folders, files.config_4, origin.max_length)
         max_length = tokens.max_length
     with progress.step("Loading the PyTorch model"):
@@ -126,7 +126,8 @@ def export(
         else:
             with progress.step("Tracing with optimum"):
                 graphs = _trace(loaded, origin, folder)
-            tokens = tokens.with_inputs(graphs[Dialect.PORTABLE.value]["inputs"])
+        inputs = tuple(graphs[Dialect.PORTABLE.value]["inputs"])
+        tokens = tokens.with_inputs(inputs)
         _lint(graphs, folder, max_length, progress, refuse=authored is not None)
         cases = _gate(graphs, loaded, tokens, head, max_length, folder, progress)
         written = {"fp32": graphs}
@@ -139,6 +140,7 @@ def export(
                 head=head,
                 cases=cases,
                 rows=rows,
+                inputs=inputs,
                 max_length=max_length,
                 limits=options.limits,
                 fp32_limit=graphs[Dialect.PORTABLE.value]["parity"]["threshold"],
@@ -168,11 +170,15 @@ def _author(authored: Authored, loaded: Checkpoint, folder: Path) -> _Graphs:
     """Write both dialects and the weight file that they share."""
     architecture, settings = authored.architecture, authored.settings
     weights = loaded.reference.weights()
+    graphs = {}
     with WeightFile(folder / _WEIGHTS_FILE) as weight_file:
         for dialect, file in _GRAPH_FILES.items():
             net = Net(architecture.ARCHITECTURE, dialect, weight_file)
-            ir.save(architecture.author(net, settings, weights), folder / file)
-    return {dialect.value: make_entry(dialect, file, [_WEIGHTS_FILE]) for dialect, file in _GRAPH_FILES.items()}
+            model = architecture.author(net, settings, weights)
+            ir.save(model, folder / file)
+            inputs = [str(value.name) for value in model.graph.inputs]
+            graphs[dialect.value] = make_entry(dialect, file, [_WEIGHTS_FILE], inputs)
+    return graphs
 
 
 def _trace(loaded: Checkpoint, origin: Origin, folder: Path) -> _Graphs:

@@ -18,6 +18,7 @@ import torch
 import transformers
 
 from assay.ort import kernels
+from assay_export.checkpoint.presets import Input
 from assay_export.graphs.architectures import AUTHORED
 from assay_export.graphs.net import Net
 from assay_export.graphs.weights import WeightFile
@@ -95,6 +96,48 @@ def modernbert_config(**changes: Any) -> dict[str, Any]:
     }
 
 
+def bert_config(model_type: str = "bert", **changes: Any) -> dict[str, Any]:
+    """Return config.json of a small model of the BERT family, except DistilBERT, with `changes`."""
+    counts_real_tokens = model_type in ("roberta", "xlm-roberta", "camembert")
+    return {
+        "model_type": model_type,
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 40,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        # RoBERTa's first position is pad_token_id + 1, so it reads 40 tokens as the others do.
+        "max_position_embeddings": 44 if counts_real_tokens else 40,
+        "pad_token_id": 3 if counts_real_tokens else 0,
+        "type_vocab_size": 1 if counts_real_tokens else 2,
+        **({"embedding_size": 24} if model_type == "electra" else {}),
+        "id2label": {str(index): f"LABEL_{index}" for index in range(5)},
+        "label2id": {f"LABEL_{index}": index for index in range(5)},
+        **changes,
+    }
+
+
+def distilbert_config(**changes: Any) -> dict[str, Any]:
+    """Return config.json of a small DistilBERT, with `changes`."""
+    return {
+        "model_type": "distilbert",
+        "vocab_size": VOCABULARY,
+        "dim": 32,
+        "n_layers": 3,
+        "n_heads": 4,
+        "hidden_dim": 40,
+        "activation": "gelu",
+        "max_position_embeddings": 40,
+        "pad_token_id": 0,
+        "sinusoidal_pos_embds": False,
+        "id2label": {str(index): f"LABEL_{index}" for index in range(5)},
+        "label2id": {f"LABEL_{index}": index for index in range(5)},
+        **changes,
+    }
+
+
 def model(config: dict[str, Any], seed: int = 0, head: str = "SequenceClassification") -> Any:
     """Build the model of `config` in transformers, with random weights, in eval mode."""
     settings = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
@@ -109,7 +152,7 @@ def randomise(module: Any, seed: int = 0) -> Any:
     for name, parameter in module.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
         if parameter.ndim > 1:
-            is_table = "embeddings" in name
+            is_table = "embeddings." in name
             parameter.data = noise * (1.0 if is_table else 1.5 / math.sqrt(parameter.shape[1]))
         else:
             parameter.data = 0.3 * noise + (1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0)
@@ -124,15 +167,15 @@ def save(module: Any, folder: Path, config: dict[str, Any] | None = None, **opti
     return folder
 
 
-def author(module: Any, config: dict[str, Any], folder: Path) -> dict[Dialect, Path]:
-    """Write both dialects of the authored graph of `module` into `folder` and return their paths."""
+def author(module: Any, config: dict[str, Any], folder: Path, row: Input = "text") -> dict[Dialect, Path]:
+    """Write every dialect of the authored graph of `module` into `folder` and return their paths."""
     architecture = AUTHORED[config["model_type"]]
     weights = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
     paths = {dialect: folder / f"{dialect.value}.onnx" for dialect in Dialect}
     with WeightFile(folder / "model.onnx_data") as file:
         for dialect, path in paths.items():
             net = Net(architecture.ARCHITECTURE, dialect, file)
-            ir.save(architecture.author(net, architecture.read_config(config), weights), path)
+            ir.save(architecture.author(net, architecture.read_config(config).for_rows(row), weights), path)
     return paths
 
 
@@ -150,31 +193,44 @@ def token_ids(batch: int, length: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng([seed, batch, length]).integers(0, VOCABULARY, (batch, length))
 
 
-def logits(module: Any, input_ids: np.ndarray, attention_mask: np.ndarray | None = None) -> np.ndarray:
+def logits(
+    module: Any,
+    input_ids: np.ndarray,
+    attention_mask: np.ndarray | None = None,
+    token_type_ids: np.ndarray | None = None,
+) -> np.ndarray:
     """Compute PyTorch's logits, float32 [batch, labels]."""
     mask = np.ones_like(input_ids) if attention_mask is None else attention_mask
+    types = {} if token_type_ids is None else {"token_type_ids": torch.from_numpy(token_type_ids)}
     with torch.inference_mode():
-        answer = module(input_ids=torch.from_numpy(input_ids), attention_mask=torch.from_numpy(mask))
+        answer = module(input_ids=torch.from_numpy(input_ids), attention_mask=torch.from_numpy(mask), **types)
     return answer.logits.numpy()
 
 
-def feed(dialect: Dialect, input_ids: np.ndarray, attention_mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
+def feed(
+    dialect: Dialect,
+    input_ids: np.ndarray,
+    attention_mask: np.ndarray | None = None,
+    token_type_ids: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
     """The inputs of a graph for rows of one length, [batch, length]."""
+    types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
     if dialect is Dialect.KERNELS:
         batch, length = input_ids.shape
-        return {"input_ids": input_ids.reshape(-1), "row_starts": np.arange(batch + 1) * length}
+        flat = {name: array.reshape(-1) for name, array in {"input_ids": input_ids, **types}.items()}
+        return {**flat, "row_starts": np.arange(batch + 1) * length}
     if dialect is Dialect.PORTABLE:
         mask = np.ones_like(input_ids) if attention_mask is None else attention_mask
-        return {"input_ids": input_ids, "attention_mask": mask}
-    return {"input_ids": input_ids}
+        return {"input_ids": input_ids, "attention_mask": mask, **types}
+    return {"input_ids": input_ids, **types}
 
 
 class Graphs:
     """One model with a session for each dialect of its graph."""
 
-    def __init__(self, module: Any, config: dict[str, Any], folder: Path) -> None:
+    def __init__(self, module: Any, config: dict[str, Any], folder: Path, row: Input = "text") -> None:
         self.module, self.config = module, config
-        self.paths = author(module, config, folder)
+        self.paths = author(module, config, folder, row)
         self.answers: dict[Any, np.ndarray] = {}  # PyTorch's, which both dialects are compared with
         self._sessions: dict[Dialect, onnxruntime.InferenceSession] = {}
 
@@ -186,12 +242,19 @@ class Graphs:
             self._sessions[dialect] = session(self.paths[dialect], dialect)
         return self._sessions[dialect]
 
-    def delta(self, dialect: Dialect, input_ids: np.ndarray, attention_mask: np.ndarray | None = None) -> float:
+    def delta(
+        self,
+        dialect: Dialect,
+        input_ids: np.ndarray,
+        attention_mask: np.ndarray | None = None,
+        token_type_ids: np.ndarray | None = None,
+    ) -> float:
         """Return max |graph's logit - PyTorch's|, NaN if either is NaN."""
-        answer = self.session(dialect).run(["logits"], feed(dialect, input_ids, attention_mask))[0]
-        key = (input_ids.tobytes(), None if attention_mask is None else attention_mask.tobytes())
+        inputs = (input_ids, attention_mask, token_type_ids)
+        answer = self.session(dialect).run(["logits"], feed(dialect, *inputs))[0]
+        key = tuple(None if array is None else array.tobytes() for array in inputs)
         if key not in self.answers:
-            self.answers[key] = logits(self.module, input_ids, attention_mask)
+            self.answers[key] = logits(self.module, *inputs)
         expected = self.answers[key]
         assert answer.shape == expected.shape
         assert answer.dtype == np.float32

@@ -17,7 +17,7 @@ from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ParityError
 from assay_export.graphs import cpu_session
-from assay_export.graphs.packing import pack_rows
+from assay_export.graphs.packing import pack_feeds
 from assay_export.texts import real_text
 from assay_export.texts.calibration import read_calibration
 
@@ -61,10 +61,7 @@ def write_golden_rows(
     for graph in graphs:
         is_packed = "row_starts" in graph["inputs"]
         session = cpu_session.load(folder / graph["file"], graph["graph_optimization"], uses_kernels=is_packed)
-        inputs = [
-            pack_rows(list(feed["input_ids"])) if is_packed else {name: feed[name] for name in graph["inputs"]}
-            for feed in feeds
-        ]
+        inputs = [cpu_session.select_inputs(session, pack_feeds([feed]) if is_packed else feed) for feed in feeds]
         logits = [session.run(["logits"], values)[0] for values in inputs]
         delta = np.abs(np.concatenate(logits).astype(np.float64) - expected)
         exported[graph["file"]] = float(delta.max())

@@ -1,10 +1,11 @@
 """What an authored architecture offers: the interface of the modules in `assay_export.graphs.architectures`."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import onnx_ir as ir
 
+from assay_export.checkpoint.presets import Input
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array
 
@@ -30,6 +31,13 @@ class Settings(Protocol):
     def pooling(self) -> str:
         """How the head reduces the sequence to one vector: "cls" or "mean"."""
 
+    def for_rows(self, row: Input, /) -> Self:
+        """Return the settings of the graph for rows of one text, or for pairs of texts.
+
+        A graph for pairs has the input token_type_ids if the model tells the two texts apart by it. `read_config`
+        returns the settings for rows of one text.
+        """
+
 
 class Architecture(Protocol):
     """An architecture whose graph is authored rather than traced.
@@ -39,7 +47,7 @@ class Architecture(Protocol):
     """
 
     ARCHITECTURE: str
-    """config.json's model_type."""
+    """The name of the graphs: config.json's model_type, or that of the first model of a family."""
 
     def read_config(self, config: Mapping[str, Any], /) -> Settings:
         """Read the settings of the graph from config.json in the keys of transformers 4.

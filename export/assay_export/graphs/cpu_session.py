@@ -1,13 +1,14 @@
 """ONNX Runtime sessions for the export: on the CPU, with the graph optimisation level that the manifest will name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnxruntime
 
 from assay.ort import kernels
-from assay_export.graphs.writer import Dialect
+from assay_export.graphs.writer import Array, Dialect
 
-__all__ = ["GRAPH_OPTIMIZATION", "load"]
+__all__ = ["GRAPH_OPTIMIZATION", "load", "select_inputs"]
 
 GRAPH_OPTIMIZATION = {Dialect.CPU: "basic", Dialect.PORTABLE: "all", Dialect.KERNELS: "basic"}
 """The optimisation level of an authored float32 graph, by dialect. The cpu graph is already in its fastest form: beyond
@@ -47,3 +48,8 @@ def load(
         kernels.register(options)
     options.graph_optimization_level = _LEVELS[graph_optimization]
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def select_inputs(session: onnxruntime.InferenceSession, feed: Mapping[str, Array]) -> dict[str, Array]:
+    """Return those entries of `feed` that the session's graph takes: a cpu graph takes no attention mask."""
+    return {node.name: feed[node.name] for node in session.get_inputs()}

@@ -6,13 +6,18 @@ from typing import Any
 from assay_export.graphs.cpu_session import GRAPH_OPTIMIZATION
 from assay_export.graphs.writer import Dialect
 
-__all__ = ["make_entry"]
+__all__ = ["list_inputs", "make_entry"]
 
 GRAPH_INPUTS = {
     Dialect.PORTABLE: ("input_ids", "attention_mask"),
     Dialect.CPU: ("input_ids",),
     Dialect.KERNELS: ("input_ids", "row_starts"),
 }
+
+
+def list_inputs(dialect: Dialect, model_inputs: Iterable[str]) -> list[str]:
+    """List the inputs of a graph in `dialect` of a model that takes `model_inputs`, such as token_type_ids."""
+    return [*GRAPH_INPUTS[dialect], *(name for name in model_inputs if name not in GRAPH_INPUTS[Dialect.PORTABLE])]
 
 
 def make_entry(dialect: Dialect, file: str, data: Iterable[str], inputs: Iterable[str] | None = None) -> dict[str, Any]:

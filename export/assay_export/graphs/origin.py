@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from assay.errors import one_line
 from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.loading import Checkpoint, load
+from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ExportError, UnsupportedConfigError
 from assay_export.graphs import traced
@@ -26,6 +27,10 @@ class Authored:
 
     architecture: Architecture
     settings: Settings
+
+    def for_rows(self, row: Input) -> "Authored":
+        """Return the same with the settings for rows of this kind."""
+        return replace(self, settings=self.settings.for_rows(row))
 
 
 @dataclass(frozen=True)

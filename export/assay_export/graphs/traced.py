@@ -12,7 +12,7 @@ from assay_export.graphs.writer import OPSET
 __all__ = ["export", "read_max_length"]
 
 # Models related to RoBERTa: their first token has position pad_token_id + 1.
-POSITIONS_AFTER_PADDING = ("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "xmod")
+POSITIONS_AFTER_PADDING = ("data2vec-text", "ibert", "longformer", "mpnet", "xmod")
 
 
 def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str, ...]:

@@ -111,20 +111,27 @@ class GraphWriter:
         """Select the first token of each packed row: [tokens, hidden] to [rows, hidden]."""
         return self.op.Gather(hidden, self.op.Slice(row_starts, [0], [-1], [0]), axis=0)
 
+    def packed_token_types(self) -> ir.Value:
+        """Add the input token_type_ids of the kernels dialect, int64 [tokens]."""
+        return self.builder.input("token_type_ids", ir.DataType.INT64, ["tokens"])
+
+    def rows_of_tokens(self, input_ids: ir.Value, row_starts: ir.Value) -> ir.Value:
+        """Compute the number of the row that each packed token belongs to, int64 [tokens]."""
+        op = self.op
+        later = op.Slice(row_starts, [1], [-1], [0])
+        ones = op.Expand(op.Constant(value_ints=[1]), op.Shape(later))
+        return op.CumSum(op.ScatterElements(op.Mul(input_ids, 0), later, ones, axis=0), 0)
+
+    def bounds_of_rows(self, input_ids: ir.Value, row_starts: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """Compute for each packed token where its row starts and where it ends, each int64 [tokens]."""
+        row = self.rows_of_tokens(input_ids, row_starts)
+        return self.op.Gather(row_starts, row), self.op.Gather(row_starts, self.op.Add(row, 1))
+
     def positions_in_rows(self, input_ids: ir.Value, row_starts: ir.Value) -> ir.Value:
         """Compute the position of each packed token in its row, int64 [tokens]."""
         op = self.op
         tokens = op.Squeeze(op.Shape(input_ids))
-        return op.Sub(op.Range(0, tokens, 1), self.bounds_of_rows(input_ids, row_starts)[0])
-
-    def bounds_of_rows(self, input_ids: ir.Value, row_starts: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """Compute for each packed token where its row starts and where it ends, each int64 [tokens]."""
-        op = self.op
-        later = op.Slice(row_starts, [1], [-1], [0])
-        ones = op.Expand(op.Constant(value_ints=[1]), op.Shape(later))
-        is_start = op.ScatterElements(op.Mul(input_ids, 0), later, ones, axis=0)
-        row = op.CumSum(is_start, 0)
-        return op.Gather(row_starts, row), op.Gather(row_starts, op.Add(row, 1))
+        return op.Sub(op.Range(0, tokens, 1), op.Gather(row_starts, self.rows_of_tokens(input_ids, row_starts)))
 
     def parameter(self, name: str, array: Array) -> ir.Value:
         """Add a weight to the graph. A large one is stored in the external weight file."""

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from assay_export.checkpoint.reference import Feed
-from assay_export.graphs.writer import Array
 
 __all__ = ["make_batch"]
 
 
-def make_batch(feeds: Sequence[Feed], rows: int, tokens: int) -> Array:
+def make_batch(feeds: Sequence[Feed], rows: int, tokens: int) -> Feed:
     """Cut some of the longer rows to one length, so that nothing is padded.
 
     Args:
@@ -19,9 +18,9 @@ def make_batch(feeds: Sequence[Feed], rows: int, tokens: int) -> Array:
         tokens: The most tokens of a row.
 
     Returns:
-        Token ids int64 [rows, tokens], or fewer if `feeds` has fewer rows or shorter ones.
+        The inputs of `feeds`, each int64 [rows, tokens], or fewer if `feeds` has fewer rows or shorter ones.
     """
-    longest = sorted((feed["input_ids"][0] for feed in feeds), key=len)[-4 * rows :]
+    longest = sorted(feeds, key=lambda feed: feed["input_ids"].size)[-4 * rows :]
     chosen = longest[:: -(-len(longest) // rows)]
-    length = min(tokens, *(len(ids) for ids in chosen))
-    return np.stack([ids[:length] for ids in chosen])
+    length = min(tokens, *(feed["input_ids"].size for feed in chosen))
+    return {name: np.concatenate([feed[name][:, :length] for feed in chosen]) for name in feeds[0]}

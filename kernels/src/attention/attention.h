@@ -1,6 +1,6 @@
 // Attention of packed rows, one call per layer: what the operators hand to the kernels of an instruction set.
 //
-//   score[i, j] = q_i . k_j  +  q_i . PK[b(i - j)]  +  k_j . PQ[b(i - j)]        (DeBERTa; either term may be absent)
+//   score[i, j] = q_i . k_j  +  q_i . PK[b(i - j)]  +  k_j . PQ[b(i - j)]        (DeBERTa; BERT: q_i . k_j alone)
 //   score[i, j] = rotate(q_i, i) . rotate(k_j, j)     for |i - j| <= half_window  (ModernBERT)
 //   output_i = softmax over j of score[i, j], times v_j
 //

@@ -1,4 +1,5 @@
 // DisentangledAttention: DeBERTa's scores by content and by relative position, softmax, and the product with the values.
+// Without position tables it is plain attention, as in BERT.
 #include <algorithm>
 #include <string>
 

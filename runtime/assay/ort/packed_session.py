@@ -23,8 +23,11 @@ class PackedSession(GraphSession):
         row_starts = np.zeros(len(tokens) + 1, dtype=np.int64)
         np.cumsum([len(row.ids) for row in tokens], out=row_starts[1:])
         input_ids = np.concatenate([row.ids for row in tokens])
+        values = {"input_ids": input_ids, "row_starts": row_starts}
+        if "token_type_ids" in self._inputs:
+            values["token_type_ids"] = np.concatenate([row.type_ids for row in tokens])
         try:
-            (logits,) = self._session.run(["logits"], {"input_ids": input_ids, "row_starts": row_starts})
+            (logits,) = self._session.run(["logits"], values)
         except Exception as error:
             raise explain_failed_run(self._ort, error, self._path, input_ids.shape, self._device) from error
         return check_logits(logits, self._path, len(tokens), self._labels)

@@ -31,6 +31,10 @@ TINY: dict[str, dict[str, Any]] = {
     "DeBERTa, a convolution": tiny.deberta_config(conv_kernel_size=3, conv_groups=2),
     "ModernBERT": tiny.modernbert_config(max_position_embeddings=400),
     "ModernBERT, window as published": tiny.modernbert_config(max_position_embeddings=400, local_attention=128),
+    "BERT": tiny.bert_config(max_position_embeddings=400),
+    "RoBERTa": tiny.bert_config("roberta", max_position_embeddings=404),
+    "DistilBERT": tiny.distilbert_config(max_position_embeddings=400),
+    "ELECTRA": tiny.bert_config("electra", max_position_embeddings=400),
     "ModernBERT, first token": tiny.modernbert_config(max_position_embeddings=400, classifier_pooling="cls"),
 }
 

@@ -28,11 +28,12 @@ COMMON = {
     "id2label": {"0": "no", "1": "yes", "2": "maybe"},
     "label2id": {"no": 0, "yes": 1, "maybe": 2},
 }
-BERT = COMMON | {"model_type": "bert", "max_position_embeddings": 66, "pad_token_id": 0, "type_vocab_size": 2}
-# RoBERTa's first position is pad_token_id + 1, so with 66 positions it reads 64 tokens.
-ROBERTA = COMMON | {"model_type": "roberta", "max_position_embeddings": 66, "pad_token_id": 1, "type_vocab_size": 1}
+SIZES = {"max_position_embeddings": 66, "pad_token_id": 0, "type_vocab_size": 2}
+ALBERT = COMMON | SIZES | {"model_type": "albert", "embedding_size": 16}
+# data2vec counts positions as RoBERTa does: the first is pad_token_id + 1, so with 66 positions it reads 64 tokens.
+DATA2VEC = COMMON | SIZES | {"model_type": "data2vec-text", "pad_token_id": 1, "type_vocab_size": 1}
 
-SIZES = (("layers", 1), ("attention_heads", 2), ("ffn_dim", 16))
+BART_SIZES = (("layers", 1), ("attention_heads", 2), ("ffn_dim", 16))
 
 Write = Callable[[Path], Path]
 
@@ -44,11 +45,11 @@ def write_checkpoint(folder: Path, config: dict[str, Any], write_tokenizer: Writ
 @pytest.mark.parametrize(
     ("config", "inputs", "max_length", "findings"),
     [
-        (BERT, ("input_ids", "attention_mask", "token_type_ids"), 66, []),
-        # RoBERTa counts positions from the ids, by a CumSum of int32 and integer arithmetic on its result.
-        (ROBERTA, ("input_ids", "attention_mask"), 64, ["CumSum", "Gather"]),
+        (ALBERT, ("input_ids", "attention_mask", "token_type_ids"), 66, []),
+        # data2vec counts positions from the ids, by a CumSum of int32 and integer arithmetic on its result.
+        (DATA2VEC, ("input_ids", "attention_mask"), 64, ["CumSum", "Gather"]),
     ],
-    ids=["bert", "roberta"],
+    ids=["albert", "data2vec-text"],
 )
 def test_an_architecture_that_is_not_authored_is_traced_by_optimum(
     config: dict[str, Any],
@@ -80,7 +81,7 @@ def test_an_architecture_that_is_not_authored_is_traced_by_optimum(
 def test_an_architecture_that_optimum_does_not_know_is_refused_and_nothing_is_written(
     write_tokenizer: Write, tmp_path: Path
 ) -> None:
-    write_checkpoint(tmp_path / "checkpoint", BERT | {"model_type": "yoso"}, write_tokenizer)
+    write_checkpoint(tmp_path / "checkpoint", ALBERT | {"model_type": "yoso"}, write_tokenizer)
     with pytest.raises(ExportError, match="model_type = 'yoso' has neither an authored graph in assay nor"):
         exporter.export(str(tmp_path / "checkpoint"), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
@@ -95,8 +96,8 @@ def test_a_tracer_that_fails_is_an_error_of_one_line_and_nothing_is_written(
         raise NotImplementedError("no\nsymbolic")
 
     monkeypatch.setattr(optimum.exporters.onnx, "onnx_export_from_model", fail)
-    write_checkpoint(tmp_path / "checkpoint", BERT, write_tokenizer)
-    with pytest.raises(ExportError, match="optimum-onnx could not export 'bert': NotImplementedError: no symbolic"):
+    write_checkpoint(tmp_path / "checkpoint", ALBERT, write_tokenizer)
+    with pytest.raises(ExportError, match="optimum-onnx could not export 'albert': NotImplementedError: no symbolic"):
         exporter.export(str(tmp_path / "checkpoint"), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
@@ -104,15 +105,13 @@ def test_a_tracer_that_fails_is_an_error_of_one_line_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ({"model_type": "bert", "max_position_embeddings": 512, "pad_token_id": 0}, 512),
-        ({"model_type": "distilbert", "max_position_embeddings": 512}, 512),
-        ({"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "albert", "max_position_embeddings": 512, "pad_token_id": 0}, 512),
+        ({"model_type": "flaubert", "n_positions": 512}, 512),
+        ({"model_type": "xlm-roberta-xl", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
         ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
-        ({"model_type": "camembert", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
-        (
-            {"model_type": "roberta", "max_position_embeddings": 514},
-            512,
-        ),  # the default of pad_token_id in transformers is 1
+        ({"model_type": "data2vec-text", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        # transformers' default of pad_token_id is 1
+        ({"model_type": "roberta-prelayernorm", "max_position_embeddings": 514}, 512),
     ],
 )
 def test_the_longest_input_follows_from_the_table_of_positions(config: dict[str, Any], expected: int) -> None:
@@ -122,7 +121,7 @@ def test_the_longest_input_follows_from_the_table_of_positions(config: dict[str,
 @pytest.mark.parametrize("positions", [None, "512", 0, -1, True, 1.5])
 def test_a_config_without_the_number_of_positions_is_refused(positions: object) -> None:
     with pytest.raises(ExportError, match="max_position_embeddings"):
-        traced.read_max_length({"model_type": "bert", "max_position_embeddings": positions})
+        traced.read_max_length({"model_type": "albert", "max_position_embeddings": positions})
 
 
 def test_a_model_that_pools_at_the_end_of_sequence_token_is_traced_and_gated(
@@ -133,7 +132,7 @@ def test_a_model_that_pools_at_the_end_of_sequence_token_is_traced_and_gated(
         "architectures": ["BartForSequenceClassification"],
         "vocab_size": tiny.VOCABULARY,
         "d_model": 16,
-        **{f"{part}_{key}": size for part in ("encoder", "decoder") for key, size in SIZES},
+        **{f"{part}_{key}": size for part in ("encoder", "decoder") for key, size in BART_SIZES},
         "max_position_embeddings": 66,
         "pad_token_id": 0,
         "bos_token_id": 1,

@@ -13,7 +13,12 @@ from assay_export.graphs.writer import Dialect
 from assay_export.tensorrt import static_shapes
 from tests.export import tiny
 
-CONFIGS = {"DeBERTa": tiny.deberta_config(), "ModernBERT": tiny.modernbert_config()}
+CONFIGS = {
+    "DeBERTa": tiny.deberta_config(),
+    "ModernBERT": tiny.modernbert_config(),
+    "BERT": tiny.bert_config(max_position_embeddings=50),
+    "RoBERTa": tiny.bert_config("roberta", max_position_embeddings=50),
+}
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

@@ -23,6 +23,29 @@ def test_lengths(arithmetic: str, length: int) -> None:
     assert_close(case, run(case))
 
 
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("d", [32, 64])
+@pytest.mark.parametrize("length", [1, 2, 17, 64, 65, 300, 512, 700])
+def test_lengths_without_position_terms(arithmetic: str, d: int, length: int) -> None:
+    case = Case([length], d=d, options={"arithmetic": arithmetic}).attention()
+    assert_close(case, run(case))
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("first_token", [False, True])
+def test_a_row_without_position_terms_is_the_same_alone_and_packed(arithmetic: str, first_token: bool) -> None:
+    lengths = [3, 530, 64, 1, 130]
+    packed = Case(lengths, d=32, options={"arithmetic": arithmetic, "first_token": first_token}).attention()
+    together = run(packed, threads=3)
+    for row, (start, length) in enumerate(zip(packed.row_starts, lengths, strict=False)):
+        tokens = slice(start, start + length)
+        queries = slice(row, row + 1) if first_token else tokens
+        alone = dataclasses.replace(
+            packed, query=packed.query[queries], key=packed.key[tokens], value=packed.value[tokens], lengths=[length]
+        )
+        np.testing.assert_array_equal(run(alone), together[queries])
+
+
 @per_instruction_set
 @given(data=st.data())
 def test_any_shape(data: st.DataObject) -> None:

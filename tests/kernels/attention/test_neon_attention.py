@@ -46,6 +46,7 @@ def cases() -> list[Attention]:
                 )
             result.append(Case([600, 3], heads=1, d=33, options=options).attention(64, 512, keys=True, queries=True))
             result.append(Case([5, 33], d=7, options=options).attention())
+            result.append(Case([70, 1], d=32, options=options).attention())
             for half_window in (-1, 0, 3, 64):
                 rotary = options | {"frequencies": frequencies, "half_window": half_window}
                 result.append(Case([1, 530, 16], d=20, options=rotary).attention())

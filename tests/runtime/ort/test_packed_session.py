@@ -40,6 +40,19 @@ def test_packed_rows_of_any_lengths_are_answered_in_their_order(mode: Any, bundl
 
 
 @needs_kernels
+def test_token_types_of_packed_rows_reach_a_graph_that_takes_them(tmp_path: Path) -> None:
+    inputs = ["input_ids", "row_starts", "token_type_ids"]
+    variants = {
+        "fp32": {"cpu": tiny.entry("onnx/model_cpu.onnx", ["input_ids"])},
+        "int8": {"kernels": tiny.entry("onnx/model_int8.onnx", inputs)},
+    }
+    folder = tiny.write(tmp_path / "types", variants=variants)
+    pairs = [("a b", "c"), ("a", "b c d")]
+    expected = assay.load(folder, variant="fp32", threads=1).logits(pairs)
+    np.testing.assert_allclose(assay.load(folder, variant="int8", threads=1).logits(pairs), expected, atol=1e-5)
+
+
+@needs_kernels
 def test_rows_of_different_lengths_share_a_call(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[list[int]] = []
     answer = PackedSession.answer

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
+from assay_export.checkpoint.presets import Input
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.architectures.convolution import Convolution
 from assay_export.graphs.architectures.relative_positions import Buckets
@@ -39,6 +40,10 @@ class DebertaConfig:
     @property
     def head_size(self) -> int:
         return self.hidden_size // self.heads
+
+    def for_rows(self, row: Input) -> "DebertaConfig":  # noqa: ARG002
+        """Return the settings themselves: the model does not tell the texts of a pair apart by token types."""
+        return self
 
     @property
     def layer_names(self) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
+from assay_export.checkpoint.presets import Input
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.writer import ACTIVATIONS
 
@@ -32,6 +33,10 @@ class ModernBertConfig:
     @property
     def head_size(self) -> int:
         return self.hidden_size // self.heads
+
+    def for_rows(self, row: Input) -> "ModernBertConfig":  # noqa: ARG002
+        """Return the settings themselves: the model does not tell the texts of a pair apart by token types."""
+        return self
 
     @property
     def layer_names(self) -> list[str]:

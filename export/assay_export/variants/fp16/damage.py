@@ -36,7 +36,7 @@ def measure_damage(
         settings: Its settings.
         weights: The checkpoint's weights by name, float32.
         float32: The groups that stay in float32 in any case; they are not measured.
-        feed: The rows to measure on, input_ids and attention_mask [batch, sequence].
+        feed: The inputs of the graph to measure on, by name, int64 [batch, sequence].
         folder: Where to write the graphs.
         advance: Called after each group.
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ParityError
-from assay_export.gates import parity
 from assay_export.gates.answers import run_pytorch
 from assay_export.gates.parity import Case
 from assay_export.graphs.entry import make_entry
@@ -55,10 +54,9 @@ def write(material: Material) -> dict[str, Any]:
         ParityError: The graph does not pass the gate, even with layers in float32.
     """
     progress, path, head = material.progress, material.folder / FILE, material.head
-    tokenizer, max_length = material.tokens.tokenizer, material.max_length
-    peak_feeds = _keep_graph_inputs(parity.encode(tokenizer, material.rows[:PEAK_ROWS], max_length))
+    peak_feeds = material.encode(material.rows[:PEAK_ROWS])
     gate_rows = material.rows[PEAK_ROWS : PEAK_ROWS + GATE_ROWS]
-    gate_feeds = _keep_graph_inputs(parity.encode(tokenizer, gate_rows, max_length))
+    gate_feeds = material.encode(gate_rows)
     long_rows, long_feeds = _make_full_length_rows(material)
 
     feeds = [*gate_feeds, *long_feeds]
@@ -88,7 +86,7 @@ def write(material: Material) -> dict[str, Any]:
         fit = _author(material, overflow_feeds, islands)
         report = check()
     layers = [_describe(name, fit, damage) for name in fit.precision.is_float16]
-    entry = make_entry(Dialect.PORTABLE, FILE, [f"{FILE}_data"])
+    entry = make_entry(Dialect.PORTABLE, FILE, [f"{FILE}_data"], material.inputs)
     return {"portable": entry | {"parity": report, "layers": layers}}
 
 
@@ -128,7 +126,6 @@ def _list_float32(fit: _Fit) -> set[str]:
 
 def _measure_damage(material: Material, fit: _Fit, feeds: Sequence[Feed]) -> dict[str, float]:
     """Measure the damage of each group that is in float16."""
-    input_ids = make_batch(feeds, DAMAGE_ROWS, DAMAGE_TOKENS)
     groups = sum(fit.precision.is_float16.values())
     with (
         tempfile.TemporaryDirectory(prefix="fp16-", dir=material.folder, ignore_cleanup_errors=True) as scratch,
@@ -139,7 +136,7 @@ def _measure_damage(material: Material, fit: _Fit, feeds: Sequence[Feed]) -> dic
             material.settings,
             material.loaded.reference.weights(),
             _list_float32(fit),
-            {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)},
+            make_batch(feeds, DAMAGE_ROWS, DAMAGE_TOKENS),
             Path(scratch),
             advance,
         )
@@ -202,10 +199,6 @@ def _describe(name: str, fit: _Fit, damage: Mapping[str, float]) -> dict[str, st
     return {"layer": name, "recipe": "fp16" if is_float16 else "fp32", "why": why}
 
 
-def _keep_graph_inputs(feeds: Sequence[Feed]) -> list[Feed]:
-    return [{name: feed[name] for name in ("input_ids", "attention_mask")} for feed in feeds]
-
-
 def _make_full_length_rows(material: Material) -> tuple[list[tuple[str, ...]], list[Feed]]:
     """Join calibration rows to texts of the model's full length, each beginning with a different row."""
     length = material.max_length
@@ -216,10 +209,10 @@ def _make_full_length_rows(material: Material) -> tuple[list[tuple[str, ...]], l
         start = len(material.rows) * number // count
         turned = [*material.rows[start:], *material.rows[:start]][:length]
         row = tuple(" ".join(part)[: MOST_CHARACTERS_PER_TOKEN * length] for part in zip(*turned, strict=True))
-        (feed,) = _keep_graph_inputs(parity.encode(material.tokens.tokenizer, [row], length))
+        (feed,) = material.encode([row])
         while feed["input_ids"].size < length and len(row[0]) < MOST_CHARACTERS_PER_TOKEN * length:
             row = tuple(f"{part} {part}" for part in row)
-            (feed,) = _keep_graph_inputs(parity.encode(material.tokens.tokenizer, [row], length))
+            (feed,) = material.encode([row])
         rows.append(row)
         feeds.append(feed)
     return rows, feeds

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay_export.checkpoint.reference import Feed
-from assay_export.gates import parity
 from assay_export.gates.answers import run_pytorch
 from assay_export.graphs.writer import Array
 from assay_export.variants.int8 import statistics
@@ -43,8 +42,7 @@ class Calibration:
 def calibrate(material: Material) -> Calibration:
     """Run PyTorch on the calibration rows, and record the inputs of every layer on the first of them."""
     progress, reference = material.progress, material.loaded.reference
-    encoded = parity.encode(material.tokens.tokenizer, material.rows, material.max_length)
-    feeds = [{name: feed[name] for name in ("input_ids", "attention_mask")} for feed in encoded]
+    feeds = material.encode(material.rows)
     with progress.bar("Running PyTorch on the calibration rows", len(feeds)) as advance:
         expected = run_pytorch(reference, feeds, advance)
     searched = min(SEARCH_ROWS, len(feeds) // 3)

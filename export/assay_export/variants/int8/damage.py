@@ -32,7 +32,7 @@ def rank(
     settings: Settings,
     weights: Mapping[str, Array],
     recipes: Mapping[str, Recipe],
-    input_ids: Array,
+    feed: Mapping[str, Array],
     folder: Path,
     advance: Callable[[], None] = lambda: None,
     write: Write = linear.write,
@@ -46,7 +46,7 @@ def rank(
         settings: Its settings.
         weights: The checkpoint's weights by name, float32.
         recipes: The recipe of each linear layer and table of positions.
-        input_ids: The rows to measure on, int64 [batch, sequence].
+        feed: The inputs of the PyTorch model to measure on, int64 [batch, sequence].
         folder: Where to write the graph.
         advance: Called after each layer.
         write: Writes a linear layer by its recipe.
@@ -67,7 +67,7 @@ def rank(
     session = cpu_session.load(path)
 
     def answers(chosen: Array) -> Array:
-        logits: Array = session.run(["logits"], {"input_ids": input_ids, "quantised": chosen})[0]
+        logits: Array = session.run(["logits"], cpu_session.select_inputs(session, {**feed, "quantised": chosen}))[0]
         return logits
 
     exact = answers(np.zeros(len(names), bool))

@@ -71,7 +71,7 @@ def _fit_for_tensorrt(layer: Statistics, absorbable: bool) -> Ladder:
 def _run_one_by_one(path: Path, feeds: Sequence[Feed]) -> Array:
     """Run one row per call, as the runtime does for int8, so that the scale of the activations is the row's own."""
     session = cpu_session.load(path, GRAPH_OPTIMIZATION)
-    return np.concatenate([session.run(["logits"], {"input_ids": feed["input_ids"]})[0] for feed in feeds])
+    return np.concatenate([session.run(["logits"], cpu_session.select_inputs(session, feed))[0] for feed in feeds])
 
 
 def _run_sharing(path: Path, feeds: Sequence[Feed]) -> Array:
@@ -81,15 +81,18 @@ def _run_sharing(path: Path, feeds: Sequence[Feed]) -> Array:
     length, so that rows whose length is unique share a call as well.
     """
     session = cpu_session.load(path, GRAPH_OPTIMIZATION)
-    rows = [feed["input_ids"][0] for feed in feeds]
+    rows = [cpu_session.select_inputs(session, feed) for feed in feeds]
     answers = []
     for index, row in enumerate(rows):
-        together = [row]
-        for other in range(1, INT8_TOKENS_PER_CALL // len(row)):
-            neighbour = np.resize(rows[(index + other) % len(rows)], len(row))
-            neighbour[-1] = row[-1]  # all texts end in the same special token
-            together.append(neighbour)
-        answers.append(session.run(["logits"], {"input_ids": np.stack(together)})[0][:1])
+        length = row["input_ids"].size
+        others = [rows[(index + other) % len(rows)] for other in range(1, INT8_TOKENS_PER_CALL // length)]
+        call = {}
+        for name, values in row.items():
+            neighbours = [np.resize(other[name], (1, length)) for other in others]
+            for neighbour in neighbours:
+                neighbour[0, -1] = values[0, -1]  # all texts end in the same special token
+            call[name] = np.concatenate([values, *neighbours])
+        answers.append(session.run(["logits"], call)[0][:1])
     return np.concatenate(answers)
 
 
@@ -103,7 +106,7 @@ def _run_padded(path: Path, feeds: Sequence[Feed]) -> Array:
         # Padding is masked, so any token works, and 0 is in every vocabulary.
         padded = {
             name: np.concatenate([np.pad(feeds[i][name], ((0, 0), (0, longest - lengths[i]))) for i in indices])
-            for name in ("input_ids", "attention_mask")
+            for name in feeds[0]
         }
         answers |= dict(zip(indices, session.run(["logits"], padded)[0], strict=True))
     return np.stack([answers[index] for index in range(len(feeds))])

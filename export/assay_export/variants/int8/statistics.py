@@ -97,7 +97,7 @@ def collect(
     session = cpu_session.load(folder / "observed.onnx")
     gatherers = observed.gatherers
     for feed in feeds:
-        inputs = session.run(list(gatherers), {"input_ids": feed["input_ids"]})
+        inputs = session.run(list(gatherers), cpu_session.select_inputs(session, feed))
         for gatherer, x in zip(gatherers.values(), inputs, strict=True):
             gatherer.add(x)
         advance()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.ort.batching import INT8_TOKENS_PER_CALL
-from assay_export.graphs.entry import make_entry
+from assay_export.graphs.entry import list_inputs, make_entry
 from assay_export.variants.batch import make_batch
 from assay_export.variants.int8 import damage, gate, graph
 from assay_export.variants.int8.calibration import Calibration, calibrate
@@ -51,7 +51,8 @@ def write(scheme: Scheme, material: Material) -> dict[str, Any]:
         "summary": f"{gate.describe(report)}; layers: {mixture}",
         "worst_text": list(calibration.rows[middle + report["worst_row"]]),
     }
-    entry = make_entry(scheme.dialect, file, [f"{file}_data"]) | {
+    inputs = list_inputs(scheme.dialect, material.inputs)
+    entry = make_entry(scheme.dialect, file, [f"{file}_data"], inputs) | {
         "graph_optimization": GRAPH_OPTIMIZATION,
         "parity": report,
         "layers": [_describe(name, ladder) for name, ladder in ladders.items()],

@@ -19,6 +19,10 @@ CONFIGS = {
     "deberta with absolute positions": tiny.deberta_config(position_biased_input=True),
     "deberta with a convolution": tiny.deberta_config(conv_kernel_size=3, conv_act="gelu"),
     "modernbert": half.MODERNBERT,
+    "bert": tiny.bert_config(),
+    "roberta": tiny.bert_config("roberta"),
+    "distilbert": tiny.distilbert_config(),
+    "electra": tiny.bert_config("electra"),
     "modernbert, cls pooling, every bias": half.MODERNBERT
     | {
         "classifier_pooling": "cls",

@@ -141,10 +141,10 @@ def test_a_checkpoint_with_logits_too_large_for_float16_is_refused_and_nothing_i
 
 
 def test_an_architecture_without_an_authored_graph_is_refused(tmp_path: Path) -> None:
-    from transformers import BertConfig, BertForSequenceClassification
+    from transformers import AlbertConfig, AlbertForSequenceClassification
 
-    small = BertConfig(vocab_size=60, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
-    BertForSequenceClassification(small).save_pretrained(tmp_path / "bert")
+    small = AlbertConfig(vocab_size=60, hidden_size=16, embedding_size=8, num_attention_heads=2, intermediate_size=16)
+    AlbertForSequenceClassification(small).save_pretrained(tmp_path / "albert")
     with pytest.raises(ExportError, match="fp16: needs an authored graph"):
-        export(str(tmp_path / "bert"), tmp_path / "bundle", variants=VARIANTS)
-    assert [path.name for path in tmp_path.iterdir()] == ["bert"]
+        export(str(tmp_path / "albert"), tmp_path / "bundle", variants=VARIANTS)
+    assert [path.name for path in tmp_path.iterdir()] == ["albert"]

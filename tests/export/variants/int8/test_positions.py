@@ -66,7 +66,7 @@ def test_the_simulated_arithmetic_has_the_damage_of_the_operators(tmp_path: Path
     case, ids = Case(tmp_path, ["c2p", "p2c"]), tiny.token_ids(16, 50)
     recipes = {name: recipe for name, (recipe, _) in case.int8.items()}
     # Balancing changes nothing in float32, so the exact answers are the same with and without it.
-    ranked = damage.rank(deberta_v2, case.settings, case.weights, case.exact | recipes, ids, tmp_path)
+    ranked = damage.rank(deberta_v2, case.settings, case.weights, case.exact | recipes, {"input_ids": ids}, tmp_path)
     for name, recipe in recipes.items():
         moved = np.abs(case.logits({name: recipe}, ids) - case.logits({}, ids)).mean()
         assert ranked[name] == pytest.approx(moved, rel=0.3)  # means over eighty logits, each with its own error

@@ -14,9 +14,9 @@ from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ExportError
 from assay_export.graphs import cpu_session
 from assay_export.graphs.architecture import Architecture, Settings
-from assay_export.graphs.entry import make_entry
+from assay_export.graphs.entry import list_inputs, make_entry
 from assay_export.graphs.net import Net
-from assay_export.graphs.packing import pack_rows
+from assay_export.graphs.packing import pack_feeds
 from assay_export.graphs.weights import WeightFile
 from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.int8 import gate
@@ -57,7 +57,8 @@ def write(material: Material) -> dict[str, Any]:
         material.progress.bar("Measuring what each layer does to the answers in int8", len(lines)) as advance,
     ):
         first = {line.name: line.remedies[0].recipe for line in lines}
-        packed = pack_rows([feed["input_ids"][0, :DAMAGE_TOKENS] for feed in _longest(feeds[:middle], DAMAGE_ROWS)])
+        longest = _longest(feeds[:middle], DAMAGE_ROWS)
+        packed = pack_feeds([{name: x[:, :DAMAGE_TOKENS] for name, x in feed.items()} for feed in longest])
         damage = measure_damage(
             material.architecture, material.settings, weights, first, packed, Path(scratch), advance
         )
@@ -80,7 +81,8 @@ def write(material: Material) -> dict[str, Any]:
         "instruction_set": kernels.read_instruction_set(),
         "time_over_plain_int8": round(plan.time_over_plain, 3),
     }
-    graph = make_entry(Dialect.KERNELS, FILE, [f"{FILE}_data"]) | {
+    inputs = list_inputs(Dialect.KERNELS, material.inputs)
+    graph = make_entry(Dialect.KERNELS, FILE, [f"{FILE}_data"], inputs) | {
         "parity": report,
         "layers": [_entry(line, remedy) for line, remedy in zip(plan.lines, plan.remedies, strict=True)],
     }
@@ -104,13 +106,14 @@ def save(
 def run_packed(path: Path, feeds: Sequence[Feed]) -> Array:
     """Run a graph on feeds of one row each, many rows to a call, and return logits [rows, labels]."""
     session = cpu_session.load(path, uses_kernels=True)
-    rows = [feed["input_ids"][0] for feed in feeds]
-    answers, call, tokens = [], [], 0
-    for index, row in enumerate(rows):
-        call.append(row)
-        tokens += len(row)
-        if tokens >= TOKENS_PER_CALL or index == len(rows) - 1:
-            answers.append(session.run(["logits"], pack_rows(call))[0])
+    answers = []
+    call: list[Feed] = []
+    tokens = 0
+    for index, feed in enumerate(feeds):
+        call.append(feed)
+        tokens += feed["input_ids"].size
+        if tokens >= TOKENS_PER_CALL or index == len(feeds) - 1:
+            answers.append(session.run(["logits"], pack_feeds(call))[0])
             call, tokens = [], 0
     return np.concatenate(answers)
 

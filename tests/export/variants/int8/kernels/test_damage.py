@@ -14,7 +14,13 @@ from tests.export.variants.int8.kernels.tiny_int8 import EMBEDDINGS, Checkpoint
 
 pytestmark = pytest.mark.skipif(kernels.find_problem() is not None, reason="the CPU kernels are not installed")
 
-CONFIGS = {"deberta": tiny.deberta_config(), "modernbert": to_transformers_4(tiny.modernbert_config())}
+CONFIGS = {
+    "deberta": tiny.deberta_config(),
+    "modernbert": to_transformers_4(tiny.modernbert_config()),
+    "bert": tiny.bert_config(),
+    "roberta": tiny.bert_config("roberta"),
+    "electra": tiny.bert_config("electra"),
+}
 FEED = pack_rows([tiny.token_ids(1, length)[0] for length in (3, 17, 30, 9)])
 
 

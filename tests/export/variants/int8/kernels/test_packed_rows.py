@@ -34,6 +34,11 @@ def modernbert(**changes: Any) -> dict[str, Any]:
     return to_transformers_4(tiny.modernbert_config(**sizes, **changes))
 
 
+def bert(model_type: str = "bert", **changes: Any) -> dict[str, Any]:
+    sizes = {name: size for name, size in WIDE.items() if name != "pooler_hidden_size"}
+    return tiny.bert_config(model_type, **sizes, **changes)
+
+
 CONFIGS: dict[str, dict[str, Any]] = {
     "DeBERTa": deberta(),
     "DeBERTa, c2p only": deberta(pos_att_type=["c2p"]),
@@ -46,6 +51,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ModernBERT, cls pooling": modernbert(classifier_pooling="cls"),
     "ModernBERT, biases": modernbert(attention_bias=True, mlp_bias=True, norm_bias=True, classifier_bias=True),
     "ModernBERT, a window of one": modernbert(local_attention=1),
+    "BERT": bert(),
+    "BERT, one layer": bert(num_hidden_layers=1),
+    "RoBERTa": bert("roberta"),
+    "ELECTRA": bert("electra", embedding_size=80),
+    "DistilBERT": tiny.distilbert_config(dim=144, hidden_dim=200),
 }
 
 RECIPES: dict[str, Callable[[str], Recipe]] = {
