@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from assay.bundle.manifest import MANIFEST_NAME, Manifest, read, seal
 from assay_export.bundle.golden_rows import write_golden_rows
-from assay_export.bundle.staging import check_target, stage
+from assay_export.bundle.staging import stage
 from assay_export.bundle.writing import build_manifest, write_metadata
 from assay_export.checkpoint import tokenizer
 from assay_export.checkpoint.files import CheckpointFiles, open_files
@@ -104,19 +104,18 @@ def export(
         force=force,
     )
     progress = progress or Silent()
-    check_target(options.out, options.force)
-    with progress.step("Finding the checkpoint"):
-        files = open_files(options.source, options.revision, options.base)
-        architecture = _choose_architecture(files, options.variants)
-        settings = architecture.read_config(files.config_4) if architecture else None
-        max_length = settings.max_length if settings else traced.read_max_length(files.config_4)
-        tokens = tokenizer.read(files.folders, files.config_4, max_length)
-    with progress.step("Loading the PyTorch model"):
-        loaded = load(files, _make_probes(tokens, max_length))
-    head = read_head(loaded, options.input, options.labels, options.score_range)
-    rows = read_calibration(head.row, options.calibration) if options.variants else []
-
     with stage(options.out, options.force) as folder:
+        with progress.step("Finding the checkpoint"):
+            files = open_files(options.source, options.revision, options.base)
+            architecture = _choose_architecture(files, options.variants)
+            settings = architecture.read_config(files.config_4) if architecture else None
+            max_length = settings.max_length if settings else traced.read_max_length(files.config_4)
+            tokens = tokenizer.read(files.folders, files.config_4, max_length)
+        with progress.step("Loading the PyTorch model"):
+            loaded = load(files, _make_probes(tokens, max_length))
+        head = read_head(loaded, options.input, options.labels, options.score_range)
+        rows = read_calibration(head.row, options.calibration) if options.variants else []
+
         (folder / "onnx").mkdir()
         if architecture and settings:
             with progress.step("Writing the ONNX graphs"):

@@ -1,10 +1,12 @@
 """Small helpers for files: bounded reading, and writing that survives a power failure."""
 
+import errno
 import os
 import stat
+import sys
 from pathlib import Path
 
-__all__ = ["read_bounded", "sync_folder", "sync_tree"]
+__all__ = ["find_encoding_problem", "read_bounded", "sync_folder", "sync_tree"]
 
 
 def read_bounded(path: Path, most: int) -> bytes:
@@ -29,10 +31,31 @@ def read_bounded(path: Path, most: int) -> bytes:
     return data
 
 
+def find_encoding_problem(path: Path) -> str | None:
+    """Return why the absolute form of `path` cannot be passed on as UTF-8, or None.
+
+    ONNX Runtime takes paths in UTF-8 only. In the C locale without Python's UTF-8 mode, or if the name on disk is not
+    UTF-8, a path has characters that stand for single bytes, which UTF-8 cannot express.
+    """
+    try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        return (
+            f"{str(path)!a}: is a path with bytes that are not {encoding}, expected one in the encoding of this "
+            "process; set the environment variable PYTHONUTF8=1 if it is UTF-8, or rename the folder"
+        )
+    return None
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in `folder` survive a power failure, where the system can."""
     if os.name != "nt":  # Windows cannot open folders
-        _sync(folder)
+        try:
+            _sync(folder)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # some network file systems sync no folders
+                raise
 
 
 def sync_tree(folder: Path) -> None:

@@ -11,7 +11,7 @@ ROOT = Path(assay.__file__).parent
 # From bottom to top. A room may import rooms of lower lines and itself, but not its neighbours on the same line.
 LAYERS = [
     ["errors"],
-    ["optional_packages", "file_lock", "interruption", "threads"],
+    ["optional_packages", "file_lock", "files", "interruption", "threads"],
     ["inputs"],
     ["devices"],
     ["bundle"],

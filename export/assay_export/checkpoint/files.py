@@ -13,6 +13,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from assay.files import read_bounded
+from assay_export.checkpoint.config_checks import refuse_absurd_sizes
 from assay_export.checkpoint.config_dialects import to_transformers_4
 from assay_export.checkpoint.source import Source, resolve
 from assay_export.errors import CheckpointError
@@ -20,6 +22,7 @@ from assay_export.errors import CheckpointError
 __all__ = ["CheckpointFiles", "open_files", "read_json", "read_tensor_names", "refuse_bad_files"]
 
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_MAX_JSON = 64 << 20  # bytes of a config; it has some kilobytes, this prevents reading all of a wrong file
 _CLASSIFIERS = ("classifier.weight", "score.weight", "classifier.out_proj.weight")
 
 
@@ -86,7 +89,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: The file is missing, unreadable, or contains something else.
     """
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_bounded(path, _MAX_JSON))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing: a checkpoint needs it") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -161,6 +164,7 @@ def _translate(
 ) -> CheckpointFiles:
     """Check config.json and translate it to the keys of transformers 4."""
     _check_config((base or source).folder, config)
+    refuse_absurd_sizes(config, _find_widest((*weights, *base_weights)))
     return CheckpointFiles(source, base, config, to_transformers_4(config), weights, base_weights)
 
 
@@ -190,6 +194,16 @@ def _find_weights(folder: Path, stem: str) -> tuple[Path, ...]:
             "you trust them, save them again with model.save_pretrained(FOLDER, safe_serialization=True)"
         )
     raise CheckpointError(f"{folder} contains no {stem}.safetensors: it is not a checkpoint with weights")
+
+
+def _find_widest(files: tuple[Path, ...]) -> int:
+    """Return the largest dimension of any tensor in safetensors files."""
+    widest = 0
+    for file in files:
+        with refuse_bad_files(file), safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 (safe_open is not a mapping)
+                widest = max(widest, *tensors.get_slice(name).get_shape(), 0)
+    return widest
 
 
 def _count_labels(files: tuple[Path, ...]) -> int:

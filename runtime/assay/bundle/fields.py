@@ -1,13 +1,15 @@
 """Read JSON objects with typed getters, which return a value or raise a BundleError that names the field."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from assay.errors import BundleError
 
-__all__ = ["Fields"]
+__all__ = ["MAX_NUMBER", "Fields"]
+
+MAX_NUMBER = 1e30
+"""The largest logit, score or end of a range. float32 also holds the difference of two of these."""
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -48,11 +50,13 @@ class Fields(NamedTuple):
                 return choice
         raise self.refuse(name, repr(value), f"one of {', '.join(allowed)}; a newer assay may know it")
 
-    def integer(self, name: str, least: int) -> int:
-        """Return an integer of at least `least`."""
+    def integer(self, name: str, least: int, most: int | None = None) -> int:
+        """Return an integer of at least `least` and, if given, at most `most`."""
         value = self._get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise self.refuse(name, _describe(value), f"an integer of at least {least}")
+        if most is not None and value > most:
+            raise self.refuse(name, _describe(value), f"an integer from {least} to {most:,}")
         return value
 
     def strings(self, name: str) -> tuple[str, ...]:
@@ -63,17 +67,17 @@ class Fields(NamedTuple):
         return tuple(value)
 
     def number(self, name: str) -> float:
-        """Return a finite number."""
+        """Return a number of at most MAX_NUMBER, up or down."""
         value = self._get(name)
-        if not _is_finite(value):
-            raise self.refuse(name, _describe(value), "a finite number")
+        if not _is_number(value):
+            raise self.refuse(name, _describe(value), f"a number of at most {MAX_NUMBER:g}")
         return float(value)
 
     def numbers(self, name: str, count: int) -> tuple[float, ...]:
-        """Return a list of `count` finite numbers."""
+        """Return a list of `count` numbers of at most MAX_NUMBER, up or down."""
         value = self._get(name)
-        if not isinstance(value, list) or len(value) != count or not all(_is_finite(item) for item in value):
-            raise self.refuse(name, _describe(value), f"a list of {count} finite numbers")
+        if not isinstance(value, list) or len(value) != count or not all(_is_number(item) for item in value):
+            raise self.refuse(name, _describe(value), f"a list of {count} numbers of at most {MAX_NUMBER:g}")
         return tuple(float(item) for item in value)
 
     def mapping(self, name: str) -> "Fields":
@@ -107,13 +111,9 @@ class Fields(NamedTuple):
         return self.values[name]
 
 
-def _is_finite(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond the range of floats
-        return False
+def _is_number(value: object) -> bool:
+    # A comparison with NaN is false, and one with an integer of any length is exact.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MAX_NUMBER <= value <= MAX_NUMBER
 
 
 def _describe(value: object) -> str:

@@ -73,8 +73,11 @@ def test_a_bundle_without_golden_rows_must_be_exported_again(tmp_path: Path) -> 
         (lambda document: document["rows"][0].update(ids=[True]), '"ids"'),
         (lambda document: document["rows"][0].update(ids=[-1]), '"ids"'),
         (lambda document: document["rows"][1].update(type_ids=[0]), '"type_ids"'),
-        (lambda document: document["rows"][1].update(logits=[0.5]), "list of 3 finite numbers"),
+        (lambda document: document["rows"][1].update(logits=[0.5]), "list of 3 numbers of at most 1e\\+30"),
         (lambda document: document["rows"][1].pop("logits"), "row 1.*logits"),
+        (lambda document: document["rows"][1].update(logits=[0, 0, 1e300]), "row 1.*logits"),
+        (lambda document: document["rows"][1].update(logits=[0, 0, float("nan")]), "row 1.*logits"),
+        (lambda document: document["exported"].update(a=float("inf")), '"a" is Infinity'),
         (lambda _: [1], "expected an object"),
     ],
 )
@@ -117,3 +120,9 @@ def test_a_wrong_kernel_is_a_numerical_error_with_the_row(wrong: float) -> None:
     ) as caught:
         golden.compare(logits, GOLDEN, 0.02, "x on cuda:0")
     assert caught.value.row == 1
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), 1e300, 10**400, True, 0, -1])
+def test_a_tolerance_that_would_pass_anything_or_nothing_is_refused(threshold: float) -> None:
+    with pytest.raises(BundleError, match="threshold"):
+        golden.compute_tolerance(graph({"threshold": threshold}), GOLDEN)
