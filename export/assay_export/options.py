@@ -153,7 +153,7 @@ def _check_number(value: Any, name: str) -> float | None:
 def _check_score_range(value: Any) -> tuple[float, float] | None:
     if value is None:
         return None
-    expected = f"expected two numbers of at most {MAX_NUMBER:g}, the lower one first, such as (0, 1)"
+    expected = f"expected two finite numbers, the lower one first, such as (0, 1), of at most {MAX_NUMBER:g}"
     if isinstance(value, str | bytes) or not isinstance(value, Sequence) or len(value) != 2:
         raise ExportError(f"score_range is {_show(value)}, {expected}")
     if any(isinstance(end, bool) or not isinstance(end, int | float) for end in value):

@@ -70,14 +70,14 @@ class Fields(NamedTuple):
         """Return a number of at most MAX_NUMBER, up or down."""
         value = self._get(name)
         if not _is_number(value):
-            raise self.refuse(name, _describe(value), f"a number of at most {MAX_NUMBER:g}")
+            raise self.refuse(name, _describe(value), f"a finite number of at most {MAX_NUMBER:g}")
         return float(value)
 
     def numbers(self, name: str, count: int) -> tuple[float, ...]:
         """Return a list of `count` numbers of at most MAX_NUMBER, up or down."""
         value = self._get(name)
         if not isinstance(value, list) or len(value) != count or not all(_is_number(item) for item in value):
-            raise self.refuse(name, _describe(value), f"a list of {count} numbers of at most {MAX_NUMBER:g}")
+            raise self.refuse(name, _describe(value), f"a list of {count} finite numbers of at most {MAX_NUMBER:g}")
         return tuple(float(item) for item in value)
 
     def mapping(self, name: str) -> "Fields":

@@ -73,7 +73,7 @@ def test_a_bundle_without_golden_rows_must_be_exported_again(tmp_path: Path) -> 
         (lambda document: document["rows"][0].update(ids=[True]), '"ids"'),
         (lambda document: document["rows"][0].update(ids=[-1]), '"ids"'),
         (lambda document: document["rows"][1].update(type_ids=[0]), '"type_ids"'),
-        (lambda document: document["rows"][1].update(logits=[0.5]), "list of 3 numbers of at most 1e\\+30"),
+        (lambda document: document["rows"][1].update(logits=[0.5]), "list of 3 finite numbers"),
         (lambda document: document["rows"][1].pop("logits"), "row 1.*logits"),
         (lambda document: document["rows"][1].update(logits=[0, 0, 1e300]), "row 1.*logits"),
         (lambda document: document["rows"][1].update(logits=[0, 0, float("nan")]), "row 1.*logits"),
