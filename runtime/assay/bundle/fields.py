@@ -48,7 +48,7 @@ class Fields(NamedTuple):
         for choice in allowed:
             if value == choice:
                 return choice
-        raise self.refuse(name, repr(value), f"one of {', '.join(allowed)}; a newer assay may know it")
+        raise self.refuse(name, _describe(value), f"one of {', '.join(allowed)}; a newer assay may know it")
 
     def integer(self, name: str, least: int, most: int | None = None) -> int:
         """Return an integer of at least `least` and, if given, at most `most`."""
@@ -82,14 +82,14 @@ class Fields(NamedTuple):
 
     def mapping(self, name: str) -> "Fields":
         """Return an object."""
-        return Fields.of(self._get(name), f'{self.where}: "{name}"')
+        return Fields.of(self._get(name), f'{self.where}: "{name if name.isprintable() else ascii(name)[1:-1]:.100}"')
 
     def names(self, allowed: tuple[str, ...]) -> list[str]:
         """Return the names of this object's fields, each of which must be one of `allowed`."""
         for name in self.values:
             if name not in allowed:
                 raise BundleError(
-                    f"{self.where}: {name!r} is not known to this version, which knows {', '.join(allowed)}; "
+                    f"{self.where}: {name!r:.100} is not known to this version, which knows {', '.join(allowed)}; "
                     "to fix it: pip install --upgrade assay"
                 )
         return list(self.values)
@@ -100,8 +100,8 @@ class Fields(NamedTuple):
             # Names are always written with "/". What is a path on Windows must not pass on Linux either.
             if not name or "\\" in name or ":" in name or "\0" in name or {"", ".", ".."} & set(name.split("/")):
                 raise BundleError(
-                    f"{self.where}: {name!r} is absolute or leaves the bundle, expected a relative path inside it; "
-                    "do not use this bundle"
+                    f"{self.where}: {name!r:.100} is absolute or leaves the bundle, expected a relative path inside "
+                    "it; do not use this bundle"
                 )
             yield name, self.mapping(name)
 

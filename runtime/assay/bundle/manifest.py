@@ -274,7 +274,7 @@ def _read_pooling(fields: Fields) -> Literal["cls", "mean"]:
 def _read_file_record(entry: Fields) -> FileRecord:
     sha256 = entry.string("sha256")
     if re.fullmatch(r"[0-9a-f]{64}", sha256) is None:
-        raise entry.refuse("sha256", repr(sha256), "64 lower-case hexadecimal digits")
+        raise entry.refuse("sha256", f"{sha256!r:.100}", "64 lower-case hexadecimal digits")
     return FileRecord(size=entry.integer("size", least=0), sha256=sha256)
 
 
@@ -330,8 +330,10 @@ def _read_graph(entry: Fields, files: Mapping[str, FileRecord]) -> Graph:
     )
     for name in graph.files:
         if name not in files:
-            raise entry.refuse("file", f'{name!r}, which "files" does not record', "a recorded file")
+            raise entry.refuse("file", f'{name!r:.100}, which "files" does not record', "a recorded file")
     unknown = [name for name in graph.inputs if name not in GRAPH_INPUTS]
     if unknown or "input_ids" not in graph.inputs or len(set(graph.inputs)) != len(graph.inputs):
-        raise entry.refuse("inputs", repr(list(graph.inputs)), f"input_ids and others of {', '.join(GRAPH_INPUTS)}")
+        raise entry.refuse(
+            "inputs", f"{list(graph.inputs)!r:.200}", f"input_ids and others of {', '.join(GRAPH_INPUTS)}"
+        )
     return graph

@@ -19,6 +19,7 @@ from tests.runtime.annotate.rows import require
 pytestmark = pytest.mark.usefixtures("small_windows")
 
 
+LONG_NAME = b'{"schema": 2, "' + b"9" * 5_000 + b'": 1}'
 WRONG_TYPE = b'{"schema": 2, "identity": 5, "replace": false, "rows": 7}'
 
 
@@ -159,13 +160,18 @@ def test_only_force_discards_what_an_interrupted_run_left(judge: Classifier, tmp
     assert list(rows.read(target)[0]) == ["id", "text", "text_pair", "label"]
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff", b'{"schema": 1}', b'{"schema": 2, "x": 1}', WRONG_TYPE])
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[1]", b"\xff", b'{"schema": 1}', b'{"schema": 2, "x": 1}', WRONG_TYPE, LONG_NAME]
+)
 def test_a_damaged_journal_is_refused_and_force_discards_it(judge: Classifier, tmp_path: Path, data: bytes) -> None:
     source, target = rows.write(tmp_path / "in.jsonl", rows.pairs(3)), tmp_path / "out.jsonl"
     (tmp_path / ".out.jsonl.journal").write_bytes(data)
     for resume in (False, True):
-        with pytest.raises(InputError, match=r"is not a journal of assay annotate .*; start over with --force"):
+        with pytest.raises(
+            InputError, match=r"is not a journal of assay annotate .*; start over with --force"
+        ) as caught:
             annotate_file(judge, source, target, resume=resume)
+        assert len(str(caught.value)) < 1_000
     annotate_file(judge, source, target, force=True)
     assert rows.hidden(tmp_path) == []
 

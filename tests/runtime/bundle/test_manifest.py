@@ -90,6 +90,17 @@ def test_an_older_schema_is_refused_with_the_advice_to_export_again() -> None:
     assert "export the bundle again" in message
 
 
+@pytest.mark.parametrize("name", ["x" * 70_000, "a\nb" * 1_000, "../" * 9_000])
+def test_a_name_of_any_length_is_refused_in_a_short_line(name: str) -> None:
+    for changed in (
+        document() | {"files": {name: {}}},
+        document() | {"variants": {name: {}}},
+        document() | {"task": name},
+        document() | {"variants": {"fp32": {"cpu": document()["variants"]["fp32"]["cpu"] | {"file": name}}}},
+    ):
+        assert len(refusal(changed)) < 1_000
+
+
 def test_an_unknown_variant_is_refused_by_name() -> None:
     changed = document()
     changed["variants"]["int3"] = changed["variants"]["fp32"]

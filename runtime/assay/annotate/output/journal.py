@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.annotate.windows import State
-from assay.errors import InputError
+from assay.errors import InputError, one_line
 from assay.files import read_bounded
 
 __all__ = ["Journal", "list_changes", "read_journal"]
@@ -83,7 +83,9 @@ def read_journal(path: Path) -> Journal | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: is not a journal of assay annotate ({error}); start over with --force") from None
+        raise InputError(
+            f"{path}: is not a journal of assay annotate ({one_line(error)}); start over with --force"
+        ) from None
 
 
 def _check_values(journal: Journal) -> None:

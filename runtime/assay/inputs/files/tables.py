@@ -146,14 +146,14 @@ class TableReader:
 
 def _miscounted(cells: list[str], count: int, where: str) -> InputError:
     found = f"found {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
-    surplus = f"; the last are {json.dumps(cells[count:], ensure_ascii=False)}" if cells[count:] else ""
+    surplus = f"; the last are {json.dumps(cells[count:], ensure_ascii=False):.400}" if cells[count:] else ""
     return InputError(f"{where}: {found}, expected {count} as in the header{surplus}")
 
 
 def _check_header(header: list[str], fields: Sequence[str], where: str) -> None:
     twice = first_twice(header)
     if twice is not None:
-        raise InputError(f"{where}: found {header.count(twice)} columns named {twice!r}, expected each name once")
+        raise InputError(f"{where}: found {header.count(twice)} columns named {twice!r:.100}, expected each name once")
     for name in fields:
         if name not in header:
             raise InputError(f"{locate(where, name)}: is missing, found {list_columns(header)}")
