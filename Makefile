@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Print a command, then run it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
-.PHONY: help venv dev kernels demo web bench test lint types tests test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package bench-peers format lock clean
+.PHONY: help venv dev kernels demo web bench test lint types tests fuzz test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package bench-peers format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -107,6 +107,12 @@ COVERAGE :=
 tests: $(INSTALLED_DEV) $(KERNELS) ## run pytest; COVERAGE=--cov measures coverage
 	@$(MAKE) --no-print-directory web || echo "no npm packages: skipping the tests of examples/browser and examples/node"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(COVERAGE)
+
+# FUZZ_EXAMPLES is how many inputs each test tries; 3,000 take some minutes. What fails is kept in .hypothesis and tried
+# first in the next run; add it to the test as an @example.
+FUZZ_EXAMPLES := 3000
+fuzz: $(INSTALLED_DEV) ## try many damaged manifests, golden rows and input files (tests/fuzz) for some minutes
+	OMP_NUM_THREADS=1 ASSAY_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -n 2 tests/fuzz
 
 # Uses g++, cmake and ninja of the system. The environment gets its kernels (target kernels) from scikit-build-core, which
 # brings its own. Python is not built with AddressSanitizer, so its library must be loaded first, and that of C++ with

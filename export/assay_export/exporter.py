@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from assay.bundle.manifest import MANIFEST_NAME, Manifest, read, seal
 from assay_export.bundle.golden_rows import write_golden_rows
-from assay_export.bundle.staging import check_target, stage
+from assay_export.bundle.staging import stage
 from assay_export.bundle.writing import build_manifest, write_metadata
 from assay_export.checkpoint import tokenizer
 from assay_export.checkpoint.files import open_files
@@ -104,21 +104,20 @@ def export(
         force=force,
     )
     progress = progress or Silent()
-    check_target(options.out, options.force)
-    with progress.step("Finding the checkpoint"):
-        files = open_files(options.source, options.revision, options.base)
-        head = read_head(files, options.input, options.labels, options.score_range)
-        origin = choose(files, options.variants)
-        authored = origin.authored.for_rows(head.row) if origin.authored else None
-        tokens = tokenizer.read(files.folders, files.config_4, origin.max_length)
-        max_length = tokens.max_length
-    with progress.step("Loading the PyTorch model"):
-        loaded = load_reference(origin, files, _make_probes(tokens, max_length))
-    with progress.step("Comparing the tokenizer with transformers"):
-        tokenizer_gate.check(tokens, head.row)
-    rows = read_calibration(head.row, options.calibration) if options.variants else []
-
     with stage(options.out, options.force) as folder:
+        with progress.step("Finding the checkpoint"):
+            files = open_files(options.source, options.revision, options.base)
+            head = read_head(files, options.input, options.labels, options.score_range)
+            origin = choose(files, options.variants)
+            authored = origin.authored.for_rows(head.row) if origin.authored else None
+            tokens = tokenizer.read(files.folders, files.config_4, origin.max_length)
+            max_length = tokens.max_length
+        with progress.step("Loading the PyTorch model"):
+            loaded = load_reference(origin, files, _make_probes(tokens, max_length))
+        with progress.step("Comparing the tokenizer with transformers"):
+            tokenizer_gate.check(tokens, head.row)
+        rows = read_calibration(head.row, options.calibration) if options.variants else []
+
         (folder / "onnx").mkdir()
         if authored:
             with progress.step("Writing the ONNX graphs"):

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.bundle.fields import MAX_NUMBER
 from assay.control_characters import find_control
+from assay.files import find_encoding_problem
 from assay.inputs.validation import describe, first_twice
 from assay_export.checkpoint.presets import Input
 from assay_export.errors import ExportError
@@ -80,8 +82,13 @@ def check_options(
 def _check_path(value: Any, name: str, expected: str) -> str | os.PathLike[str]:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise ExportError(f"{name} is {_show(value)}, expected {expected}")
-    if control := find_control(os.fsdecode(value)):
+    text = os.fspath(value)
+    if not isinstance(text, str) or "\0" in text:
+        raise ExportError(f"{name} is {text!a:.80}, expected {expected}")
+    if control := find_control(text):
         raise ExportError(f"{name} has the control character {control}, expected {expected} without any")
+    if (problem := find_encoding_problem(Path(text))) is not None:
+        raise ExportError(f"{name}: {problem}")
     return value
 
 
@@ -151,7 +158,7 @@ def _check_number(value: Any, name: str) -> float | None:
 def _check_score_range(value: Any) -> tuple[float, float] | None:
     if value is None:
         return None
-    expected = "expected two finite numbers, the lower one first, such as (0, 1)"
+    expected = f"expected two finite numbers, the lower one first, such as (0, 1), of at most {MAX_NUMBER:g}"
     if isinstance(value, str | bytes) or not isinstance(value, Sequence) or len(value) != 2:
         raise ExportError(f"score_range is {_show(value)}, {expected}")
     if any(isinstance(end, bool) or not isinstance(end, int | float) for end in value):
@@ -160,7 +167,7 @@ def _check_score_range(value: Any) -> tuple[float, float] | None:
         low, high = float(value[0]), float(value[1])
     except OverflowError:
         low = high = math.inf
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if not -MAX_NUMBER <= low < high <= MAX_NUMBER:
         raise ExportError(f"score_range is ({low}, {high}), {expected}")
     return low, high
 

@@ -1,20 +1,21 @@
 """A bundle appears at its target complete or not at all.
 
-It is written into a hidden folder next to the target, which is renamed at the end. A bundle that it replaces is set
-aside under another hidden name for that moment. A lock keeps two exports from writing to one target. It also tells
-which hidden folders a killed process left behind: the next export to the same target removes a half-written folder, and
-puts back a bundle that was set aside.
+It is written into a hidden folder next to the target, which is flushed to disk and renamed at the end. A bundle that it
+replaces is set aside under another hidden name for that moment. A lock, taken before any work begins, keeps two exports
+from writing to one target. It also tells which hidden folders a killed process left behind: the next export to the same
+target removes a half-written folder, and puts back a bundle that was set aside.
 """
 
 import contextlib
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from assay.bundle.manifest import MANIFEST_NAME
 from assay.errors import AssayError, one_line
 from assay.file_lock import exclusive_at_once
+from assay.files import sync_folder, sync_tree
 from assay_export.errors import ExportError
 
 __all__ = ["check_target", "stage"]
@@ -59,6 +60,7 @@ def stage(target: Path, force: bool) -> Iterator[Path]:
     partial = _hide(target, "partial")
     with contextlib.ExitStack() as stack:
         try:
+            stack.callback(_remove_empty, _find_missing(target.parent))
             target.parent.mkdir(parents=True, exist_ok=True)
             _lock(target, stack)
             _clean_up(target)
@@ -70,6 +72,7 @@ def stage(target: Path, force: bool) -> Iterator[Path]:
             ) from error
         try:
             yield partial
+            sync_tree(partial)
             check_target(target, force)
             _move_into_place(partial, target)
         except AssayError:
@@ -96,16 +99,30 @@ def _lock(target: Path, stack: contextlib.ExitStack) -> None:
 def _move_into_place(partial: Path, target: Path) -> None:
     if not target.exists():
         partial.rename(target)
+        sync_folder(target.parent)
         return
     replaced = _hide(target, "replaced")
     try:
         target.rename(replaced)
         partial.rename(target)
+        sync_folder(target.parent)
     finally:
         if target.exists():
             shutil.rmtree(replaced, ignore_errors=True)
         else:
             replaced.rename(target)
+
+
+def _find_missing(folder: Path) -> list[Path]:
+    """Return the folders that must be made for `folder` to exist, the lowest first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove the folders that this export made if it failed, and nothing else is in them."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _clean_up(target: Path) -> None:

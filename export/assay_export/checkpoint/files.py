@@ -15,7 +15,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from assay.control_characters import find_control
+from assay.files import read_bounded
 from assay_export.checkpoint.adapter_config import check_adapter, describe_head, read_base
+from assay_export.checkpoint.config_checks import refuse_absurd_sizes
 from assay_export.checkpoint.config_dialects import to_transformers_4
 from assay_export.checkpoint.source import Source, resolve
 from assay_export.errors import CheckpointError
@@ -23,6 +25,7 @@ from assay_export.errors import CheckpointError
 __all__ = ["CheckpointFiles", "open_files", "read_json", "read_tensor_names", "refuse_bad_files"]
 
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_MAX_JSON = 64 << 20  # bytes of a config; it has some kilobytes, this prevents reading all of a wrong file
 _CLASSIFIERS = ("classifier.weight", "score.weight", "classifier.out_proj.weight")
 # What peft saves of embeddings that were resized, trained, or adapted by LoRA or as single tokens.
 _EMBEDDINGS = re.compile(
@@ -95,7 +98,9 @@ def open_files(
     config = read_json(path)
     _check_config(path, config)
     _check_architecture(path, config)
-    outputs = _count_outputs(_read_shapes(weights)) or _count_configured(config)
+    shapes = _read_shapes(weights)
+    refuse_absurd_sizes(config, _find_widest(shapes))
+    outputs = _count_outputs(shapes) or _count_configured(config)
     return CheckpointFiles(found, None, config, to_transformers_4(config), weights, (), outputs)
 
 
@@ -106,7 +111,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: The file is missing, unreadable, or contains something else.
     """
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_bounded(path, _MAX_JSON))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing: a checkpoint needs it") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -158,6 +163,7 @@ def _open_adapter(found: Source, base: str | os.PathLike[str] | None) -> Checkpo
     rows = next((shape[0] for name, shape in shapes.items() if _EMBEDDINGS.fullmatch(name)), None)
     config.pop("vocab_size", None)  # one in the adapter's own config.json: only the weights decide
     config |= {"vocab_size": rows} if rows else {k: v for k, v in base_config.items() if k == "vocab_size"}
+    refuse_absurd_sizes(config, _find_widest(shapes | _read_shapes(base_weights)))
     translated = to_transformers_4(config)
     return CheckpointFiles(found, base_source, config, translated, weights, base_weights, outputs, has_own_head)
 
@@ -228,6 +234,11 @@ def _find_weights(folder: Path, stem: str) -> tuple[Path, ...]:
             "you trust them, save them again with model.save_pretrained(FOLDER, safe_serialization=True)"
         )
     raise CheckpointError(f"{folder} contains no {stem}.safetensors: it is not a checkpoint with weights")
+
+
+def _find_widest(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Return the largest dimension of any tensor."""
+    return max((size for shape in shapes.values() for size in shape), default=0)
 
 
 def _read_shapes(files: tuple[Path, ...]) -> dict[str, tuple[int, ...]]:

@@ -14,7 +14,9 @@ from assay.annotate.shards import WHOLE, Shard, parse_shard
 from assay.bundle.manifest import Manifest
 from assay.errors import InputError
 from assay.inputs.files.names import STANDARD, Format
+from assay.inputs.files.quoting import Quoting, check_quoting, choose_quoting
 from assay.inputs.files.rows import FIELDS
+from assay.inputs.files.tables import DELIMITERS
 from assay.inputs.validation import check_flag, describe
 from assay.models.base import Model
 from assay.models.thresholds import Threshold, check_threshold
@@ -38,13 +40,19 @@ class Job:
     shard: str = str(WHOLE)
     resume: bool = False
     force: bool = False
+    format: str | None = None
+    quoting: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a Job means for one bundle: the formats of input and output, the fields of a row, the new columns."""
+    """What a Job means for one bundle: the formats of input and output, the fields of a row, the new columns.
+
+    `quoting` is that of a table; None where its quotes must not matter, and for other formats.
+    """
 
     formats: tuple[Format, Format]
+    quoting: Quoting | None
     fields: tuple[str, ...]
     columns: Columns
     shard: Shard
@@ -64,13 +72,15 @@ def check(job: Job, manifest: Manifest) -> Plan:
         raise InputError(f"on_error is {job.on_error!r}, expected 'raise' or 'null'")
     for name in ("truncate", "resume", "force"):
         check_flag(getattr(job, name), name)
-    formats = _check_files(job.source, job.target, job.resume)
+    formats = _check_files(job)
+    asked = check_quoting(job.quoting)
+    quoting = choose_quoting(job.source, formats[0], asked) if formats[0].kind in DELIMITERS else None
     fields = _check_fields(manifest, job.fields)
     scale = _check_scale(manifest, job.scale)
     limits = check_threshold(job.threshold, manifest)
     threshold = None if limits is None else dict(zip(manifest.labels, limits, strict=True))
     columns = Columns(choose_columns(manifest, job.columns), scale, job.on_error == "null", threshold)
-    return Plan(formats, fields, columns, parse_shard(job.shard), job.truncate)
+    return Plan(formats, quoting, fields, columns, parse_shard(job.shard), job.truncate)
 
 
 def identify(model: Model, job: Job, plan: Plan, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,6 +97,7 @@ def identify(model: Model, job: Job, plan: Plan, source: Mapping[str, Any]) -> d
         "bundle": str(model.manifest.document["sha256"]),
         **{name: info.get(name) for name in ("variant", "graph", "device", "threads", "mode")},
         "input format": [read.kind, read.compression],
+        "quoting": plan.quoting,
         "fields": list(plan.fields),
         "columns": [column.name for column in columns.answers],
         "scale": None if columns.scale is None else [float(limit) for limit in columns.scale],
@@ -98,12 +109,13 @@ def identify(model: Model, job: Job, plan: Plan, source: Mapping[str, Any]) -> d
     }
 
 
-def _check_files(source: str, target: str, resume: bool) -> tuple[Format, Format]:
+def _check_files(job: Job) -> tuple[Format, Format]:
+    source, target = job.source, job.target
     for path in (source, target):
         if "\0" in path:
             raise InputError(f"{path!r}: found a NUL character, expected the name of a file")
-    formats = check_conversion(source, target)
-    if resume and STANDARD in (source, target):
+    formats = check_conversion(source, target, job.format)
+    if job.resume and STANDARD in (source, target):
         raise InputError("--resume needs files, because - cannot be read or written a second time; leave it out")
     if STANDARD not in (source, target):
         with contextlib.suppress(OSError):  # one of them does not exist yet

@@ -58,6 +58,8 @@ def annotate_file(
     shard: str = "1/1",
     resume: bool = False,
     force: bool = False,
+    format: Literal["jsonl", "csv", "tsv"] | None = None,
+    quoting: Literal["none", "minimal"] | None = None,
 ) -> Summary:
     """Write the rows of the file `source` with the model's answers to the file `target`.
 
@@ -76,6 +78,9 @@ def annotate_file(
         shard: "I/N" for every N-th row from the I-th on.
         resume: Go on from what an interrupted run left, if it left something.
         force: Replace `target`, and discard what an interrupted run left.
+        format: The format of standard input and output. By default JSON lines.
+        quoting: Whether quotes in a table are text, "none", or quote cells, "minimal". By default a CSV file quotes
+            cells, and a TSV file if its quotes are consistent.
 
     Returns:
         How many rows were written, how many of them failed, and how many tokens were run.
@@ -87,7 +92,7 @@ def annotate_file(
     if not isinstance(model, Model):
         raise InputError(f"model is {describe(model)}, expected what assay.load returns")
     paths = check_path(source, "source"), check_path(target, "target")
-    job = Job(*paths, fields, columns, scale, threshold, on_error, truncate, shard, resume, force)
+    job = Job(*paths, fields, columns, scale, threshold, on_error, truncate, shard, resume, force, format, quoting)
     return annotate(job, model.manifest, lambda: model)
 
 
@@ -115,7 +120,7 @@ def annotate(
             if file.complete:
                 file.finish(None)
                 return _summarize(file)
-        selection = Selection(plan.fields, manifest.input, plan.columns, plan.shard)
+        selection = Selection(plan.fields, manifest.input, plan.columns, plan.shard, plan.quoting)
         source, encoder = connect(job.source, plan.formats, selection)
         stack.callback(source.close)
         model = load()

@@ -1,13 +1,15 @@
 """Read JSON objects with typed getters, which return a value or raise a BundleError that names the field."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from assay.errors import BundleError
 
-__all__ = ["Fields"]
+__all__ = ["MAX_NUMBER", "Fields"]
+
+MAX_NUMBER = 1e30
+"""The largest logit, score or end of a range. float32 also holds the difference of two of these."""
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -46,13 +48,15 @@ class Fields(NamedTuple):
         for choice in allowed:
             if value == choice:
                 return choice
-        raise self.refuse(name, repr(value), f"one of {', '.join(allowed)}; a newer assay may know it")
+        raise self.refuse(name, _describe(value), f"one of {', '.join(allowed)}; a newer assay may know it")
 
-    def integer(self, name: str, least: int) -> int:
-        """Return an integer of at least `least`."""
+    def integer(self, name: str, least: int, most: int | None = None) -> int:
+        """Return an integer of at least `least` and, if given, at most `most`."""
         value = self._get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise self.refuse(name, _describe(value), f"an integer of at least {least}")
+        if most is not None and value > most:
+            raise self.refuse(name, _describe(value), f"an integer from {least} to {most:,}")
         return value
 
     def strings(self, name: str) -> tuple[str, ...]:
@@ -63,29 +67,29 @@ class Fields(NamedTuple):
         return tuple(value)
 
     def number(self, name: str) -> float:
-        """Return a finite number."""
+        """Return a number of at most MAX_NUMBER, up or down."""
         value = self._get(name)
-        if not _is_finite(value):
-            raise self.refuse(name, _describe(value), "a finite number")
+        if not _is_number(value):
+            raise self.refuse(name, _describe(value), f"a finite number of at most {MAX_NUMBER:g}")
         return float(value)
 
     def numbers(self, name: str, count: int) -> tuple[float, ...]:
-        """Return a list of `count` finite numbers."""
+        """Return a list of `count` numbers of at most MAX_NUMBER, up or down."""
         value = self._get(name)
-        if not isinstance(value, list) or len(value) != count or not all(_is_finite(item) for item in value):
-            raise self.refuse(name, _describe(value), f"a list of {count} finite numbers")
+        if not isinstance(value, list) or len(value) != count or not all(_is_number(item) for item in value):
+            raise self.refuse(name, _describe(value), f"a list of {count} finite numbers of at most {MAX_NUMBER:g}")
         return tuple(float(item) for item in value)
 
     def mapping(self, name: str) -> "Fields":
         """Return an object."""
-        return Fields.of(self._get(name), f'{self.where}: "{name}"')
+        return Fields.of(self._get(name), f'{self.where}: "{name if name.isprintable() else ascii(name)[1:-1]:.100}"')
 
     def names(self, allowed: tuple[str, ...]) -> list[str]:
         """Return the names of this object's fields, each of which must be one of `allowed`."""
         for name in self.values:
             if name not in allowed:
                 raise BundleError(
-                    f"{self.where}: {name!r} is not known to this version, which knows {', '.join(allowed)}; "
+                    f"{self.where}: {name!r:.100} is not known to this version, which knows {', '.join(allowed)}; "
                     "to fix it: pip install --upgrade assay"
                 )
         return list(self.values)
@@ -96,8 +100,8 @@ class Fields(NamedTuple):
             # Names are always written with "/". What is a path on Windows must not pass on Linux either.
             if not name or "\\" in name or ":" in name or "\0" in name or {"", ".", ".."} & set(name.split("/")):
                 raise BundleError(
-                    f"{self.where}: {name!r} is absolute or leaves the bundle, expected a relative path inside it; "
-                    "do not use this bundle"
+                    f"{self.where}: {name!r:.100} is absolute or leaves the bundle, expected a relative path inside "
+                    "it; do not use this bundle"
                 )
             yield name, self.mapping(name)
 
@@ -107,13 +111,9 @@ class Fields(NamedTuple):
         return self.values[name]
 
 
-def _is_finite(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond the range of floats
-        return False
+def _is_number(value: object) -> bool:
+    # A comparison with NaN is false, and one with an integer of any length is exact.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MAX_NUMBER <= value <= MAX_NUMBER
 
 
 def _describe(value: object) -> str:

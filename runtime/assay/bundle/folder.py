@@ -17,6 +17,7 @@ from types import MappingProxyType
 from assay.bundle.manifest import MANIFEST_NAME, TOKENIZER_NAME, VARIANTS, Graph, Manifest, read
 from assay.devices import Kind
 from assay.errors import BundleError, InputError, one_line
+from assay.files import find_encoding_problem, read_bounded
 from assay.inputs.validation import describe
 from assay.threads import usable_cores
 
@@ -34,6 +35,8 @@ _DIALECTS: dict[Kind, tuple[str, ...]] = {
     "cuda": ("portable",),
     "tensorrt": ("portable",),
 }
+
+_MAX_TOKENIZER = 512 << 20  # bytes; the largest known vocabularies take some tens of megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +138,8 @@ class Bundle:
         """Return the bytes of tokenizer.json, read once, so that the parsed bytes are those that were hashed."""
         path = self.folder / TOKENIZER_NAME
         try:
-            data = path.read_bytes()
-        except OSError as error:
+            data = read_bounded(path, _MAX_TOKENIZER)
+        except (OSError, ValueError) as error:
             raise _unreadable(path, error) from error
         if verify:
             self._compare(TOKENIZER_NAME, len(data), hashlib.sha256(data).hexdigest())
@@ -232,6 +235,8 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
         raise InputError(
             "path is '', expected the path of a bundle's folder or its name on the Hub; '.' is the current folder"
         )
+    if (problem := find_encoding_problem(folder)) is not None:
+        raise InputError(problem)
     try:
         if folder.is_file():
             raise BundleError(

@@ -24,6 +24,7 @@ from assay.bundle.fields import Fields
 from assay.bundle.folder import Bundle
 from assay.bundle.manifest import Graph
 from assay.errors import BundleError, NumericalError, one_line
+from assay.files import read_bounded
 from assay.inputs.tokenization import BundleTokenizer, Tokens
 from assay.inputs.validation import Row
 
@@ -42,6 +43,10 @@ __all__ = [
 
 GOLDEN_NAME = "golden.json"
 INT8_TOLERANCE = 0.02
+
+_MAX_BYTES = 256 << 20  # it has some hundred kilobytes; this prevents reading all of a wrong file
+_MAX_ROWS = 100_000
+_RE_EXPORT = "export the bundle again"
 
 Float32 = npt.NDArray[np.float32]
 
@@ -108,11 +113,13 @@ def check_tokens(bundle: Bundle, tokenizer: BundleTokenizer) -> int:
 
 def compute_tolerance(graph: Graph, golden: Golden) -> float:
     """Return the largest |delta logit| allowed for `graph`. Raises BundleError if none is recorded."""
-    threshold = graph.parity.get("threshold")
-    if isinstance(threshold, int | float) and not isinstance(threshold, bool):
-        return float(threshold)
+    if isinstance(graph.parity.get("threshold"), int | float):
+        threshold = Fields(graph.parity, f"{graph.file}: parity").number("threshold")
+        if threshold > 0:
+            return threshold
+        raise BundleError(f"{graph.file}: its parity threshold is {threshold}, expected one above 0; {_RE_EXPORT}")
     if graph.file not in golden.exported:
-        raise BundleError(f"{GOLDEN_NAME}: has no record of {graph.file}; export the bundle again")
+        raise BundleError(f"{GOLDEN_NAME}: has no record of {graph.file}; {_RE_EXPORT}")
     return max(INT8_TOLERANCE, 2 * golden.exported[graph.file])
 
 
@@ -204,13 +211,15 @@ def _read_rows(bundle: Bundle) -> tuple[Fields, list[Fields]]:
             f"compared with PyTorch's here; export it again: assay export SOURCE --out {bundle.folder} --force"
         )
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_bounded(path, _MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read ({one_line(error)}); export the bundle again") from error
     fields = Fields.of(document, str(path))
     entries = fields.values.get("rows")
     if not isinstance(entries, list) or not entries:
         raise fields.refuse("rows", "missing or empty", "a list of rows")
+    if len(entries) > _MAX_ROWS:
+        raise fields.refuse("rows", f"a list of {len(entries):,}", f"at most {_MAX_ROWS:,} rows")
     return fields, [Fields.of(entry, f"{path}: row {index}") for index, entry in enumerate(entries)]
 
 

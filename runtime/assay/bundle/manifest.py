@@ -19,11 +19,13 @@ from typing import Any, Literal
 from assay.bundle.fields import Fields
 from assay.control_characters import find_control
 from assay.errors import BundleError
+from assay.files import read_bounded
 
 __all__ = [
     "DIALECTS",
     "GRAPH_INPUTS",
     "MANIFEST_NAME",
+    "MAX_LENGTH",
     "SCHEMA_VERSION",
     "TOKENIZER_NAME",
     "VARIANTS",
@@ -40,6 +42,9 @@ MANIFEST_NAME = "assay.json"
 SCHEMA_VERSION = 2
 TOKENIZER_NAME = "tokenizer.json"
 
+MAX_LENGTH = 1 << 17
+"""The most tokens that a bundle may say a row has. Tables of positions and buffers are allocated for so many."""
+
 VARIANTS = ("fp32", "fp16", "int8", "int8_ort", "int8_qdq")
 DIALECTS = ("portable", "cpu", "kernels")
 GRAPH_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "row_starts")
@@ -48,6 +53,8 @@ _DIGITS = 64  # hexadecimal digits of a SHA-256
 _ZEROS = b"0" * _DIGITS
 _TAIL = re.compile(rb'"sha256": "([0-9a-f]{64})"\n\}\n\Z')
 _MAX_BYTES = 64 << 20  # a manifest has some kilobytes; this prevents reading all of a wrong file
+_MAX_TOKENS_PER_CALL = 1 << 24
+_MAX_EVOL = 1_000_000  # float32 holds every integer up to 16 million
 
 _RE_EXPORT = "export the bundle again"
 
@@ -160,7 +167,7 @@ class Manifest:
         """The token that pads rows. 0 if the tokenizer has none, since the attention mask hides padding."""
         special = self.document.get("special_tokens")
         value = special.get("pad_token_id") if isinstance(special, dict) else None
-        return value if type(value) is int and value >= 0 else 0
+        return value if type(value) is int and 0 <= value < 1 << 31 else 0
 
     @property
     def split_special_tokens(self) -> bool:
@@ -196,8 +203,7 @@ def read(path: Path) -> Manifest:
             raise BundleError(
                 f"{path}: no such file, so this is not a bundle; make one with: assay export SOURCE --out DIR"
             )
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = read_bounded(path, _MAX_BYTES)
     except (OSError, ValueError) as error:
         raise BundleError(f"{path}: cannot be read ({error}); make the bundle readable or {_RE_EXPORT}") from error
     return parse(data, str(path))
@@ -275,7 +281,7 @@ def _read_manifest(document: Any, where: str) -> Manifest:
         activation=activation,
         scale=scale,
         pooling=None if fields.is_null("pooling") else _read_pooling(fields),
-        max_length=fields.integer("max_length", least=1),
+        max_length=fields.integer("max_length", least=1, most=MAX_LENGTH),
         truncation=fields.choice("truncation", ("longest_first", "refuse")),
         source=fields.mapping("source").values,
         tools=fields.mapping("tools").values,
@@ -293,7 +299,7 @@ def _read_pooling(fields: Fields) -> Literal["cls", "mean"]:
 def _read_file_record(entry: Fields) -> FileRecord:
     sha256 = entry.string("sha256")
     if re.fullmatch(r"[0-9a-f]{64}", sha256) is None:
-        raise entry.refuse("sha256", repr(sha256), "64 lower-case hexadecimal digits")
+        raise entry.refuse("sha256", f"{sha256!r:.100}", "64 lower-case hexadecimal digits")
     return FileRecord(size=entry.integer("size", least=0), sha256=sha256)
 
 
@@ -304,8 +310,10 @@ def _read_scale(entry: Fields) -> Scale:
     evol_complexity = None
     if not entry.is_null("evol_complexity"):
         low, high = entry.numbers("evol_complexity", 2)
-        if not (low.is_integer() and high.is_integer() and low < high):
-            raise entry.refuse("evol_complexity", f"[{low}, {high}]", "two rising integers, or null")
+        if not (low.is_integer() and high.is_integer() and -_MAX_EVOL <= low < high <= _MAX_EVOL):
+            raise entry.refuse(
+                "evol_complexity", f"[{low}, {high}]", f"two rising integers of at most {_MAX_EVOL:,}, or null"
+            )
         evol_complexity = (int(low), int(high))
     return Scale((native[0], native[1]), evol_complexity)
 
@@ -329,6 +337,12 @@ def _read_layers(entry: Fields) -> tuple[Mapping[str, Any], ...]:
     return tuple(layers)
 
 
+def _read_tokens_per_call(entry: Fields) -> int:
+    if "tokens_per_call" not in entry.values:
+        return 1
+    return entry.integer("tokens_per_call", least=1, most=_MAX_TOKENS_PER_CALL)
+
+
 def _read_graph(entry: Fields, files: Mapping[str, FileRecord]) -> Graph:
     graph = Graph(
         file=entry.string("file"),
@@ -337,12 +351,14 @@ def _read_graph(entry: Fields, files: Mapping[str, FileRecord]) -> Graph:
         graph_optimization=entry.choice("graph_optimization", ("all", "extended", "basic", "disabled")),
         parity=entry.mapping("parity").values,
         layers=_read_layers(entry),
-        tokens_per_call=entry.integer("tokens_per_call", least=1) if "tokens_per_call" in entry.values else 1,
+        tokens_per_call=_read_tokens_per_call(entry),
     )
     for name in graph.files:
         if name not in files:
-            raise entry.refuse("file", f'{name!r}, which "files" does not record', "a recorded file")
+            raise entry.refuse("file", f'{name!r:.100}, which "files" does not record', "a recorded file")
     unknown = [name for name in graph.inputs if name not in GRAPH_INPUTS]
     if unknown or "input_ids" not in graph.inputs or len(set(graph.inputs)) != len(graph.inputs):
-        raise entry.refuse("inputs", repr(list(graph.inputs)), f"input_ids and others of {', '.join(GRAPH_INPUTS)}")
+        raise entry.refuse(
+            "inputs", f"{list(graph.inputs)!r:.200}", f"input_ids and others of {', '.join(GRAPH_INPUTS)}"
+        )
     return graph

@@ -8,6 +8,7 @@ from assay.cli.options import (
     UsageError,
     add_bundle,
     add_device,
+    add_format,
     add_threshold,
     add_variant,
     read_manifest,
@@ -30,11 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "input",
         metavar="INPUT",
         help=".jsonl, .ndjson, .csv or .tsv, each also .gz or .zst; .parquet; "
-        "- answers JSON lines on standard input as they arrive",
+        "- answers rows on standard input as they arrive",
     )
     parser.add_argument(
         "-o", "--output", required=True, metavar="OUTPUT", help="a file name as for INPUT; - is standard output"
     )
+    add_format(parser, ("jsonl", "csv", "tsv"), "standard input and output")
     fields = parser.add_mutually_exclusive_group()
     fields.add_argument("--text", metavar="FIELD", help="field of the text, or a dotted path to it; default: text")
     fields.add_argument(
@@ -87,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         shard=args.shard,
         resume=args.resume,
         force=args.force,
+        format=args.format,
+        quoting=args.quoting,
     )
     progress = Progress()
     try:

@@ -20,6 +20,7 @@ __all__ = [
     "UsageError",
     "add_bundle",
     "add_device",
+    "add_format",
     "add_json",
     "add_revision",
     "add_threads",
@@ -67,6 +68,17 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add how many threads a run uses on the CPU."""
     parser.add_argument(
         "--threads", type=parse_positive, metavar="N", help="threads of one run; default: the usable cores"
+    )
+
+
+def add_format(parser: argparse.ArgumentParser, kinds: tuple[str, ...], standard: str) -> None:
+    """Add how rows are written: the format of `standard`, one of `kinds`, and the quoting of a table."""
+    parser.add_argument("--format", choices=kinds, help=f"format of {standard}; default: jsonl")
+    parser.add_argument(
+        "--quoting",
+        choices=("none", "minimal"),
+        help="quotes in .csv and .tsv are text (none), or quote cells as RFC 4180 says (minimal); default: minimal for "
+        ".csv, and for .tsv if all its quotes are consistent with it",
     )
 
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from assay.cli.options import UsageError, add_device, add_variant, load_model
+from assay.cli.options import UsageError, add_device, add_format, add_variant, load_model
 from assay.inputs.files import Located, read_rows, read_windows
 from assay.inputs.files.names import STANDARD
 from assay.inputs.validation import Row, check_batch
@@ -27,8 +27,9 @@ def add_rows(parser: argparse.ArgumentParser, texts: str) -> None:
     parser.add_argument(
         "--file",
         metavar="FILE",
-        help=".jsonl, .csv, .tsv or .txt, each also .gz or .zst; - answers JSON lines on standard input as they arrive",
+        help=".jsonl, .csv, .tsv or .txt, each also .gz or .zst; - answers rows on standard input as they arrive",
     )
+    add_format(parser, ("jsonl", "csv", "tsv", "txt"), "standard input")
     parser.add_argument("--truncate", action="store_true", help="cut texts that the bundle refuses as too long")
     add_variant(parser)
     add_device(parser, "auto")
@@ -49,11 +50,14 @@ def answer_rows(
         InputError: A row is not a text or a pair, or is too long. A file is read whole before a row is answered.
         NumericalError: A logit is NaN or infinite.
     """
+    if args.file is None and (args.format is not None or args.quoting is not None):
+        raise UsageError("found --format or --quoting without --file, which they describe")
     if args.file == STANDARD and not args.texts:
+        windows = read_windows(STANDARD, manifest.input, _ROWS_PER_WINDOW, format=args.format, quoting=args.quoting)
         model = load_model(args)
         if check is not None:
             check(model)
-        for logits in _answer_arriving(model, manifest, args.truncate):
+        for logits in _answer_arriving(model, windows, args.truncate):
             yield model, logits
     else:
         rows = _read_rows(args, manifest)
@@ -68,7 +72,7 @@ def _read_rows(args: argparse.Namespace, manifest: "Manifest") -> list[Row]:
     if args.file is not None:
         if args.texts:
             raise UsageError("found TEXT and --file, expected one of the two")
-        return read_rows(args.file, manifest.input)
+        return read_rows(args.file, manifest.input, format=args.format, quoting=args.quoting)
     if not args.texts:
         raise UsageError("found neither TEXT nor --file, expected one of the two")
     if manifest.input == "text":
@@ -79,14 +83,16 @@ def _read_rows(args: argparse.Namespace, manifest: "Manifest") -> list[Row]:
     return check_batch([tuple(args.texts)], "pair")
 
 
-def _answer_arriving(model: "Classifier | Scorer", manifest: "Manifest", truncate: bool) -> "Iterator[Float32]":
+def _answer_arriving(
+    model: "Classifier | Scorer", arriving: Iterator[list[Located]], truncate: bool
+) -> "Iterator[Float32]":
     """Yield the logits of the rows that have arrived on standard input, up to the first row without an answer."""
     from assay.models.streaming import answer_windows
 
     windows: deque[list[Located]] = deque()
 
     def read() -> Iterator[list[Row]]:
-        for window in read_windows(STANDARD, manifest.input, _ROWS_PER_WINDOW):
+        for window in arriving:
             windows.append(window)
             yield [located.row for located in window]
 

@@ -108,7 +108,7 @@ class EngineCache:
             return False
         try:
             seal = json.loads((engines / _SEAL).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             seal = {}
         found = {"key": self._key, "files": _hash_files(engines)}
         if seal == found and found["files"]:

@@ -299,3 +299,27 @@ def test_names_with_glob_characters_do_not_remove_other_targets_folders(tmp_path
     write(tmp_path / "bundle[1]")
     write(tmp_path / "bundle?")
     assert foreign.is_dir()
+
+
+def test_everything_is_flushed_before_the_bundle_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    rename = Path.rename
+    monkeypatch.setattr(staging, "sync_tree", lambda folder: events.append(f"tree {folder.name}"))
+    monkeypatch.setattr(staging, "sync_folder", lambda folder: events.append(f"folder {folder.name}"))
+
+    def note(self: Path, to: Path) -> Path:
+        events.append(f"rename {self.name}")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", note)
+    (tmp_path / "place").mkdir()
+    write(tmp_path / "place" / "bundle")
+    write(tmp_path / "place" / "bundle", force=True)
+    new = ["tree .bundle.partial", "rename .bundle.partial", "folder place"]
+    assert events == [*new, new[0], "rename bundle", *new[1:]]
+
+
+def test_folders_that_a_failed_export_made_are_removed_with_it(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        write_half(tmp_path / "a" / "b" / "bundle", RuntimeError)
+    assert names(tmp_path) == []

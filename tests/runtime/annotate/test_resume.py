@@ -19,7 +19,8 @@ from tests.runtime.annotate.rows import require
 pytestmark = pytest.mark.usefixtures("small_windows")
 
 
-WRONG_TYPE = b'{"schema": 1, "identity": 5, "replace": false, "rows": 7}'
+LONG_NAME = b'{"schema": 2, "' + b"9" * 5_000 + b'": 1}'
+WRONG_TYPE = b'{"schema": 2, "identity": 5, "replace": false, "rows": 7}'
 
 
 class StopAfter(threading.Event):
@@ -161,13 +162,18 @@ def test_only_force_discards_what_an_interrupted_run_left(judge: Classifier, tmp
     assert list(rows.read(target)[0]) == ["id", "text", "text_pair", "label"]
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff", b'{"schema": 2}', b'{"schema": 1, "x": 1}', WRONG_TYPE])
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[1]", b"\xff", b'{"schema": 1}', b'{"schema": 2, "x": 1}', WRONG_TYPE, LONG_NAME]
+)
 def test_a_damaged_journal_is_refused_and_force_discards_it(judge: Classifier, tmp_path: Path, data: bytes) -> None:
     source, target = rows.write(tmp_path / "in.jsonl", rows.pairs(3)), tmp_path / "out.jsonl"
     (tmp_path / ".out.jsonl.journal").write_bytes(data)
     for resume in (False, True):
-        with pytest.raises(InputError, match=r"is not a journal of assay annotate .*; start over with --force"):
+        with pytest.raises(
+            InputError, match=r"is not a journal of assay annotate .*; start over with --force"
+        ) as caught:
             annotate_file(judge, source, target, resume=resume)
+        assert len(str(caught.value)) < 1_000
     annotate_file(judge, source, target, force=True)
     assert rows.hidden(tmp_path) == []
 
@@ -182,6 +188,54 @@ def test_a_partial_output_without_its_journal_or_its_bytes_is_refused(judge: Cla
     (tmp_path / ".out.jsonl.journal").unlink()
     with pytest.raises(InputError, match="is there without its journal; start over with --force"):
         annotate_file(judge, source, target, resume=True)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet", "out.jsonl.gz"])
+@pytest.mark.parametrize("place", [0, 0.5, 1])
+def test_a_byte_that_changed_in_the_partial_output_is_refused(
+    judge: Classifier, tmp_path: Path, name: str, place: float
+) -> None:
+    require(name)
+    source = rows.write(tmp_path / f"in{Path(name.removesuffix('.gz')).suffix}", rows.pairs(100))
+    interrupt(judge, source, tmp_path / name)
+    partial = tmp_path / f".{name}.partial"
+    data = bytearray(partial.read_bytes())
+    data[int(place * (len(data) - 1))] ^= 1
+    partial.write_bytes(data)
+    with pytest.raises(InputError, match=r"partial: changed since it was written, .*; start over with --force"):
+        annotate_file(judge, source, tmp_path / name, resume=True)
+    assert partial.read_bytes() == data
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_finished_file_that_changed_before_its_journal_was_removed_is_refused(
+    judge: Classifier, tmp_path: Path, name: str, renamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require(name)
+    source, target = rows.write(tmp_path / f"in{Path(name).suffix}", rows.pairs(30)), tmp_path / name
+
+    replace = Path.replace
+
+    def fail_at_the_target(self: Path, to: Path) -> Path:
+        if to != target:
+            return replace(self, to)
+        if renamed:
+            replace(self, to)
+        raise OSError("power failure")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", fail_at_the_target)
+        with pytest.raises(AssayError, match="power failure"):
+            annotate_file(judge, source, target)
+    finished = next(path for path in (target, *sorted(tmp_path.glob(f".{name}.[ap]*"))) if path.exists())
+    good = finished.read_bytes()
+    finished.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(InputError, match="changed since it was written"):
+        annotate_file(judge, source, target, resume=True)
+    finished.write_bytes(good)
+    annotate_file(judge, source, target, resume=True)
+    assert (target.read_bytes(), rows.hidden(tmp_path)) == (good, [])
 
 
 def test_resume_starts_at_the_beginning_where_nothing_was_left(judge: Classifier, tmp_path: Path) -> None:

@@ -105,6 +105,9 @@ def test_a_bundle_without_golden_rows_must_be_exported_again(tmp_path: Path) -> 
         (lambda document: document.update(texts=["a", "b", "c"]), "expected a list of pairs of strings"),
         (lambda document: document["rows"][1].update(text=3), '"text" is 3, expected the index of one of 3 texts'),
         (lambda document: document["rows"][1].pop("text"), "row 1.*text"),
+        (lambda document: document["rows"][1].update(logits=[0, 0, 1e300]), "row 1.*logits"),
+        (lambda document: document["rows"][1].update(logits=[0, 0, float("nan")]), "row 1.*logits"),
+        (lambda document: document["exported"].update(a=float("inf")), '"a" is Infinity'),
         (lambda _: [1], "expected an object"),
     ],
 )
@@ -147,3 +150,9 @@ def test_a_wrong_kernel_is_a_numerical_error_with_the_row(wrong: float) -> None:
     ) as caught:
         golden.compare(logits, GOLDEN, 0.02, "x on cuda:0")
     assert caught.value.row == 1
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), 1e300, 10**400, True, 0, -1])
+def test_a_tolerance_that_would_pass_anything_or_nothing_is_refused(threshold: float) -> None:
+    with pytest.raises(BundleError, match="threshold"):
+        golden.compute_tolerance(graph({"threshold": threshold}), GOLDEN)

@@ -90,6 +90,17 @@ def test_an_older_schema_is_refused_with_the_advice_to_export_again() -> None:
     assert "export the bundle again" in message
 
 
+@pytest.mark.parametrize("name", ["x" * 70_000, "a\nb" * 1_000, "../" * 9_000])
+def test_a_name_of_any_length_is_refused_in_a_short_line(name: str) -> None:
+    for changed in (
+        document() | {"files": {name: {}}},
+        document() | {"variants": {name: {}}},
+        document() | {"task": name},
+        document() | {"variants": {"fp32": {"cpu": document()["variants"]["fp32"]["cpu"] | {"file": name}}}},
+    ):
+        assert len(refusal(changed)) < 1_000
+
+
 def test_an_unknown_variant_is_refused_by_name() -> None:
     changed = document()
     changed["variants"]["int3"] = changed["variants"]["fp32"]
@@ -145,6 +156,9 @@ def test_a_graph_that_files_does_not_record_is_refused() -> None:
         {"variants": {"fp32": {}}},
         {"max_length": True},
         {"max_length": 0},
+        {"max_length": 10**9},
+        {"max_length": 10**30},
+        {"max_length": 512.0},
         {"files": {}},
     ],
 )
@@ -195,6 +209,13 @@ def test_a_classification_with_a_sigmoid_is_multi_label() -> None:
         {"native": [0, 1], "evol_complexity": [6, 1]},
         {"native": [0, 1], "evol_complexity": [1, 2.5]},
         {"native": [0, 1], "evol_complexity": [1, 10**400]},
+        {"native": [0, 1], "evol_complexity": [1, 10**30]},
+        {"native": [0, 1], "evol_complexity": [False, True]},
+        {"native": [0, 1e300], "evol_complexity": None},
+        {"native": [0, float("inf")], "evol_complexity": None},
+        {"native": [float("nan"), 1], "evol_complexity": None},
+        {"native": [0, 10**400], "evol_complexity": None},
+        {"native": [False, True], "evol_complexity": None},
         {"native": [0, 1], "evol_complexity": "16"},
         {"native": [0, 1]},
     ],

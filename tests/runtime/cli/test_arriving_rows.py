@@ -93,3 +93,15 @@ def test_a_line_that_arrives_in_parts_is_one_row(score_bundle: Path, scorer: Sco
         out, _ = process.communicate(timeout=60)
     scores = [json.loads(line)["score"] for line in out.splitlines()]
     assert scores == pytest.approx(scorer.score_batch(["rain", "a"]).tolist(), abs=1e-6)
+
+
+def test_rows_of_a_table_are_answered_as_they_arrive(score_bundle: Path, scorer: Scorer) -> None:
+    command = ("annotate", score_bundle, "-", "-o", "-", "--format", "tsv", "--quoting", "none")
+    with open_process(*command) as process:
+        assert ask(process, "id\ttext")[0] == "id\ttext\tscore\n"
+        for text in ("a", '"rain', ""):
+            (answer,) = ask(process, f"1\t{text}")
+            cells = answer.rstrip("\n").split("\t")
+            assert cells[:2] == ["1", text]
+            assert float(cells[2]) == pytest.approx(scorer.score(text))
+        assert end(process)[0] == 0

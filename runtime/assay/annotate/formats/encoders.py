@@ -11,7 +11,8 @@ from assay.annotate.output.compression import compress, join_frames
 from assay.annotate.output.destination import Assemble
 from assay.annotate.shards import Shard
 from assay.annotate.windows import Source, Window
-from assay.inputs.files.names import Format
+from assay.inputs.files.names import BLANK, Format
+from assay.inputs.files.quoting import Quoting
 from assay.inputs.files.tables import DELIMITERS
 from assay.inputs.validation import Kind
 
@@ -35,12 +36,16 @@ class Encoder:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a run reads of its input and adds to it: the `fields` of a row of `kind`, in one `shard`, and `columns`."""
+    """What a run reads of its input and adds to it: the `fields` of a row of `kind`, in one `shard`, and `columns`.
+
+    `quoting` is that of a table.
+    """
 
     fields: Sequence[str]
     kind: Kind
     columns: Columns
     shard: Shard
+    quoting: Quoting | None = None
 
 
 def connect(path: str, formats: tuple[Format, Format], selection: Selection) -> tuple[Source, Encoder]:
@@ -54,7 +59,7 @@ def connect(path: str, formats: tuple[Format, Format], selection: Selection) -> 
     compress(b".", written.compression)  # a missing package shows before there is anything to lose
     if read.kind == "jsonl":
         columns = selection.columns
-        lines = ResumableLines(path, read.compression)
+        lines = ResumableLines(path, read.compression, BLANK[read.kind])
         source: Source = JsonSource(lines, selection.fields, selection.kind, columns, selection.shard)
         return source, _text(b"", lambda window, answers: encode_lines(window.payload, answers, columns), written)
     if read.kind == "parquet":
@@ -95,19 +100,19 @@ def _connect_table(path: str, formats: tuple[Format, Format], selection: Selecti
 
     read, written = formats
     columns = selection.columns
-    lines = ResumableLines(path, read.compression)
-    delimiter = DELIMITERS[read.kind]
-    source = tables.TableSource(lines, delimiter, selection.fields, selection.kind, columns, selection.shard)
+    lines = ResumableLines(path, read.compression, BLANK[read.kind])
+    delimiter, quoting = DELIMITERS[read.kind], selection.quoting
+    source = tables.TableSource(lines, delimiter, quoting, selection.fields, selection.kind, columns, selection.shard)
     if written.kind == "jsonl":
         return source, _text(
             b"",
-            lambda window, answers: tables.encode_records_as_lines(window.payload, answers, columns, source.header),
+            lambda window, answers: tables.encode_records_as_lines(window.payload, answers, columns, source.names),
             written,
         )
     if written.kind == "parquet":
         from assay.annotate.formats import parquet
 
-        text = parquet.text_schema(source.header)
+        text = parquet.text_schema(source.names)
         schema = parquet.output_schema(text, columns)
 
         def encode(window: Window, answers: Answers) -> bytes:
@@ -115,11 +120,9 @@ def _connect_table(path: str, formats: tuple[Format, Format], selection: Selecti
             return parquet.encode_batches([batch], answers, columns, schema)
 
         return source, Encoder(b"", encode, functools.partial(parquet.assemble, schema=schema))
-    new_delimiter, same = DELIMITERS[written.kind], read.kind == written.kind
+    dialect = tables.choose_dialect(read.kind, written.kind, quoting)
     return source, _text(
-        tables.encode_header(source, columns, new_delimiter, same),
-        lambda window, answers: tables.encode_records(
-            window.payload, answers, columns, new_delimiter, same, source.end
-        ),
+        tables.encode_header(source, columns, dialect),
+        lambda window, answers: tables.encode_records(window.payload, answers, columns, dialect, source.end),
         written,
     )

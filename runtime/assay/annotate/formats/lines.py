@@ -15,8 +15,8 @@ _CHUNK = 1 << 20
 class ResumableLines(Lines):
     """The lines of an input, with its state after each of them."""
 
-    def __init__(self, path: str, compression: Compression) -> None:
-        super().__init__(path, compression)
+    def __init__(self, path: str, compression: Compression, blank: bytes) -> None:
+        super().__init__(path, compression, blank)
         self._hash = hashlib.sha256()
 
     def next(self) -> bytes | None:
@@ -42,6 +42,10 @@ class ResumableLines(Lines):
             InputError: The content up to there is not what it was.
         """
         left = int(state["bytes"]) - self.bytes
+        while self._ahead:  # the header may have a blank line
+            line = self._ahead.popleft()
+            self._hash.update(line)
+            left -= len(line)
         while left > 0 and (data := self._content.read(min(left, _CHUNK))):
             self._hash.update(data)
             left -= len(data)

@@ -1,7 +1,7 @@
 """Which formats annotate reads and writes, and which input can be written as which output."""
 
 from assay.errors import InputError
-from assay.inputs.files.names import FileKind, Format, parse_name
+from assay.inputs.files.names import FileKind, Format, check_standard, parse_name
 
 __all__ = ["check_conversion"]
 
@@ -15,13 +15,14 @@ _CONVERSIONS: dict[FileKind, tuple[FileKind, ...]] = {
 }
 
 
-def check_conversion(source: str, target: str) -> tuple[Format, Format]:
-    """Return the formats of both files.
+def check_conversion(source: str, target: str, format: object = None) -> tuple[Format, Format]:
+    """Return the formats of both files; `format` is that of "-".
 
     Raises:
         InputError: The rows of `source` cannot be written as `target`, or a name does not tell its format.
     """
-    read, written = parse_name(source, _KINDS), parse_name(target, _KINDS)
+    standard = check_standard(format, _KINDS, (source, target))
+    read, written = parse_name(source, _KINDS, standard), parse_name(target, _KINDS, standard)
     possible = _CONVERSIONS[read.kind]
     if written.kind not in possible:
         raise InputError(

@@ -46,6 +46,11 @@ def arrow() -> Any:
     return require("pyarrow", "'assay[parquet]'", "a Parquet file")
 
 
+def _list_errors() -> tuple[type[Exception], ...]:
+    """Return what pyarrow raises over a damaged file: its own errors, and MemoryError where a size is damaged."""
+    return (OSError, ValueError, OverflowError, MemoryError, arrow().ArrowException)
+
+
 class ParquetSource:
     """A Parquet input. The payload of a window is a list of record batches.
 
@@ -72,7 +77,7 @@ class ParquetSource:
             # Without buffer_size a whole column of a row group is read at once.
             self._file = parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
             self.schema = self._file.schema_arrow
-        except (OSError, ValueError) as error:
+        except _list_errors() as error:
             raise InputError(f"{path}: cannot be read as Parquet ({one_line(error)}); check the file") from error
         self.total: int | None = int(self._file.metadata.num_rows)
         self._fields = fields
@@ -128,7 +133,7 @@ class ParquetSource:
                     if skipped < len(batch):
                         yield row + skipped, batch.slice(skipped)
                     row += len(batch)
-        except (OSError, ValueError) as error:
+        except _list_errors() as error:
             if isinstance(error, AssayError):
                 raise
             raise InputError(f"{self.name}, after row {row}: cannot be read ({one_line(error)}); check it") from error

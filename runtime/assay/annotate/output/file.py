@@ -1,12 +1,13 @@
 """A file of annotated rows that appears under its name when it is complete.
 
 While OUTPUT is being made, its folder has these files: .OUTPUT.partial, to which windows are appended; .OUTPUT.journal,
-which says how many of its bytes count; .OUTPUT.lock, held by the process that writes. Bytes beyond the journal's length
-may be incomplete, so a run that goes on truncates them. Where the finished file differs from the partial one (Parquet,
-.zst), it is made from it as .OUTPUT.assembled.
+which says how many of its bytes count, with their hash; .OUTPUT.lock, held by the process that writes. Bytes beyond the
+journal's length may be incomplete, so a run that goes on truncates them. Where the finished file differs from the
+partial one (Parquet, .zst), it is made from it as .OUTPUT.assembled.
 """
 
 import contextlib
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -14,14 +15,17 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from assay.annotate.output.destination import Assemble, WriteError
-from assay.annotate.output.journal import Journal, list_changes, read_journal, sync_folder
+from assay.annotate.output.journal import Journal, list_changes, read_journal
 from assay.annotate.windows import State
 from assay.errors import InputError
 from assay.file_lock import exclusive_at_once
+from assay.files import sync_folder
 
 __all__ = ["FileOutput"]
 
 SECONDS_BETWEEN_COMMITS = 1.0
+
+_CHUNK = 1 << 20
 
 
 class FileOutput:
@@ -41,6 +45,7 @@ class FileOutput:
         self._file: BinaryIO | None = None
         self._committed_at = 0.0
         self._fresh = False
+        self._hash = hashlib.sha256()  # of the bytes in the partial output that count
         self.kept = 0
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
@@ -74,7 +79,7 @@ class FileOutput:
             if self._before is not None:
                 self._refuse_changes(self._before.identity, identity)
                 if self._before.stage == "annotating":
-                    self._file = self._reopen(self._before.length)
+                    self._file = self._reopen(self._before)
                 self.kept = self._before.rows
                 return True
             self._discard()
@@ -96,6 +101,7 @@ class FileOutput:
             raise self._unwritable(error) from error
         self.journal.count(rows, failed, tokens, source)
         self.journal.length += len(chunk)
+        self._hash.update(chunk)
         if time.monotonic() - self._committed_at >= SECONDS_BETWEEN_COMMITS:
             self.commit()
 
@@ -104,6 +110,7 @@ class FileOutput:
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
+            self.journal.sha256 = self._hash.hexdigest()
             self.journal.write(self._journal_path)
         except OSError as error:
             raise self._unwritable(error) from error
@@ -111,7 +118,7 @@ class FileOutput:
         self.kept = self.journal.rows
 
     def finish(self, assemble: Assemble | None) -> None:
-        """Raise InputError where the output was made by someone else in the meantime."""
+        """Raise InputError where the output was made by someone else in the meantime, or changed since it was made."""
         try:
             if self.journal.stage == "annotating":
                 self.commit()
@@ -119,6 +126,8 @@ class FileOutput:
                     self._assemble(assemble)
                 self.journal.stage = "assembled"
                 self.journal.write(self._journal_path)
+            else:
+                self._check_finished(self._partial if assemble is None else self._assembled)
             self._check_target()
             if assemble is not None:
                 self._partial.unlink(missing_ok=True)
@@ -186,20 +195,45 @@ class FileOutput:
                 "or start over with --force"
             )
 
-    def _reopen(self, length: int) -> BinaryIO:
-        """Open the partial output and truncate it to the bytes that count."""
-        if not self._partial.exists() or self._partial.stat().st_size < length:
-            raise InputError(f"{self._partial}: has fewer than its {length:,} bytes; start over with --force")
+    def _reopen(self, journal: Journal) -> BinaryIO:
+        """Open the partial output, check the bytes that count, and truncate it to them."""
+        if not self._partial.exists() or self._partial.stat().st_size < journal.length:
+            raise InputError(f"{self._partial}: has fewer than its {journal.length:,} bytes; start over with --force")
         file = self._partial.open("r+b")
-        file.truncate(length)
-        file.seek(length)
+        try:
+            self._hash = _hash(file, journal.length)
+            self._check_hash(self._partial, self._hash.hexdigest())
+            file.truncate(journal.length)
+            file.seek(journal.length)
+        except BaseException:
+            file.close()
+            raise
         return file
 
+    def _check_finished(self, finished: Path) -> None:
+        """Check the file that an earlier run completed. Under which name it is depends on when that run ended."""
+        path = finished if finished.exists() else self._target
+        if path is self._target and not self.complete:
+            return  # finish() says that it is missing
+        with path.open("rb") as file:
+            self._check_hash(path, hashlib.file_digest(file, "sha256").hexdigest())
+
+    def _check_hash(self, path: Path, found: str) -> None:
+        expected = self.journal.sha256
+        if found != expected:
+            raise InputError(
+                f"{path}: changed since it was written, the sha256 of its {self.journal.length:,} bytes is "
+                f"{found[:12]}..., expected {expected[:12]}...; start over with --force"
+            )
+
     def _assemble(self, assemble: Assemble) -> None:
-        with self._partial.open("rb") as partial, self._assembled.open("wb") as out:
+        with self._partial.open("rb") as partial, self._assembled.open("w+b") as out:
             assemble(partial, out)
             out.flush()
             os.fsync(out.fileno())
+            self.journal.length = out.seek(0, os.SEEK_END)
+            out.seek(0)
+            self.journal.sha256 = hashlib.file_digest(out, "sha256").hexdigest()
 
     def _discard(self) -> None:
         fresh_journal = self._journal_path.with_name(self._journal_path.name + ".new")
@@ -208,3 +242,12 @@ class FileOutput:
 
     def _unwritable(self, error: OSError) -> WriteError:
         return WriteError(f"{self._target}: cannot be written ({error}); free some space, or choose another place")
+
+
+def _hash(file: BinaryIO, length: int) -> "hashlib._Hash":
+    """Return the SHA-256 of the first `length` bytes of a file, to be continued."""
+    digest = hashlib.sha256()
+    while length > 0 and (data := file.read(min(length, _CHUNK))):
+        digest.update(data)
+        length -= len(data)
+    return digest

@@ -1,5 +1,6 @@
 """How far a run came, and with which options: a small JSON file in the output's folder, replaced as a whole."""
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -7,11 +8,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.annotate.windows import State
-from assay.errors import InputError
+from assay.errors import InputError, one_line
+from assay.files import read_bounded
 
-__all__ = ["Journal", "list_changes", "read_journal", "sync_folder"]
+__all__ = ["Journal", "list_changes", "read_journal"]
 
-SCHEMA = 1
+SCHEMA = 2
+
+MAX_BYTES = 16 << 20
+"""A journal has some kilobytes; this prevents reading all of a wrong file."""
+
+_ROWS_STATE = {"rows", "position"}
+_LINES_STATE = {*_ROWS_STATE, "lines", "bytes", "sha256"}
+_NOTHING = hashlib.sha256().hexdigest()
 
 
 @dataclass(slots=True)
@@ -25,7 +34,8 @@ class Journal:
         failed: How many of them have no answer.
         tokens: The tokens that the model read.
         source: Where the input stands after these rows.
-        length: The bytes of the partial output that count.
+        length: The bytes of the partial output that count, or of the finished file once it is complete.
+        sha256: The SHA-256 of these bytes.
         stage: "assembled" once the finished file is complete, under its hidden name or its own.
     """
 
@@ -36,6 +46,7 @@ class Journal:
     tokens: int = 0
     source: State | None = None
     length: int = 0
+    sha256: str = _NOTHING
     stage: Literal["annotating", "assembled"] = "annotating"
 
     def count(self, rows: int, failed: int, tokens: int, source: State | None) -> None:
@@ -63,19 +74,36 @@ def read_journal(path: Path) -> Journal | None:
         InputError: The file is not a journal.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_bounded(path, MAX_BYTES))
         if document.pop("schema") != SCHEMA:
             raise ValueError("it was written by another version of assay")
         journal = Journal(**document)
-        if not isinstance(journal.identity, dict) or not all(
-            isinstance(number, int) for number in (journal.rows, journal.failed, journal.tokens, journal.length)
-        ):
-            raise ValueError("a value of the wrong type")
+        _check_values(journal)
         return journal
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: is not a journal of assay annotate ({error}); start over with --force") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: is not a journal of assay annotate ({one_line(error)}); start over with --force"
+        ) from None
+
+
+def _check_values(journal: Journal) -> None:
+    state = journal.source
+    numbers: list[object] = [journal.rows, journal.failed, journal.tokens, journal.length]
+    is_right = (
+        isinstance(journal.identity, dict)
+        and isinstance(journal.replace, bool)
+        and isinstance(journal.sha256, str)
+        and journal.stage in ("annotating", "assembled")
+    )
+    if is_right and isinstance(state, dict):
+        is_right = set(state) in (_ROWS_STATE, _LINES_STATE) and isinstance(state.get("sha256", ""), str)
+        numbers += [value for name, value in state.items() if name != "sha256"]
+    elif state is not None:
+        is_right = False
+    if not is_right or not all(type(number) is int and 0 <= number < 1 << 63 for number in numbers):
+        raise ValueError("a value of the wrong type")
 
 
 def list_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -86,13 +114,3 @@ def list_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for name in names
         if before.get(name) != now.get(name)
     ]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power failure, where the system can."""
-    if os.name != "nt":  # Windows cannot open folders
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

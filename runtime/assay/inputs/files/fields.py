@@ -5,17 +5,22 @@ from collections.abc import Sequence
 from assay.errors import InputError
 from assay.inputs.validation import Kind, Row, check_row, check_text, describe
 
-__all__ = ["list_columns", "locate", "look_up", "read_texts"]
+__all__ = ["list_columns", "locate", "look_up", "read_texts", "show_name"]
 
 
 def locate(where: str, field: str) -> str:
     """Return how errors name the field of a record."""
-    return f'{where}, field "{field}"'
+    return f'{where}, field "{show_name(field)}"'
+
+
+def show_name(name: str) -> str:
+    """Return a name that a file or a user chose as it stands in an error: on one line, and not too long."""
+    return (name if name.isprintable() else repr(name)[1:-1])[:100]
 
 
 def list_columns(names: Sequence[str]) -> str:
     """Return the columns of a file as a phrase for an error message."""
-    return f"the columns {', '.join(names)[:400]}" if any(names) else "no columns"
+    return f"the columns {', '.join(map(show_name, names))[:400]}" if any(names) else "no columns"
 
 
 def read_texts(document: object, fields: Sequence[str], kind: Kind, where: str) -> Row:
@@ -55,10 +60,12 @@ def look_up(document: object, path: str, where: str) -> object:
         elif isinstance(value, list):
             step, dot, rest = rest.partition(".")
             if not (step.isascii() and step.isdigit() and len(step) < 10 and int(step) < len(value)):
-                raise InputError(f"{locate(where, path)}: is missing, found a list of {len(value):,} before .{step}")
+                raise InputError(
+                    f"{locate(where, path)}: is missing, found a list of {len(value):,} before .{show_name(step)}"
+                )
             value = value[int(step)]
         else:
-            raise InputError(f"{locate(where, path)}: is missing, found {describe(value)} before .{rest}")
+            raise InputError(f"{locate(where, path)}: is missing, found {describe(value)} before .{show_name(rest)}")
         if not dot:
             return value
 
@@ -67,5 +74,5 @@ def _list_keys(value: dict[str, object], most: int = 8) -> str:
     """The keys of an object, for an error: a few, and each cut."""
     if not value:
         return "an empty object"
-    names = [str(name)[:40] for name in list(value)[:most]]
+    names = [show_name(str(name))[:40] for name in list(value)[:most]]
     return f"{', '.join(names)}{' and others' if len(value) > most else ''}"

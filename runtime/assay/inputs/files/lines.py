@@ -1,8 +1,10 @@
 """The lines of a file or of standard input, with their numbers."""
 
 import os
+import re
 import stat
 import sys
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
@@ -17,6 +19,7 @@ MAX_LINE = 64 << 20
 """Bytes that one line may have. Without a limit, a file that has no line ends would be read whole."""
 
 _CHUNK = 1 << 20
+_MOST_AHEAD = 1_000  # blank lines that are read ahead to find out whether anything follows them
 
 
 class _Readable(Protocol):
@@ -27,6 +30,8 @@ class _Readable(Protocol):
 class Lines:
     """The lines of an input; only \\n ends one. Use as a context manager, or call `close`.
 
+    Blank lines at the end of the input, as editors and shells leave them, are not among its lines.
+
     Attributes:
         name: What errors call the input.
         number: The number of the line that was read last, from 1.
@@ -34,8 +39,13 @@ class Lines:
         total: The size of the file in bytes, compressed as it is; None where it is not known.
     """
 
-    def __init__(self, path: str, compression: Compression) -> None:
+    def __init__(self, path: str, compression: Compression, blank: bytes = b"") -> None:
         """Open the file at `path`, or standard input for "-".
+
+        Args:
+            path: The file.
+            compression: How its bytes are compressed.
+            blank: The bytes that a blank line consists of. Without them there are no blank lines: an empty one counts.
 
         Raises:
             InputError: The file cannot be opened.
@@ -43,6 +53,8 @@ class Lines:
         self.name = name_input(path)
         self.number = 0
         self.bytes = 0
+        self._blank = blank
+        self._ahead: deque[bytes] = deque()  # lines that were read to see what follows a blank one
         self._standard = path == STANDARD
         self._file = _standard_input() if self._standard else _open(path)
         self._arriving = _ArrivingBytes(self._file) if self._standard else None
@@ -55,16 +67,9 @@ class Lines:
         Raises:
             InputError: The line is longer than MAX_LINE bytes, or the file cannot be read.
         """
-        try:
-            line = self._content.readline(MAX_LINE + 1)
-        except OSError as error:
-            raise InputError(f"{self.name}: cannot be read ({error}); check the file and its disk") from error
-        if not line:
+        line = self._ahead.popleft() if self._ahead else self._read()
+        if line is None or (self._is_blank(line) and self._is_rest_blank()):
             return None
-        if len(line) > MAX_LINE:
-            raise InputError(
-                f"{self.name}, line {self.number + 1}: is longer than {MAX_LINE >> 20} MiB, expected a row per line"
-            )
         self.bytes += len(line)
         self.number += 1
         return line
@@ -72,7 +77,7 @@ class Lines:
     @property
     def ready(self) -> bool:
         """Whether the next line can be read without waiting for whoever writes to standard input."""
-        return self._arriving is None or self._arriving.has_line
+        return self._arriving is None or bool(self._ahead) or self._arriving.has_line(self._blank)
 
     @property
     def where(self) -> str:
@@ -97,6 +102,36 @@ class Lines:
     ) -> None:
         self.close()
 
+    def _read(self) -> bytes | None:
+        """Read a line from the file."""
+        try:
+            line = self._content.readline(MAX_LINE + 1)
+        except OSError as error:
+            raise InputError(f"{self.name}: cannot be read ({error}); check the file and its disk") from error
+        if len(line) > MAX_LINE:
+            number = self.number + len(self._ahead) + 1
+            raise InputError(
+                f"{self.name}, line {number}: is longer than {MAX_LINE >> 20} MiB, expected a row per line"
+            )
+        return line or None
+
+    def _is_blank(self, line: bytes) -> bool:
+        return bool(self._blank) and not line.strip(self._blank)
+
+    def _is_rest_blank(self) -> bool:
+        """Whether only blank lines follow the last one that was taken. Reads ahead up to one that is not blank."""
+        if self._ahead and not self._is_blank(self._ahead[-1]):
+            return False
+        while len(self._ahead) < _MOST_AHEAD:
+            line = self._read()
+            if line is None:
+                self._ahead.clear()
+                return True
+            self._ahead.append(line)
+            if not self._is_blank(line):
+                return False
+        return False
+
 
 class _ArrivingBytes:
     """Standard input by what has arrived: it knows whether a whole line is there."""
@@ -107,10 +142,14 @@ class _ArrivingBytes:
         self._searched = 0  # bytes of the data known to have no line end
         self._end = False
 
-    @property
-    def has_line(self) -> bool:
-        """Whether a line, or the end of the input, has arrived."""
-        return self._end or self._data.find(b"\n", self._searched) >= 0
+    def has_line(self, blank: bytes) -> bool:
+        """Whether the end of the input has arrived, or a line that does not consist of `blank` bytes alone."""
+        start = self._searched
+        if blank and (found := re.search(b"[^" + re.escape(blank) + b"]", self._data)) is not None:
+            start = max(start, found.start())
+        elif blank:
+            return self._end
+        return self._end or self._data.find(b"\n", start) >= 0
 
     def readline(self, limit: int, /) -> bytes:
         """Return the next line, or what there is of it at the end or beyond `limit` bytes. Waits for it."""

@@ -21,3 +21,12 @@ def test_a_conversion_that_would_lose_something_is_refused(source: str, target: 
 def test_plain_text_is_not_annotated() -> None:
     with pytest.raises(InputError, match=r"^a\.txt: ends in '\.txt'"):
         check_conversion("a.txt", "b.jsonl")
+
+
+def test_standard_input_and_output_have_the_format_that_is_named() -> None:
+    assert check_conversion("-", "-", "csv") == (Format("csv", ""), Format("csv", ""))
+    assert check_conversion("-", "b.parquet", "tsv") == (Format("tsv", ""), Format("parquet", ""))
+    assert check_conversion("a.csv", "-", "tsv") == (Format("csv", ""), Format("tsv", ""))
+    for format, names in (("txt", ("-", "-")), ("parquet", ("-", "-")), ("csv", ("a.csv", "b.csv"))):
+        with pytest.raises(InputError, match="format is"):
+            check_conversion(*names, format)

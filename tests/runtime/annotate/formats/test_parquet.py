@@ -179,3 +179,18 @@ def test_a_value_that_python_cannot_represent_fails_only_its_row_and_is_not_writ
         assert pq.read_table(tmp_path / "kept.parquet")["x"].chunk(0).equals(column)
         with pytest.raises(InputError, match=r"row 0: cannot be written as JSON .*choose an OUTPUT of .parquet"):
             annotate_file(scorer, tmp_path / "in.parquet", tmp_path / "out.jsonl")
+
+
+@pytest.mark.parametrize("error", [pa.ArrowNotImplementedError, pa.ArrowKeyError, MemoryError, OverflowError])
+def test_whatever_pyarrow_raises_over_a_damaged_file_is_an_input_error(
+    judge: Classifier, tmp_path: Path, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fuzz tests found "Integers with less than 8 bits not implemented"."""
+    source = rows.write(tmp_path / "in.parquet", rows.pairs(3))
+
+    def fail(*_: object, **__: object) -> None:
+        raise error("damaged")
+
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    with pytest.raises(InputError, match=r"in\.parquet: cannot be read as Parquet \(.*damaged"):
+        annotate_file(judge, source, tmp_path / "out.parquet")

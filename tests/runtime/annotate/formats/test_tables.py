@@ -85,6 +85,7 @@ def test_every_table_that_python_writes_comes_back_with_its_cells(
     ("data", "message"),
     [
         ("", "in.csv: is empty, expected a header line with text and text_pair"),
+        ("\n\r\n", "in.csv: is empty, expected a header line with text and text_pair"),
         ("text,x\n", 'in.csv, line 1, field "text_pair": is missing, found the columns text, x'),
         ("text,text_pair,x,x\n", "in.csv, line 1: found 2 columns named 'x', expected each name once"),
         ("text,text_pair,score\n", 'in.csv, line 1, field "score": is there already'),
@@ -143,7 +144,7 @@ def test_a_column_of_the_same_name_is_refused_whatever_the_output_is(
         annotate_file(judge, tmp_path / "in.csv", tmp_path / target, columns=["scores"])
 
 
-@pytest.mark.parametrize("data", [b"\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
+@pytest.mark.parametrize("data", [b"\ntext\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
 def test_the_error_of_an_empty_header_says_that_it_has_no_columns(scorer: Scorer, tmp_path: Path, data: bytes) -> None:
     with pytest.raises(InputError, match=r'in.csv, line 1, field "text": is missing, found no columns'):
         annotated(scorer, tmp_path, data)
@@ -169,3 +170,40 @@ def test_line_ends_in_cells_are_quoted_where_a_row_is_written_anew(
     out = list(csv.reader(io.StringIO(text, newline=""), delimiter="," if target == "out.csv" else "\t", strict=True))
     assert [row[:2] for row in out] == [["text", "x"], [cell, "1"], [cell, ""]]
     assert {len(row) for row in out} == {4}
+
+
+def test_a_tsv_whose_quotes_are_text_keeps_them_and_its_lines(judge: Classifier, tmp_path: Path) -> None:
+    data = 'text\ttext_pair\r\n"a\tb\r\nc\t"d\r\n"nan\t\n"x"\n\n'
+    out = annotated(judge, tmp_path, data, "in.tsv", on_error="null", columns=["label"])
+    head, first, second, failed, short = out.removesuffix("\r\n").replace("\r\n", "\n").split("\n")
+    assert head == "text\ttext_pair\tlabel\terror"
+    assert first == f'"a\tb\t{judge.predict(chr(34) + "a", "b").label}\t'
+    assert second == f'c\t"d\t{judge.predict("c", chr(34) + "d").label}\t'
+    assert failed.startswith('"nan\t\t\t')
+    assert short.startswith('"x"\t\t\t')
+    assert "in.tsv, line 5: found 1 cell, expected 2" in short
+    for target in ("out.csv", "out.jsonl"):
+        annotate_file(judge, tmp_path / "in.tsv", tmp_path / target, on_error="null")
+        assert [row["text"] for row in rows.read(tmp_path / target)] == ['"a', "c", '"nan', '"x"']
+
+
+def test_a_csv_whose_quotes_are_text_is_written_with_quoted_cells(scorer: Scorer, tmp_path: Path) -> None:
+    out = annotated(scorer, tmp_path, 'text,x\n"a,"b"\nc,d\n', quoting="none")
+    assert [row[:2] for row in csv.reader(io.StringIO(out), strict=True)] == [["text", "x"], ['"a', '"b"'], ["c", "d"]]
+
+
+def test_columns_without_a_name_stay_so_in_a_table_and_get_one_elsewhere(scorer: Scorer, tmp_path: Path) -> None:
+    data = "text,a,,\r\na,1,2,\r\n\r\n"
+    assert annotated(scorer, tmp_path, data) == f"text,a,,,score\r\na,1,2,,{scorer.score('a')!r}\r\n"
+    annotate_file(scorer, tmp_path / "in.csv", tmp_path / "out.jsonl")
+    (row,) = rows.read(tmp_path / "out.jsonl")
+    assert row == {"text": "a", "a": "1", "column_3": "2", "column_4": "", "score": pytest.approx(scorer.score("a"))}
+
+
+def test_a_run_goes_on_only_if_quotes_mean_what_they_meant(scorer: Scorer, tmp_path: Path) -> None:
+    source = rows.write(tmp_path / "in.csv", [{"id": number, "text": "a"} for number in range(3000)])
+    source.write_text(source.read_text() + "x\n")
+    with pytest.raises(InputError, match="rows are kept"):
+        annotate_file(scorer, source, tmp_path / "out.csv")
+    with pytest.raises(InputError, match='quoting was "minimal", is "none"'):
+        annotate_file(scorer, source, tmp_path / "out.csv", resume=True, quoting="none")

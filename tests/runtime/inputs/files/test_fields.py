@@ -54,3 +54,12 @@ def test_a_pair_has_two_fields_and_a_length_together() -> None:
     half = "x" * 600_000
     with pytest.raises(InputError, match="1,200,000 characters together"):
         read_texts({"a": half, "b": half}, ["a", "b"], "pair", "w")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "x" * 70_000])
+def test_the_names_in_an_error_are_on_one_line_and_not_too_long(name: str) -> None:
+    for document in ({name: "a"}, [name]):
+        with pytest.raises(InputError) as caught:
+            look_up(document, f"{name}.c", "w")
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 1_000

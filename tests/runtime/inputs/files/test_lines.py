@@ -68,3 +68,23 @@ def test_a_last_line_without_an_end_is_a_line(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a\nb")))
     lines = Lines("-", "")
     assert [lines.next(), lines.next(), lines.next()] == [b"a\n", b"b", None]
+
+
+def test_a_blank_line_does_not_hold_up_the_rows_before_it(pipe: int) -> None:
+    windows = read_windows("-", "text", 9)
+    os.write(pipe, b'{"text": "a"}\n \n')
+    assert [row.row for row in next(windows)] == ["a"]
+    timer = threading.Timer(0.05, os.write, (pipe, b'\n{"text": "b"}\n'))
+    timer.start()
+    with pytest.raises(InputError, match="standard input, line 2: found an empty line"):
+        next(windows)
+    timer.join()
+    os.close(pipe)
+
+
+def test_only_so_many_blank_lines_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.inputs.files.lines._MOST_AHEAD", 3)
+    (tmp_path / "a.csv").write_bytes(b"a\n" + b"\n" * 5)
+    with Lines(str(tmp_path / "a.csv"), "", b"\r\n") as lines:
+        assert [lines.next() for _ in range(5)] == [b"a\n", b"\n", b"\n", None, None]
+        assert lines.number == 3

@@ -41,7 +41,7 @@ def test_a_name_with_another_end_is_refused(name: str, end: str) -> None:
         parse_name(name, KINDS)
     assert str(caught.value) == (
         f"{name}: ends in {end!r}, expected .jsonl, .ndjson, .csv or .tsv, each also with .gz or .zst, or .parquet, "
-        "or - for JSON lines"
+        "or - for standard input"
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assay import InputError
-from assay.inputs.files import read_records
+from assay.inputs.files import read_records, read_rows
 from assay.inputs.files.fields import read_texts
 from tests.runtime.annotate.rows import pack, require
 
@@ -67,7 +67,10 @@ def test_an_open_quote_names_the_lines_that_it_took(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", 'text,n\na,1\n"b,2\nc,3\n')
     good, bad = read_records(path, ["text"])
     assert good.value == {"text": "a", "n": "1"}
-    assert str(bad.value) == (f"{path}, line 3: unexpected end of data (read up to line 4); quote cells as CSV does")
+    assert str(bad.value) == (
+        f"{path}, line 3: unexpected end of data (read up to line 4); quote cells as CSV does, or pass --quoting none "
+        "if quotes are text"
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,3 +95,20 @@ def test_the_texts_of_a_record_are_found_by_path(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", '{"chat": [{"content": "hi"}], "reply": "yes"}\n')
     (record,) = read_records(path, ["chat.0.content", "reply"])
     assert read_texts(record.value, ["chat.0.content", "reply"], "pair", record.where) == ("hi", "yes")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '",d\r\n2,,\0x,y"\r\n\r\n',  # a column with line ends in its name
+        f"{'x' * 70_000},b\n",
+        f"text\na,{'x' * 70_000}\n",
+        f"text,{'x' * 70_000},{'x' * 70_000}\n",
+    ],
+)
+def test_the_error_of_a_table_is_one_line_whatever_its_cells_are(content: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", content)
+    with pytest.raises(InputError) as caught:
+        read_rows(path, "text")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1_000

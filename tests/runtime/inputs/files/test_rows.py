@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from assay.errors import InputError
-from assay.inputs.files import read_rows
+from assay.inputs.files import read_records, read_rows
 from tests.runtime.annotate.rows import pack, require
 
 
@@ -54,7 +54,8 @@ def test_an_empty_file_has_no_rows(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", '{"text": "a"}\n\n', "line 2: found an empty line"),
+        ("a.jsonl", '{"text": "a"}\n\n{"text": "b"}\n', "line 2: found an empty line"),
+        ("a.csv", "text,x\na,1\n\nb,2\n", "line 3: found 0 cells, expected 2"),
         ("a.jsonl", '{"text": "a"}\n{"text": \n', "line 2: found invalid JSON"),
         ("a.jsonl", "[" * 100_000, "line 1: found invalid JSON"),
         ("a.jsonl", '["a"]', "line 1: found a list of 1"),
@@ -118,6 +119,57 @@ def test_a_file_that_cannot_be_read_is_an_input_error(make: Any, tmp_path: Path)
         read_rows(tmp_path / "a.jsonl", "text")
     with pytest.raises(InputError, match="cannot be read"):
         read_rows("a\0.jsonl", "text")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"text": "a"}\n{"text": "b"}\n'),
+        ("a.csv", "text,x\r\na,1\r\nb,2\r\n"),
+        ("a.tsv", "text\tx\na\t1\nb\t2\n"),
+    ],
+)
+@pytest.mark.parametrize("blank", ["\n", "\r\n", "\n\r\n\n" * 30])
+def test_blank_lines_at_the_end_are_no_rows(name: str, content: str, blank: str, tmp_path: Path) -> None:
+    path = write(tmp_path, name, content + blank)
+    assert read_rows(path, "text") == ["a", "b"]
+    assert len(list(read_records(path, ["text"]))) == 2
+
+
+def test_columns_without_a_name_are_kept_under_their_number(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "text,,b,\na,1,2,3\n")
+    assert read_rows(path, "text") == ["a"]
+    (record,) = read_records(path, ["text", "column_4"])
+    assert record.value == {"text": "a", "column_2": "1", "b": "2", "column_4": "3"}
+    with pytest.raises(InputError, match="found 2 columns named 'column_2', expected each name once"):
+        read_rows(write(tmp_path, "b.csv", "text,,column_2\na,1,2\n"), "text")
+
+
+@pytest.mark.parametrize(
+    ("format", "content", "kind", "rows"),
+    [
+        ("jsonl", '{"text": "a"}\n', "text", ["a"]),
+        ("csv", 'text,text_pair\n"a\n",b\n', "pair", [("a\n", "b")]),
+        ("tsv", "x\ttext\n1\ta\n", "text", ["a"]),
+        ("txt", "a\n\n", "text", ["a", ""]),
+    ],
+)
+def test_standard_input_has_the_format_that_the_caller_names(
+    format: str, content: str, kind: Any, rows: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content.encode())))
+    assert read_rows("-", kind, format=format) == rows
+
+
+def test_a_format_is_for_standard_input_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "text\na\n")
+    with pytest.raises(InputError, match=r"format is 'tsv', but it is for '-' only: .*a\.csv tells its own"):
+        read_rows(path, "text", format="tsv")
+    for wrong in ("parquet", "xml", 3, ["csv"]):
+        with pytest.raises(InputError, match=r"format is .*, expected jsonl, csv, tsv or txt"):
+            read_rows("-", "text", format=wrong)
+    with pytest.raises(InputError, match="expected jsonl, csv or tsv"):
+        list(read_records("-", ["text"], format="txt"))
 
 
 def test_standard_input_is_json_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,75 @@
+"""Small helpers for files: bounded reading, and writing that survives a power failure."""
+
+import errno
+import os
+import stat
+import sys
+from pathlib import Path
+
+__all__ = ["find_encoding_problem", "read_bounded", "sync_folder", "sync_tree"]
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """Return the content of a file that is expected to be small.
+
+    Args:
+        path: The file.
+        most: The bytes that it may have.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It has more bytes, or is something else than a regular file, whose content could have no end.
+    """
+    # Without O_NONBLOCK, opening a named pipe would wait for somebody who writes to it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("is not a regular file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"has more than {most:,} bytes")
+    return data
+
+
+def find_encoding_problem(path: Path) -> str | None:
+    """Return why the absolute form of `path` cannot be passed on as UTF-8, or None.
+
+    ONNX Runtime takes paths in UTF-8 only. In the C locale without Python's UTF-8 mode, or if the name on disk is not
+    UTF-8, a path has characters that stand for single bytes, which UTF-8 cannot express.
+    """
+    try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        return (
+            f"{str(path)!a}: is a path with bytes that are not {encoding}, expected one in the encoding of this "
+            "process; set the environment variable PYTHONUTF8=1 if it is UTF-8, or rename the folder"
+        )
+    return None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power failure, where the system can."""
+    if os.name != "nt":  # Windows cannot open folders
+        try:
+            _sync(folder)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # some network file systems sync no folders
+                raise
+
+
+def sync_tree(folder: Path) -> None:
+    """Make the files and folders below `folder`, and itself, survive a power failure."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            _sync(Path(parent, name))
+        sync_folder(Path(parent))
+
+
+def _sync(path: Path) -> None:
+    # Windows syncs only what is open for writing.
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
