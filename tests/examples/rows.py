@@ -30,8 +30,8 @@ ROWS = {
 
 
 LIMITS = {"fp32": 1e-4, "fp16": 5e-3, "int8_ort": golden.INT8_TOLERANCE, "int8_qdq": golden.INT8_TOLERANCE}
-"""The max |delta logit| to Python's answers of the same graph. An activation that lies between two roundings goes the other
-way if its last bit differs, and the int8 tolerance is that of `assay verify` for exactly this."""
+"""The max |delta logit| to Python's answers of the same graph. An activation between two roundings goes the other way
+if its last bit differs, and the int8 tolerance is that of `assay verify` for exactly this."""
 
 
 @dataclass(frozen=True)
