@@ -24,9 +24,9 @@ export async function openBundle(name, manifest, variant) {
   const [, subfolder, file] = graph.file.match(/^(.*)\/(.*)\.onnx$/);
   // The int8 graphs were checked without the fusions of ONNX Runtime's default level.
   const session_options = { graphOptimizationLevel: graph.graph_optimization };
-  // dtype only chooses a suffix of the file's name, and "fp32" stands for none. The weights are in file.onnx_data.
+  // dtype only chooses a suffix of the name, and "fp32" is none. Weights outside the graph are in file.onnx_data.
   const opened = await pipeline("text-classification", name, {
-    subfolder, model_file_name: file, dtype: "fp32", use_external_data_format: true, session_options,
+    subfolder, model_file_name: file, dtype: "fp32", use_external_data_format: graph.data.length, session_options,
   });
   return {
     /** Answers one row: a text, or for a bundle of pairs two. Returns its tokens, logits and scores. */

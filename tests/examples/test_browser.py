@@ -12,7 +12,7 @@ from assay.ort import saturation
 from examples.browser.make_site import make_site
 from tests.examples import chromium
 from tests.examples.conftest import GRAPHS
-from tests.examples.rows import ROWS, expect, measure
+from tests.examples.rows import LIMITS, ROWS, compute_tolerance, expect, measure
 
 TOO_LONG = "word " * 600
 SHOWN_SCORE, SHOWN_LOGIT = 5e-5, 5e-7  # half of the last digit that the page shows
@@ -46,20 +46,30 @@ def shown(report: Any) -> Shown:
     return {(name, variant): [next(found) for _ in ROWS[name]] for name, variant in GRAPHS}
 
 
-@pytest.mark.parametrize(("name", "variant"), GRAPHS)
+@pytest.mark.parametrize(("name", "variant"), [graph for graph in GRAPHS if "int8_ort" not in graph])
 def test_the_page_shows_pythons_logits(name: str, variant: str, shown: Shown, web_bundles: Path) -> None:
-    expected = expect(web_bundles / name)
     found = [row["logits"] for row in shown[name, variant]]
-    assert measure(found, expected, f"Chromium, {name}, {variant}") <= expected.tolerances[variant] + SHOWN_LOGIT
+    expected = expect(web_bundles / name, variant)
+    assert measure(found, expected, f"Chromium, {name}, {variant}") <= LIMITS[variant] + SHOWN_LOGIT
+
+
+# Not compared with Python's int8_ort, which needs VNNI on x86, and which rounds the activations of "blockwise" layers.
+@pytest.mark.parametrize("name", ROWS)
+def test_int8_ort_is_as_near_to_fp32_on_the_page_as_assay_verify_demands(
+    name: str, shown: Shown, web_bundles: Path
+) -> None:
+    found = [row["logits"] for row in shown[name, "int8_ort"]]
+    delta = measure(found, expect(web_bundles / name, "fp32"), f"Chromium, {name}, int8_ort against fp32")
+    assert delta <= compute_tolerance(web_bundles / name, "int8_ort")
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_the_page_shows_labels_and_scores_of_the_bundles_own_activation(
     name: str, shown: Shown, web_bundles: Path
 ) -> None:
-    expected = expect(web_bundles / name)
+    expected = expect(web_bundles / name, "fp32")
     for row, scores in zip(shown[name, "fp32"], expected.scores, strict=True):
-        assert row["scores"] == pytest.approx(scores, rel=0, abs=expected.tolerances["fp32"] + SHOWN_SCORE)
+        assert row["scores"] == pytest.approx(scores, rel=0, abs=LIMITS["fp32"] + SHOWN_SCORE)
     if name == "complexity":
         assert all(row["labels"] == ["LABEL_0"] and not row["pair"] for row in shown[name, "fp32"])
     else:
@@ -67,9 +77,9 @@ def test_the_page_shows_labels_and_scores_of_the_bundles_own_activation(
 
 
 def test_the_page_shows_the_tokens_and_the_time_of_each_answer(shown: Shown) -> None:
-    row = shown["pair-classifier", "fp32"][-1]
-    assert row["tokens"] == ["[CLS]", "don", "'", "t", "tab", "line", "[SEP]", "[SEP]", "inside", "[SEP]"]
-    assert re.fullmatch(r"10 tokens, \d+\.\d ms", row["status"])
+    row = shown["pair-classifier", "fp32"][ROWS["pair-classifier"].index(("", ""))]
+    assert row["tokens"] == ["[CLS]", "[SEP]"]  # an empty second text is none, as in Python
+    assert re.fullmatch(r"2 tokens, \d+\.\d ms", row["status"])
 
 
 def test_the_page_refuses_a_text_that_is_longer_than_the_model_reads(report: Any) -> None:

@@ -13,7 +13,7 @@ import assay
 from assay.ort import saturation
 from tests.conftest import ROOT
 from tests.examples.conftest import GRAPHS
-from tests.examples.rows import ROWS, expect, measure
+from tests.examples.rows import LIMITS, ROWS, expect, measure
 
 EXAMPLE = ROOT / "examples/node/answer.mjs"
 
@@ -32,12 +32,11 @@ def test_node_answers_as_python(name: str, variant: str, node: str, web_bundles:
     done = answer(node, web_bundles / name, variant, rows)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
-    expected = expect(web_bundles / name)
+    expected = expect(web_bundles / name, variant)
     logits = [row["logits"] for row in found]
-    assert measure(logits, expected, f"Node, {name}, {variant}") <= expected.tolerances[variant]
-    if variant == "fp32":
-        for row, scores in zip(found, expected.scores, strict=True):
-            assert row["score"] == pytest.approx(max(scores), abs=1e-4)
+    assert measure(logits, expected, f"Node, {name}, {variant}") <= LIMITS[variant]
+    for row, scores in zip(found, expected.scores, strict=True):
+        assert row["score"] == pytest.approx(max(scores), rel=0, abs=LIMITS[variant])
 
 
 @pytest.mark.parametrize(
