@@ -148,7 +148,7 @@ def test_labels_are_refused_before_the_model_is_loaded(
     def load(*_: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(exporter, "load", load)
+    monkeypatch.setattr(exporter, "load_reference", load)
     checkpoint = save(tmp_path / "checkpoint", write_tokenizer, outputs=2, id2label={"0": "a\x1b[2J", "1": "b"})
     with pytest.raises(ExportError, match=r"the label 'a\\x1b\[2J' with the control character") as caught:
         exporter.export(checkpoint, tmp_path / "bundle")
