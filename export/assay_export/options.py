@@ -85,10 +85,10 @@ def _check_path(value: Any, name: str, expected: str) -> str | os.PathLike[str]:
     text = os.fspath(value)
     if not isinstance(text, str) or "\0" in text:
         raise ExportError(f"{name} is {text!a:.80}, expected {expected}")
-    if control := find_control(text):
-        raise ExportError(f"{name} has the control character {control}, expected {expected} without any")
     if (problem := find_encoding_problem(Path(text))) is not None:
         raise ExportError(f"{name}: {problem}")
+    if control := find_control(text):
+        raise ExportError(f"{name} has the control character {control}, expected {expected} without any")
     return value
 
 

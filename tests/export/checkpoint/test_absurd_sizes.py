@@ -51,7 +51,8 @@ def test_an_adapter_is_measured_by_the_weights_of_its_base(tmp_path: Path) -> No
 def test_a_number_beyond_floats_is_refused_by_name(tmp_path: Path, key: str, value: float) -> None:
     from assay_export.graphs.architectures import modernbert
 
-    files = open_files(change(tmp_path, "complexity-base", **{key: value}))
+    changes = {"architectures": ["ModernBertForSequenceClassification"], key: value}
+    files = open_files(change(tmp_path, "complexity-base", **changes))
     with pytest.raises(ExportError, match=key):
         modernbert.read_config(files.config_4)
 
