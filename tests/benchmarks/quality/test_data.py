@@ -139,11 +139,14 @@ def test_a_table_keeps_its_place_after_bad_lines_and_cells_of_several_lines(tmp_
     assert "not UTF-8" in bad[3].reason
 
 
-def test_an_open_quote_is_one_bad_row_that_says_which_lines_it_took(tmp_path: Path) -> None:
-    good, (bad,) = rows_of(tmp_path / "x.tsv", 'text\tlabel\na\tNO\n"b\tNO\nc\tNO\nd\tNO\n')
+def test_an_open_quote_is_text_in_a_tsv_and_one_bad_row_in_a_csv(tmp_path: Path) -> None:
+    data = 'text\tlabel\na\tNO\n"b\tNO\nc\tNO\nd\tNO\n'
+    good, bad = rows_of(tmp_path / "x.tsv", data)
+    assert ([row.line for row in good], bad) == ([2, 3, 4, 5], [])
+    good, (unclosed,) = rows_of(tmp_path / "x.csv", data.replace("\t", ","))
     assert [row.line for row in good] == [2]
-    assert bad.line == 3
-    assert "read up to line 5" in bad.reason
+    assert unclosed.line == 3
+    assert "5" in unclosed.reason
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.csv"])
