@@ -92,7 +92,7 @@ def build_manifest(
         "activation": head.activation,
         "scale": scale,
         "pooling": origin.authored.settings.pooling if origin.authored else None,
-        "max_length": origin.max_length,
+        "max_length": tokens.max_length,
         "truncation": head.truncation,
         "special_tokens": {
             "pad_token_id": config.get("pad_token_id"),
