@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -7,18 +6,29 @@ import threading
 from assay.annotate.signals import stop_on_signals
 
 
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a process of its own: a signal that goes wrong must not end the process of the tests."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+
+
 def test_a_signal_sets_the_event_and_handlers_are_restored() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with stop_on_signals() as stop:
-        assert not stop.is_set()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wait(5)
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert signal.getsignal(signal.SIGTERM) is before
+    done = run_python(
+        "import os, signal\nfrom assay.annotate.signals import stop_on_signals\n"
+        "before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)\n"
+        "with stop_on_signals() as stop:\n"
+        "    assert not stop.is_set()\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    assert stop.wait(5)\n"
+        "    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
+        "assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before\n"
+        "print('restored')\n"
+    )
+    assert done.stdout == "restored\n", done.stderr
+    assert done.returncode == 0
 
 
 def test_a_second_signal_ends_the_process() -> None:
-    code = (
+    done = run_python(
         "import os, signal\nfrom assay.annotate.signals import stop_on_signals\n"
         "with stop_on_signals():\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
@@ -26,7 +36,6 @@ def test_a_second_signal_ends_the_process() -> None:
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    print('second', flush=True)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "first\n"
     assert done.returncode == -signal.SIGINT
 
