@@ -3,19 +3,18 @@
 import functools
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypedDict, Unpack, get_args
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Unpack
 
 from assay.bundle import golden
 from assay.bundle.folder import Bundle, Choice, check_variant
 from assay.bundle.hub import open_bundle
 from assay.devices import Device, parse_device
 from assay.errors import BundleError, InputError, ProviderError
-from assay.gpu.providers import GpuOptions
 from assay.inputs.tokenization import BundleTokenizer
-from assay.inputs.validation import check_flag, describe
-from assay.models.base import Model
+from assay.inputs.validation import check_flag
+from assay.load_options import LoadOptions, Options, check_gpu_options, check_mode, check_threads
 from assay.models.classifier import Classifier
 from assay.models.scorer import Scorer
 from assay.ort import installation, kernels
@@ -31,27 +30,11 @@ from assay.ort.engine import Engine, Mode
 from assay.ort.packed_session import PackedSession
 from assay.ort.session import GraphSession
 from assay.ort.usable import find_unusable
-from assay.threads import usable_cores
 
-__all__ = ["LoadOptions", "Options", "load", "load_choice", "load_classifier", "load_scorer"]
+__all__ = ["load", "load_choice", "load_classifier", "load_scorer", "open_tokenizer"]
 
 _LOG = logging.getLogger("assay")
-_MAX_THREADS = 1_024  # more than the cores of any machine that runs this
 _CPU = Device("cpu", 0)
-
-
-class Options(TypedDict, total=False):
-    """The options of `load`, which documents them."""
-
-    device: str
-    variant: str
-    threads: int | None
-    verify: bool
-    gpu_memory: int | None
-    cuda_graphs: bool
-    mode: Mode
-    revision: str | None
-    local_files_only: bool
 
 
 def load(
@@ -103,10 +86,10 @@ def load(
     from_auto = isinstance(device, str) and device == "auto"
     target = Device("cuda", 0) if from_auto else parse_device(device)
     check_variant(variant)
-    count = _check_threads(threads)
+    count = check_threads(threads)
     check_flag(verify, "verify")
-    gpu_options = _check_gpu_options(target, gpu_memory, cuda_graphs)
-    _check_mode(mode)
+    gpu_options = check_gpu_options(target, gpu_memory, cuda_graphs)
+    check_mode(mode)
     bundle = open_bundle(path, revision, local_files_only)
     if bundle.revision is None:
         path = bundle.folder.absolute()  # a worker process may have another working directory
@@ -134,17 +117,6 @@ def load_scorer(path: str | os.PathLike[str], **options: Unpack[Options]) -> Sco
     return model
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """Checked options for loading one graph; see `load`. `reload` loads the same model again in another process."""
-
-    threads: int
-    verify: bool = True
-    gpu: GpuOptions = field(default_factory=GpuOptions)
-    mode: Mode = "latency"
-    reload: Callable[[], Model] | None = None
-
-
 def load_choice(
     bundle: Bundle, choice: Choice, device: Device, options: LoadOptions, why_device: str = "asked for"
 ) -> Classifier | Scorer:
@@ -168,11 +140,11 @@ def load_choice(
     bundle.obtain(names)
     # TensorRT's engines are cached under the hashes of the files that they were built from.
     if options.verify or device.kind == "tensorrt":
-        bundle.check_hashes(names)
+        tokenizer = _open_while_hashing(bundle, names, options.verify)
     else:
         bundle.check_sizes(names)
+        tokenizer = open_tokenizer(bundle, options.verify)
     manifest = bundle.manifest
-    tokenizer = open_tokenizer(bundle, options.verify)
     make_engine = functools.partial(_make_engine, bundle, choice, device, options)
     engine = make_engine()
     info = {
@@ -215,6 +187,16 @@ def open_tokenizer(bundle: Bundle, verify: bool) -> BundleTokenizer:
     if verify and golden.GOLDEN_NAME in manifest.files:
         golden.check_tokens(bundle, tokenizer)
     return tokenizer
+
+
+def _open_while_hashing(bundle: Bundle, names: Sequence[str], verify: bool) -> BundleTokenizer:
+    """Open the tokenizer while other threads hash the files: each takes some tenths of a second."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        hashing = pool.submit(bundle.check_hashes, names)
+        try:
+            return open_tokenizer(bundle, verify)
+        finally:
+            hashing.result()  # names every damaged file, so its error takes the place of the tokenizer's
 
 
 def _load_auto(bundle: Bundle, variant: str, options: LoadOptions) -> Classifier | Scorer:
@@ -306,30 +288,3 @@ def _require_task(path: str | os.PathLike[str], task: str, other: str, options: 
             f"{os.fspath(path)}: is a {bundle.manifest.task} bundle, expected a {task} bundle; load it with {other}"
         )
     return bundle.revision
-
-
-def _check_threads(threads: object) -> int:
-    if threads is None:
-        return usable_cores()
-    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= _MAX_THREADS:
-        raise InputError(f"threads is {describe(threads)}, expected an integer from 1 to {_MAX_THREADS:,}, or None")
-    return threads
-
-
-def _check_mode(mode: object) -> None:
-    if mode not in get_args(Mode):
-        found = f"{mode!r:.80}" if isinstance(mode, str) else describe(mode)
-        raise InputError(f"mode is {found}, expected 'latency' or 'throughput'")
-
-
-def _check_gpu_options(device: Device, gpu_memory: object, cuda_graphs: object) -> GpuOptions:
-    captures = check_flag(cuda_graphs, "cuda_graphs")
-    if gpu_memory is not None and (
-        not isinstance(gpu_memory, int) or isinstance(gpu_memory, bool) or not 0 < gpu_memory < 1 << 63
-    ):
-        raise InputError(f"gpu_memory is {describe(gpu_memory)}, expected a number of bytes above 0, or None")
-    if gpu_memory is not None and not device.on_gpu:
-        raise InputError(f"gpu_memory is {describe(gpu_memory)}, expected None for device {str(device)!r}")
-    if captures and device.kind != "cuda":
-        raise InputError(f"cuda_graphs is True, expected False for device {str(device)!r}: it is for CUDA")
-    return GpuOptions(gpu_memory, captures)

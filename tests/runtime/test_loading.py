@@ -1,6 +1,7 @@
 """assay.load and its typed variants; device="auto" with pretended GPUs (pretend_gpu.py)."""
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,31 @@ def test_annotate_is_imported_on_first_use() -> None:
     from assay.annotate import annotate_file
 
     assert assay.annotate.annotate_file is annotate_file
+
+
+def test_files_are_hashed_while_the_tokenizer_is_parsed(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, hashes = threading.Event(), threading.Event()
+    read_tokenizer, check_hashes = Bundle.read_tokenizer, Bundle.check_hashes
+
+    def read(bundle: Bundle, verify: bool) -> bytes:
+        reads.set()
+        assert hashes.wait(10)
+        return read_tokenizer(bundle, verify)
+
+    def check(bundle: Bundle, names: list[str]) -> None:
+        hashes.set()
+        assert reads.wait(10)
+        check_hashes(bundle, names)
+
+    monkeypatch.setattr(Bundle, "read_tokenizer", read)
+    monkeypatch.setattr(Bundle, "check_hashes", check)
+    assert assay.load(own_bundle).info["variant"] == "fp32"
+
+
+def test_every_damaged_file_is_named_even_if_the_tokenizer_is_one_of_them(own_bundle: Path) -> None:
+    for name in ("tokenizer.json", "onnx/model.onnx"):
+        content = bytearray((own_bundle / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (own_bundle / name).write_bytes(content)
+    with pytest.raises(BundleError, match=r"model\.onnx: is damaged.*tokenizer\.json: is damaged"):
+        assay.load(own_bundle)

@@ -16,7 +16,7 @@ from assay.aio.models import AsyncClassifier, AsyncScorer
 from assay.aio.requests import Stats
 from assay.errors import InputError
 from assay.inputs.validation import describe
-from assay.loading import Options
+from assay.load_options import Options
 from assay.loading import load as _load
 from assay.models.base import Model
 from assay.models.classifier import Classifier

@@ -7,6 +7,7 @@ against damage and mix-ups, not against someone with write access to the folder.
 """
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -183,8 +184,7 @@ class Bundle:
     def _hash_problem(self, name: str) -> str | None:
         path = self.folder / name
         try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = _hash(path)
         except OSError as error:
             return f"{path}: cannot be read ({one_line(error)})"
         expected = self.manifest.files[name].sha256
@@ -199,6 +199,19 @@ class Bundle:
                 f"{self.folder / name}: is damaged or changed, {size:,} bytes with sha256 {digest[:12]}..., expected "
                 f"{expected.size:,} with {expected.sha256[:12]}...; {self.remedy}"
             )
+
+
+def _hash(path: Path) -> str:
+    """Hash a file in one call.
+
+    Reading block by block would take the interpreter lock for each of them, and wait while another thread parses the
+    tokenizer, which holds it for some tenths of a second.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
+            return hashlib.sha256().hexdigest()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return hashlib.sha256(content).hexdigest()
 
 
 def _explain_choice(variant: str, reasons: Sequence[str], missing: Sequence[str], device: Kind) -> str:

@@ -69,7 +69,8 @@ def _check_tokens(bundle: Bundle) -> int:
 
 def _compare_graphs(bundle: Bundle, device: Device, threads: int | None) -> Iterator[tuple[Choice, dict[str, Any]]]:
     """Yield how far each graph for the device is from PyTorch on the golden rows."""
-    from assay.loading import LoadOptions, load_choice
+    from assay.load_options import LoadOptions
+    from assay.loading import load_choice
     from assay.threads import usable_cores
 
     choices = [choice for choice in bundle.list_choices() if choice.dialect == "portable" or not device.on_gpu]

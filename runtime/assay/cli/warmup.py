@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     lengths = [length for length in list_buckets(longest) if length <= last]
 
     from assay.gpu.libraries import prepare
-    from assay.loading import LoadOptions, load_choice
+    from assay.load_options import LoadOptions
+    from assay.loading import load_choice
     from assay.models.base import runner_of
     from assay.ort import installation
     from assay.threads import usable_cores
