@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["KINDS"]
 
 Steps = Iterator[None]
-"""Yields after the imports and after the loading, and ends after the answer."""
+"""Yields after the imports, after the loading and after the answer. Freeing the model afterwards is not timed."""
 
 
 def answer_assay(bundle: str, variant: str, row: list[str], verify: bool = True) -> Steps:
@@ -27,6 +27,7 @@ def answer_assay(bundle: str, variant: str, row: list[str], verify: bool = True)
     model = assay.load(bundle, variant=variant, verify=verify)
     yield
     model.logits([row[0] if len(row) == 1 else (row[0], row[1])])
+    yield
 
 
 def answer_openvino(model: str, tokenizer: str, row: list[str], cache: str | None) -> Steps:
@@ -42,6 +43,7 @@ def answer_openvino(model: str, tokenizer: str, row: list[str], cache: str | Non
     yield
     ids = np.array([words.encode(*row).ids], np.int64)
     request.infer({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    yield
 
 
 def answer_transformers(checkpoint: str, tokenizer: str, row: list[str]) -> Steps:
@@ -58,6 +60,7 @@ def answer_transformers(checkpoint: str, tokenizer: str, row: list[str]) -> Step
     yield
     with torch.inference_mode():
         model(**words(*row, return_tensors="pt"))
+    yield
 
 
 KINDS: dict[str, Callable[..., Steps]] = {
@@ -72,7 +75,6 @@ def main() -> None:
     times = [time.monotonic()]
     for _ in KINDS[sys.argv[1]](**json.loads(sys.argv[2])):
         times.append(time.monotonic())
-    times.append(time.monotonic())
     print(json.dumps(times))
 
 
