@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from assay.models.base import Float32, Model
 from assay.models.thresholds import Threshold, check_threshold
@@ -66,6 +67,18 @@ class Classifier(Model):
         """Return one Prediction per row of `batch`, in its order. See `logits` for the rows, `predict` for the rest."""
         limits = check_threshold(threshold, self.manifest)
         return self._name(self.logits(batch, truncate=truncate), limits)
+
+    def predict_proba(self, batch: object, *, truncate: bool = False) -> Float32:
+        """Return the probabilities, float32 [n, labels], of n rows in their order; a column per label of `classes_`.
+
+        A softmax over the labels, or for a multi-label bundle a sigmoid per label. See `logits` for the rest.
+        """
+        return self._activate(self.logits(batch, truncate=truncate))
+
+    @property
+    def classes_(self) -> npt.NDArray[np.str_]:
+        """The labels in logit order as an array of str, under the name that scikit-learn gives them."""
+        return np.array(self.labels)
 
     def predictions(self, logits: Float32, threshold: Threshold | None = None) -> list[Prediction]:
         """Return the Prediction of each row of `logits` [n, labels].
