@@ -13,6 +13,8 @@ from assay.errors import AssayError, InputError
 from assay.inputs.pipeline import PipelineAnswer, check_top_k, nest, read_inputs
 from assay.inputs.tokenization import BundleTokenizer
 from assay.inputs.validation import check_batch, check_flag, check_single, describe
+from assay.models import ranking
+from assay.models.ranking import Ranked
 from assay.models.runner import Float32, Runner, refuse_non_finite
 from assay.ort.engine import Engine
 
@@ -106,6 +108,52 @@ class Model:
         single = isinstance(inputs, str | dict)
         logits = self._runner.run(rows, check_flag(truncate, "truncate"), single)
         return nest(inputs, self.labels, self._activate(logits).tolist(), top_k)
+
+    def rank(
+        self,
+        query: str,
+        documents: object,
+        top_k: int | None = None,
+        return_documents: bool = False,
+        *,
+        label: str | None = None,
+        truncate: bool = False,
+    ) -> list[Ranked]:
+        """Return the documents by their score for `query`, best first, as sentence-transformers' CrossEncoder.rank.
+
+        All pairs are answered as one batch. Documents with equal scores keep their order.
+
+        Args:
+            query: The first text of every pair.
+            documents: An iterable of texts. It may be empty.
+            top_k: The most documents to return; None for all.
+            return_documents: Return the text of each document, too.
+            label: For a classifier, the label whose probability is the score. A reranker with one output needs none.
+            truncate: Cut a text that the bundle would refuse as too long.
+
+        Returns:
+            A dict per document: corpus_id (its index in `documents`), score, and with `return_documents` text.
+
+        Raises:
+            InputError: The bundle does not read pairs or lacks the label, or an argument is wrong; where a document is,
+                with its index.
+            NumericalError: A logit is NaN or infinite; with the document's index.
+        """
+        ranking.require_pairs(self.manifest, "rank")
+        limit = ranking.check_count(top_k, "top_k")
+        check_flag(return_documents, "return_documents")
+        pairs = ranking.pair_documents(query, documents)
+        scores = self.rerank_pairs(pairs, label=label, truncate=truncate)
+        return ranking.order(scores.tolist(), pairs, limit, return_documents)
+
+    def rerank_pairs(self, pairs: object, *, label: str | None = None, truncate: bool = False) -> Float32:
+        """Return the scores, float32 [n], of n pairs (query, document) in their order, as CrossEncoder.predict.
+
+        The pairs may have different queries. Arguments and errors are those of `rank`.
+        """
+        ranking.require_pairs(self.manifest, "rerank_pairs")
+        column = ranking.find_label(label, self.manifest, "rank and rerank_pairs")
+        return self._activate(self.logits(pairs, truncate=truncate))[:, column]
 
     def verify(self) -> dict[str, Any]:
         """Run the bundle's golden rows and compare the logits with those of PyTorch. It also warms the model up.
