@@ -1,14 +1,19 @@
 """Classification: logits to labels with probabilities."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from assay.inputs.validation import check_flag
+from assay.models import ranking, zero_shot
+from assay.models.activations import sigmoid, softmax
 from assay.models.base import Float32, Model
 from assay.models.thresholds import Threshold, check_threshold
+from assay.models.zero_shot import ZeroShot
 
-__all__ = ["Classifier", "Prediction", "sigmoid", "softmax"]
+__all__ = ["Classifier", "Prediction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,51 @@ class Classifier(Model):
         """
         return self._activate(self.logits(batch, truncate=truncate))
 
+    def zero_shot(
+        self,
+        texts: object,
+        labels: Sequence[str] | str,
+        hypothesis_template: str = "This example is {}.",
+        multi_label: bool = False,
+        *,
+        entailment: str | None = None,
+        truncate: bool = False,
+    ) -> ZeroShot | list[ZeroShot]:
+        """Classify texts by labels of the caller's choice, with a model of natural language inference.
+
+        The numbers are those of transformers' zero-shot-classification pipeline; assay.models.zero_shot has its rules.
+        A call answers len(texts) * len(labels) pairs as one batch.
+
+        Args:
+            texts: A text, or an iterable of texts, which may be empty.
+            labels: The candidate labels: a list, or a str with commas between them.
+            hypothesis_template: A text with {} where the label goes.
+            multi_label: Score each label alone, since several may be right; else the scores of a text sum to 1.
+            entailment: The model's label that means entailment. Default: the first one that starts with "entail".
+            truncate: Cut a text that the bundle would refuse as too long.
+
+        Returns:
+            A dict of sequence, labels (best first) and scores; a list of these for an iterable.
+
+        Raises:
+            InputError: The bundle does not read pairs or has no label for entailment, or an argument is wrong; with the
+                index of a wrong text.
+            NumericalError: A logit is NaN or infinite; with the index of the text.
+        """
+        ranking.require_pairs(self.manifest, "zero_shot")
+        columns = zero_shot.find_entailment(entailment, self.labels)
+        candidates = zero_shot.check_labels(labels)
+        hypotheses = zero_shot.write_hypotheses(hypothesis_template, candidates)
+        check_flag(multi_label, "multi_label")
+        premises = zero_shot.check_texts(texts)
+        pairs = [(text, hypothesis) for text in premises for hypothesis in hypotheses]
+        with zero_shot.rows_of_texts(len(candidates)):
+            logits = self.logits(pairs, truncate=truncate)
+        shaped = logits.reshape(len(premises), len(candidates), len(self.labels))
+        scores = zero_shot.score_labels(shaped, *columns, multi_label=multi_label).tolist()
+        answers = [zero_shot.order(text, candidates, row) for text, row in zip(premises, scores, strict=True)]
+        return answers[0] if isinstance(texts, str) else answers
+
     @property
     def classes_(self) -> npt.NDArray[np.str_]:
         """The labels in logit order as an array of str, under the name that scikit-learn gives them."""
@@ -104,16 +154,3 @@ class Classifier(Model):
     def _activate(self, logits: Float32) -> Float32:
         """Return the probabilities [n, labels] of `logits` [n, labels], by the bundle's activation."""
         return sigmoid(logits) if self.manifest.activation == "sigmoid" else softmax(logits)
-
-
-def softmax(logits: Float32) -> Float32:
-    """Return the softmax over the last axis in float32, shifted by the maximum as in transformers' pipeline."""
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probabilities: Float32 = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return probabilities
-
-
-def sigmoid(logits: Float32) -> Float32:
-    """Return 1 / (1 + exp(-x)) in float32, as in transformers' pipeline. Where exp overflows, 0 is the right result."""
-    with np.errstate(over="ignore"):
-        return np.float32(1.0) / (np.float32(1.0) + np.exp(-logits))

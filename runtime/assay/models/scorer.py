@@ -17,8 +17,8 @@ import numpy.typing as npt
 from assay.bundle.manifest import Scale
 from assay.errors import BundleError, InputError
 from assay.inputs.validation import describe
+from assay.models.activations import sigmoid
 from assay.models.base import Float32, Model
-from assay.models.classifier import sigmoid
 
 __all__ = ["Scorer", "rescale"]
 
