@@ -1,10 +1,12 @@
 """What turns logits into scores, in float32 and to the bit as in transformers' pipeline."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from assay.models.runner import Float32
 
-__all__ = ["sigmoid", "softmax"]
+__all__ = ["FUNCTIONS", "sigmoid", "softmax"]
 
 
 def softmax(logits: Float32) -> Float32:
@@ -18,3 +20,11 @@ def sigmoid(logits: Float32) -> Float32:
     """Return 1 / (1 + exp(-x)) in float32, as in transformers' pipeline. Where exp overflows, 0 is the right result."""
     with np.errstate(over="ignore"):
         return np.float32(1.0) / (np.float32(1.0) + np.exp(-logits))
+
+
+FUNCTIONS: Mapping[str, Callable[[Float32], Float32]] = {
+    "sigmoid": sigmoid,
+    "softmax": softmax,
+    "none": lambda logits: logits,
+}
+"""The values of function_to_apply of transformers' pipeline."""

@@ -1,6 +1,6 @@
 """What Classifier and Scorer share: from rows to logits in the order of the rows. They know what logits mean."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,15 +10,22 @@ from assay.bundle import golden
 from assay.bundle.folder import Bundle, Choice
 from assay.bundle.manifest import Manifest
 from assay.errors import AssayError, InputError
-from assay.inputs.pipeline import PipelineAnswer, check_top_k, nest, read_inputs
+from assay.inputs.pipeline import PipelineAnswer, check_function, check_top_k, nest, read_inputs
 from assay.inputs.tokenization import BundleTokenizer
-from assay.inputs.validation import check_batch, check_flag, check_single, describe
+from assay.inputs.validation import check_batch, check_count, check_flag, check_iterable, check_single, describe
 from assay.models import ranking
+from assay.models.activations import FUNCTIONS
+from assay.models.endless import answer_stream
+from assay.models.progress import show_progress
 from assay.models.ranking import Ranked
 from assay.models.runner import Float32, Runner, refuse_non_finite
+from assay.ort.batching import Limits
 from assay.ort.engine import Engine
 
-__all__ = ["Float32", "Model", "runner_of"]
+__all__ = ["STREAMED_TOGETHER", "Float32", "Model", "runner_of"]
+
+STREAMED_TOGETHER = 256
+"""Rows that `stream` reads before it answers them: enough to fill calls, and some kilobytes of text."""
 
 
 class Model:
@@ -73,7 +80,9 @@ class Model:
         """
         return dict(self._info)
 
-    def logits(self, batch: object, *, truncate: bool = False) -> Float32:
+    def logits(
+        self, batch: object, *, truncate: bool = False, progress: bool = False, batch_tokens: int | None = None
+    ) -> Float32:
         """Return the head's raw outputs, float32 [n, labels], of n rows in their order.
 
         Rows of equal length share a call, which changes at most the last bits of their logits.
@@ -81,15 +90,29 @@ class Model:
         Args:
             batch: An iterable of rows: texts, or for a bundle of pairs tuples of two texts. It may be empty.
             truncate: Cut a text that the bundle would refuse as too long.
+            progress: Show a progress bar, which needs the package tqdm.
+            batch_tokens: The most tokens of the rows of one call of the session, for less memory. A longer row is a
+                call by itself. It lowers the limit that the device has, and never raises it.
 
         Raises:
             InputError: A row is not a text or a pair, or is too long; with the row's index.
+            InstallationError: `progress` is True and tqdm is missing.
             NumericalError: A logit is NaN or infinite; with the row's index.
         """
+        limits = Limits(tokens=check_count(batch_tokens, "batch_tokens"))
         rows = check_batch(batch, self.manifest.input)
-        return self._runner.run(rows, check_flag(truncate, "truncate"), single=False)
+        with show_progress(progress, len(rows)) as report:
+            return self._runner.run(rows, check_flag(truncate, "truncate"), False, limits, report)
 
-    def __call__(self, inputs: object, *, top_k: object = "", truncate: bool = False) -> PipelineAnswer:
+    def __call__(
+        self,
+        inputs: object,
+        *,
+        top_k: object = "",
+        function_to_apply: str | None = None,
+        batch_size: int | None = None,
+        truncate: bool = False,
+    ) -> PipelineAnswer:
         """Return labels with scores, like transformers' text-classification pipeline (4.57).
 
         assay.inputs.pipeline has a table of what is returned.
@@ -97,6 +120,9 @@ class Model:
         Args:
             inputs: A text, a dict of "text" and, for pairs, "text_pair", or a list of these.
             top_k: How many labels to return, best first; None for all. By default only the best.
+            function_to_apply: "sigmoid" or "softmax" over the labels, or "none" for logits. By default, or with
+                "default", what the bundle says.
+            batch_size: The most rows of one call of the session. Default: what fits the device's limit of tokens.
             truncate: Cut a text that the bundle would refuse as too long.
 
         Raises:
@@ -104,10 +130,13 @@ class Model:
             NumericalError: As `logits`.
         """
         check_top_k(top_k)
+        function = check_function(function_to_apply)
+        limits = Limits(rows=check_count(batch_size, "batch_size"))
         rows = read_inputs(inputs, self.manifest.input)
         single = isinstance(inputs, str | dict)
-        logits = self._runner.run(rows, check_flag(truncate, "truncate"), single)
-        return nest(inputs, self.labels, self._activate(logits).tolist(), top_k)
+        logits = self._runner.run(rows, check_flag(truncate, "truncate"), single, limits)
+        scores = self._activate(logits) if function is None else FUNCTIONS[function](logits)
+        return nest(inputs, self.labels, scores.tolist(), top_k)
 
     def rank(
         self,
@@ -140,7 +169,7 @@ class Model:
             NumericalError: A logit is NaN or infinite; with the document's index.
         """
         ranking.require_pairs(self.manifest, "rank")
-        limit = ranking.check_count(top_k, "top_k")
+        limit = check_count(top_k, "top_k")
         check_flag(return_documents, "return_documents")
         pairs = ranking.pair_documents(query, documents)
         scores = self.rerank_pairs(pairs, label=label, truncate=truncate)
@@ -198,6 +227,15 @@ class Model:
     def _activate(self, logits: Float32) -> Float32:
         """Return the scores [n, labels] of `logits` [n, labels]. Defined by Classifier and Scorer."""
         raise NotImplementedError
+
+    def _stream_logits(self, rows: object, batch_size: object, truncate: object) -> Iterator[Float32]:
+        """Return an iterator over the logits [n, labels] of `rows`, some at a time. The arguments are checked now."""
+        if batch_size is None:
+            raise InputError("batch_size is None, expected an integer of at least 1")
+        size = check_count(batch_size, "batch_size") or 1
+        flag = check_flag(truncate, "truncate")
+        kind = self.manifest.input
+        return answer_stream(self._runner, check_iterable(rows, kind), kind, batch_size=size, truncate=flag)
 
     def _run_single(self, text: object, text_pair: object, truncate: object) -> Float32:
         """Return the logits [1, labels] of one row."""

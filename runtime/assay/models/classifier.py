@@ -1,6 +1,6 @@
 """Classification: logits to labels with probabilities."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from assay.inputs.validation import check_flag
 from assay.models import ranking, zero_shot
 from assay.models.activations import sigmoid, softmax
-from assay.models.base import Float32, Model
+from assay.models.base import STREAMED_TOGETHER, Float32, Model
 from assay.models.thresholds import Threshold, check_threshold
 from assay.models.zero_shot import ZeroShot
 
@@ -67,18 +67,56 @@ class Classifier(Model):
         return self._name(self._run_single(text, text_pair, truncate), limits)[0]
 
     def predict_batch(
-        self, batch: object, *, truncate: bool = False, threshold: Threshold | None = None
+        self,
+        batch: object,
+        *,
+        truncate: bool = False,
+        threshold: Threshold | None = None,
+        progress: bool = False,
+        batch_tokens: int | None = None,
     ) -> list[Prediction]:
         """Return one Prediction per row of `batch`, in its order. See `logits` for the rows, `predict` for the rest."""
         limits = check_threshold(threshold, self.manifest)
-        return self._name(self.logits(batch, truncate=truncate), limits)
+        logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
+        return self._name(logits, limits)
 
-    def predict_proba(self, batch: object, *, truncate: bool = False) -> Float32:
+    def stream(
+        self,
+        rows: object,
+        *,
+        batch_size: int = STREAMED_TOGETHER,
+        truncate: bool = False,
+        threshold: Threshold | None = None,
+    ) -> Iterator[Prediction]:
+        """Return an iterator over the Prediction of each row, in order.
+
+        `rows` is an iterable of rows, which may be endless. It is read in this thread and only as far as the next
+        answers need, so memory is bounded. A row that cannot be answered raises its error, with its index, after the
+        answers to the rows before it.
+
+        Args:
+            rows: Texts, or for a bundle of pairs tuples of two texts.
+            batch_size: How many rows are read before they are answered together: 1 answers each row at once, and more
+                rows use the cores better.
+            truncate: As `predict`.
+            threshold: As `predict`.
+
+        Raises:
+            InputError: As `logits`, and for an argument that is wrong.
+            NumericalError: As `logits`.
+        """
+        limits = check_threshold(threshold, self.manifest)
+        windows = self._stream_logits(rows, batch_size, truncate)
+        return (prediction for logits in windows for prediction in self._name(logits, limits))
+
+    def predict_proba(
+        self, batch: object, *, truncate: bool = False, progress: bool = False, batch_tokens: int | None = None
+    ) -> Float32:
         """Return the probabilities, float32 [n, labels], of n rows in their order; a column per label of `classes_`.
 
         A softmax over the labels, or for a multi-label bundle a sigmoid per label. See `logits` for the rest.
         """
-        return self._activate(self.logits(batch, truncate=truncate))
+        return self._activate(self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens))
 
     def zero_shot(
         self,

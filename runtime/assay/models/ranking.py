@@ -7,7 +7,7 @@ from assay.bundle.manifest import Manifest
 from assay.errors import InputError
 from assay.inputs.validation import check_batch, check_text, describe
 
-__all__ = ["Ranked", "check_count", "find_label", "order", "pair_documents", "require_pairs"]
+__all__ = ["Ranked", "find_label", "order", "pair_documents", "require_pairs"]
 
 
 class Ranked(TypedDict):
@@ -40,13 +40,6 @@ def find_label(label: object, manifest: Manifest, what: str) -> int:
         found = repr(label)[:80] if isinstance(label, str) else describe(label)
         raise InputError(f"{what}: label is {found}, {expected}")
     return labels.index(label)
-
-
-def check_count(value: object, name: str) -> int | None:
-    """Return `value` if it is an integer of at least 1, or None. Raises InputError for anything else."""
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise InputError(f"{name} is {describe(value)}, expected an integer of at least 1, or None")
-    return value
 
 
 def pair_documents(query: object, documents: object) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ keep their order.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from assay.bundle.manifest import Scale
 from assay.errors import BundleError, InputError
 from assay.inputs.validation import describe
 from assay.models.activations import sigmoid
-from assay.models.base import Float32, Model
+from assay.models.base import STREAMED_TOGETHER, Float32, Model
 
 __all__ = ["Scorer", "rescale"]
 
@@ -53,10 +53,49 @@ class Scorer(Model):
         """
         return float(self._apply(self._run_single(text, text_pair, truncate), self._limits(scale))[0])
 
-    def score_batch(self, batch: object, *, scale: Sequence[float] | None = None, truncate: bool = False) -> Float32:
+    def score_batch(
+        self,
+        batch: object,
+        *,
+        scale: Sequence[float] | None = None,
+        truncate: bool = False,
+        progress: bool = False,
+        batch_tokens: int | None = None,
+    ) -> Float32:
         """Return the scores, float32 [n], of n rows in their order. See `logits` for the rows, `score` for the rest."""
         limits = self._limits(scale)
-        return self._apply(self.logits(batch, truncate=truncate), limits)
+        logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
+        return self._apply(logits, limits)
+
+    def stream(
+        self,
+        rows: object,
+        *,
+        batch_size: int = STREAMED_TOGETHER,
+        scale: Sequence[float] | None = None,
+        truncate: bool = False,
+    ) -> Iterator[float]:
+        """Return an iterator over the score of each row, in order.
+
+        `rows` is an iterable of rows, which may be endless. It is read in this thread and only as far as the next
+        answers need, so memory is bounded. A row that cannot be answered raises its error, with its index, after the
+        answers to the rows before it.
+
+        Args:
+            rows: Texts, or for a bundle of pairs tuples of two texts.
+            batch_size: How many rows are read before they are answered together: 1 answers each row at once, and more
+                rows use the cores better.
+            scale: As `score`.
+            truncate: As `score`.
+
+        Raises:
+            InputError: As `logits`, and for an argument that is wrong.
+            BundleError: As `score`.
+            NumericalError: As `logits`.
+        """
+        limits = self._limits(scale)
+        windows = self._stream_logits(rows, batch_size, truncate)
+        return (score for logits in windows for score in self._apply(logits, limits).tolist())
 
     def scores(self, logits: Float32, scale: Sequence[float] | None = None) -> Float32:
         """Return the scores, float32 [n], of `logits` [n, 1].
