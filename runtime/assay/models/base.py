@@ -1,10 +1,11 @@
 """What Classifier and Scorer share: from rows to logits in the order of the rows. They know what logits mean."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from assay.bundle import golden
 from assay.bundle.folder import Bundle, Choice
@@ -12,10 +13,11 @@ from assay.bundle.manifest import Manifest
 from assay.errors import AssayError, InputError
 from assay.inputs.pipeline import PipelineAnswer, check_function, check_top_k, nest, read_inputs
 from assay.inputs.tokenization import BundleTokenizer
-from assay.inputs.validation import check_batch, check_count, check_flag, check_iterable, check_single, describe
+from assay.inputs.validation import Row, check_batch, check_count, check_flag, check_iterable, check_single, describe
 from assay.models import ranking
 from assay.models.activations import FUNCTIONS
 from assay.models.endless import answer_stream
+from assay.models.long_texts import Long, LongScores, check_aggregate, count_windows, score_long
 from assay.models.progress import show_progress
 from assay.models.ranking import Ranked
 from assay.models.runner import Float32, Runner, refuse_non_finite
@@ -227,6 +229,18 @@ class Model:
     def _activate(self, logits: Float32) -> Float32:
         """Return the scores [n, labels] of `logits` [n, labels]. Defined by Classifier and Scorer."""
         raise NotImplementedError
+
+    def count_windows(self, batch: object) -> npt.NDArray[np.int64]:
+        """Return how many windows each row of `batch` has with long="windows", int64 [n]. Nothing runs.
+
+        Raises:
+            InputError: A row is not a text or a pair, or the first text of a long pair is too long.
+        """
+        return count_windows(self._runner, check_batch(batch, self.manifest.input), 0)
+
+    def _score_long(self, rows: Sequence[Row], long: Long, aggregate: object, single: bool) -> LongScores:
+        """Return the scores [n, labels] of checked rows of any length, and how many windows they had."""
+        return score_long(self._runner, rows, long, check_aggregate(aggregate), self._activate, single=single)
 
     def _stream_logits(self, rows: object, batch_size: object, truncate: object) -> Iterator[Float32]:
         """Return an iterator over the logits [n, labels] of `rows`, some at a time. The arguments are checked now."""

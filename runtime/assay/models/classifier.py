@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from assay.inputs.validation import check_flag
+from assay.inputs.validation import check_batch, check_flag, check_single
 from assay.models import ranking, zero_shot
 from assay.models.activations import sigmoid, softmax
 from assay.models.base import STREAMED_TOGETHER, Float32, Model
+from assay.models.long_texts import Aggregate, Long, LongScores, check_long, refuse_batch_options
 from assay.models.thresholds import Threshold, check_threshold
 from assay.models.zero_shot import ZeroShot
 
@@ -27,12 +28,15 @@ class Prediction:
             sigmoid per label.
         labels: The labels that the row has, in logit order: those whose probability reaches the threshold in a
             multi-label bundle, which may be none of them; else the best label alone.
+        windows: How many windows of the text were read: 1, or more for a long text with long="windows". The scores of
+            several windows of a softmax need not sum to 1 where they are aggregated by "max".
     """
 
     label: str
     score: float
     scores: dict[str, float]
     labels: list[str]
+    windows: int = 1
 
     def __hash__(self) -> int:
         # `scores` is a dict, which cannot be hashed. Equal predictions have equal labels and scores all the same.
@@ -49,6 +53,8 @@ class Classifier(Model):
         *,
         truncate: bool = False,
         threshold: Threshold | None = None,
+        long: Long | None = None,
+        aggregate: Aggregate = "max",
     ) -> Prediction:
         """Classify one text, or one pair for a bundle of pairs (osmosis: objective, response).
 
@@ -58,12 +64,18 @@ class Classifier(Model):
             truncate: Cut a text that the bundle would refuse as too long.
             threshold: For a multi-label bundle, the least probability of a label that the row has, 0.5 by default: one
                 number from 0 to 1, or a mapping of labels to numbers.
+            long: What to do with a text that is longer than the model reads: "error", "truncate", or "windows", which
+                reads all of it in overlapping windows (assay.models.long_texts). By default what the bundle does.
+            aggregate: How "windows" become one score per label: "max", "mean", or "first" for that window's.
 
         Raises:
             InputError: An argument is not a text or a threshold, or the text is longer than the model reads.
             NumericalError: A logit is NaN or infinite.
         """
         limits = check_threshold(threshold, self.manifest)
+        if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
+            row = check_single(text, text_pair, self.manifest.input)
+            return self._name_long(self._score_long([row], handling, aggregate, single=True), limits)[0]
         return self._name(self._run_single(text, text_pair, truncate), limits)[0]
 
     def predict_batch(
@@ -74,9 +86,15 @@ class Classifier(Model):
         threshold: Threshold | None = None,
         progress: bool = False,
         batch_tokens: int | None = None,
+        long: Long | None = None,
+        aggregate: Aggregate = "max",
     ) -> list[Prediction]:
         """Return one Prediction per row of `batch`, in its order. See `logits` for the rows, `predict` for the rest."""
         limits = check_threshold(threshold, self.manifest)
+        if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
+            refuse_batch_options(progress, batch_tokens)
+            rows = check_batch(batch, self.manifest.input)
+            return self._name_long(self._score_long(rows, handling, aggregate, single=False), limits)
         logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
         return self._name(logits, limits)
 
@@ -179,14 +197,18 @@ class Classifier(Model):
 
     def _name(self, logits: Float32, limits: tuple[float, ...] | None) -> list[Prediction]:
         """Return the Prediction of each row of finite `logits`; `limits` are the thresholds of a multi-label bundle."""
+        return self._name_long(LongScores(self._activate(logits), np.ones(len(logits), np.int64)), limits)
+
+    def _name_long(self, long: LongScores, limits: tuple[float, ...] | None) -> list[Prediction]:
+        """Return the Prediction of each row of scores."""
         predictions = []
-        for row in self._activate(logits):
+        for row, windows in zip(long.scores, long.windows.tolist(), strict=True):
             best = int(row.argmax())  # the first of equals, as in transformers
             named = dict(zip(self.labels, row.tolist(), strict=True))
             has = [self.labels[best]]
             if limits is not None:
                 has = [name for (name, score), limit in zip(named.items(), limits, strict=True) if score >= limit]
-            predictions.append(Prediction(self.labels[best], float(row[best]), named, has))
+            predictions.append(Prediction(self.labels[best], float(row[best]), named, has, windows))
         return predictions
 
     def _activate(self, logits: Float32) -> Float32:
