@@ -18,6 +18,7 @@ PASTED_PAGES = {
     "docs/guide/annotate.md": 1,
     "docs/guide/service.md": 1,
     "docs/guide/integrations.md": 3,
+    "docs/guide/recipes.md": 8,
     "docs/export/index.md": 1,
 }
 

@@ -12,14 +12,15 @@ from assay.bundle.folder import Bundle, Choice
 from assay.bundle.manifest import Manifest
 from assay.errors import AssayError, InputError
 from assay.inputs.pipeline import PipelineAnswer, check_function, check_top_k, nest, read_inputs
-from assay.inputs.tokenization import BundleTokenizer
+from assay.inputs.tokenization import BundleTokenizer, Tokens
 from assay.inputs.validation import Row, check_batch, check_count, check_flag, check_iterable, check_single, describe
 from assay.models import ranking
 from assay.models.activations import FUNCTIONS
 from assay.models.endless import answer_stream
+from assay.models.explanation import Explanation, find_words, leave_out, weigh
 from assay.models.long_texts import Long, LongScores, check_aggregate, count_windows, score_long
 from assay.models.progress import show_progress
-from assay.models.ranking import Ranked
+from assay.models.ranking import Ranked, find_label
 from assay.models.runner import Float32, Runner, refuse_non_finite
 from assay.ort.batching import Limits
 from assay.ort.engine import Engine
@@ -183,7 +184,7 @@ class Model:
         The pairs may have different queries. Arguments and errors are those of `rank`.
         """
         ranking.require_pairs(self.manifest, "rerank_pairs")
-        column = ranking.find_label(label, self.manifest, "rank and rerank_pairs")
+        column = find_label(label, self.manifest, "rank and rerank_pairs")
         return self._activate(self.logits(pairs, truncate=truncate))[:, column]
 
     def verify(self) -> dict[str, Any]:
@@ -200,6 +201,53 @@ class Model:
         allowed = golden.compute_tolerance(self._choice.graph, rows)
         what = f"{self._bundle.folder / self._choice.graph.file} on {self._info['device']}"
         return golden.compare(self._runner.answer(rows.tokens), rows, allowed, what)
+
+    def warmup(self, tokens: int | None = None) -> None:
+        """Answer a short row and a long one, so that the first real row does not pay for it.
+
+        The runs read the weights from the disk, start the threads, and let ONNX Runtime's arena grow to what the long
+        row needs. TensorRT's engines are built by `assay warmup`.
+
+        Args:
+            tokens: The length of the long row. Default: the longest that the model reads, which takes seconds on a CPU
+                for a model of thousands of tokens.
+
+        Raises:
+            InputError: `tokens` is not an integer from 1 to the model's limit.
+        """
+        longest = self.manifest.max_length
+        length = check_count(tokens, "tokens") or longest
+        if length > longest:
+            raise InputError(f"tokens is {length:,}, expected at most {longest:,}: the model reads no more")
+        word = np.full(length, self.manifest.pad_token_id, dtype=np.int64)
+        for size in (1, length):
+            self._runner.answer([Tokens(word[:size], np.zeros(size, dtype=np.int64))])
+
+    def explain(
+        self, text: str, text_pair: str | None = None, *, label: str | None = None, truncate: bool = False
+    ) -> Explanation:
+        """Say how the score moves without each word: a row per word is answered that lacks it (occlusion).
+
+        It costs as many rows as there are words, and one more for the whole text; all of them are one batch. In a pair
+        the words of both texts are left out in turn.
+
+        Args:
+            text: The text, or the first of the pair.
+            text_pair: The second text of the pair.
+            label: The label whose score is explained. Default: the best one for the whole text.
+            truncate: Cut a text that the bundle would refuse as too long.
+
+        Raises:
+            InputError: An argument is not a text, the bundle lacks the label, or the text has more than 1,000 words.
+            NumericalError: A logit is NaN or infinite; row 0 is the whole text, and row n lacks word n.
+        """
+        row = check_single(text, text_pair, self.manifest.input)
+        column = None if label is None else find_label(label, self.manifest, "explain")
+        texts = row if isinstance(row, tuple) else (row,)
+        words = find_words(texts)
+        rows = [row, *(leave_out(texts, word) for word in words)]
+        logits = self._runner.run(rows, check_flag(truncate, "truncate"), single=False)
+        return weigh(texts, words, self._activate(logits), self.labels, column)
 
     def close(self) -> None:
         """Release the session and its memory.

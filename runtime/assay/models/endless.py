@@ -39,11 +39,11 @@ def answer_stream(
         tokens, late_error = _take_tokens(runner, checked, truncate, start)
         logits = runner.answer(tokens) if tokens else None
         if logits is not None:
-            finite = np.isfinite(logits).all(axis=1).tolist()
-            bad = len(finite) if all(finite) else finite.index(False)
+            finite = np.isfinite(logits).all(axis=1)
+            bad = len(logits) if finite.all() else int(np.argmin(finite))
             if bad:
                 yield logits[:bad]
-            if bad < len(finite):
+            if bad < len(logits):
                 raise non_finite_error(logits[bad], start + bad)
         error = late_error or error  # a row that is too long comes before the one that ended the window
         if error is not None:

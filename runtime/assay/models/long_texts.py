@@ -112,9 +112,9 @@ def score_long(
         sizes = [1 if aggregate == "first" else len(row) for row in windows]
         logits = runner.answer(ran)
         begins = np.cumsum([0, *sizes[:-1]])
-        finite: list[bool] = np.isfinite(logits).all(axis=1).tolist()
-        if not all(finite):
-            bad = finite.index(False)
+        finite = np.isfinite(logits).all(axis=1)
+        if not finite.all():
+            bad = int(np.argmin(finite))
             row = start + int(np.searchsorted(begins, bad, side="right")) - 1
             raise non_finite_error(logits[bad], None if single else row)
         activated = activate(logits)
