@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 
-import assay
 from assay import Classifier, InputError, NumericalError, Scorer
 from assay.models.base import runner_of
 
@@ -76,10 +75,3 @@ def test_a_warm_up_runs_the_shortest_and_the_longest_row(scorer: Scorer, monkeyp
     for wrong, found in ((0, "the int 0"), (17, "17"), (True, "True"), ("all", "a str")):
         with pytest.raises(InputError, match=f"tokens is {found}.*, expected"):
             scorer.warmup(wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("devices", [["cuda:0", "cuda:1"], ("cpu",), []])
-def test_a_list_of_devices_is_refused_in_one_line_that_shows_the_way(devices: Any, scorer: Scorer) -> None:
-    with pytest.raises(InputError, match=r"expected one device: .* assay\.integrations\.ray with num_gpus=1") as caught:
-        assay.load(scorer.info["path"], device=devices)
-    assert "\n" not in str(caught.value)
