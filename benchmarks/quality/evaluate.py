@@ -16,8 +16,8 @@ import numpy as np
 
 from assay.bundle.manifest import Manifest
 from assay.errors import AssayError, InputError
+from assay.models.activations import sigmoid, softmax
 from assay.models.base import Float32
-from assay.models.classifier import sigmoid, softmax
 from assay_export.progress import Terminal
 from benchmarks.quality import metrics, report
 from benchmarks.quality.answers import Answers, ask, ask_torch, ask_variant, find_truncated

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from scipy import stats
 
 from assay.bundle.manifest import Scale
+from assay.models.activations import softmax
 from assay.models.base import Float32
-from assay.models.classifier import softmax
 from assay.models.scorer import rescale
 
 __all__ = [

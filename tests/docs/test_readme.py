@@ -17,7 +17,8 @@ PASTED_PAGES = {
     "docs/guide/errors.md": 1,
     "docs/guide/annotate.md": 1,
     "docs/guide/service.md": 1,
-    "docs/guide/integrations.md": 2,
+    "docs/guide/integrations.md": 3,
+    "docs/guide/recipes.md": 8,
     "docs/export/index.md": 1,
 }
 
@@ -69,7 +70,7 @@ def test_readmes_shell_snippets_run_as_pasted(clone: Path) -> None:
 
 @pytest.mark.parametrize(("page", "count"), PASTED_PAGES.items())
 def test_the_first_python_snippets_of_a_page_run_as_pasted(page: str, count: int, clone: Path) -> None:
-    for module in ("pandas", "polars") if "integrations" in page else ():
+    for module in ("pandas", "polars", "sklearn") if "integrations" in page else ():
         pytest.importorskip(module)
     snippets = blocks(ROOT / page, "python")[:count]
     assert len(snippets) == count

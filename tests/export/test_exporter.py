@@ -122,6 +122,22 @@ def test_optimum_and_transformers_open_the_bundle_and_compute_the_same_logits(
     assert np.abs(model(**inputs).logits.numpy() - ours).max() <= 1e-5
 
 
+def test_the_pipeline_of_transformers_answers_with_the_model_of_optimum_as_assay_does(pair_bundle: Path) -> None:
+    from optimum.onnxruntime import ORTModelForSequenceClassification
+
+    pipeline: Any = transformers.pipeline(
+        "text-classification",
+        model=ORTModelForSequenceClassification.from_pretrained(pair_bundle),
+        tokenizer=transformers.AutoTokenizer.from_pretrained(pair_bundle),
+        device="cpu",
+    )
+    rows = [{"text": "What causes rain?", "text_pair": "Clouds."}, {"text": "Name a river.", "text_pair": "The Rhine."}]
+    ours: Any = assay.load(pair_bundle)(rows, top_k=None)
+    for mine, theirs in zip(ours, pipeline(rows, top_k=None), strict=True):
+        assert [entry["label"] for entry in mine] == [entry["label"] for entry in theirs]
+        assert np.allclose([entry["score"] for entry in mine], [entry["score"] for entry in theirs], atol=1e-5)
+
+
 def test_the_manifest_records_source_tools_parity_and_every_file(scorer_bundle: Path) -> None:
     manifest = json.loads((scorer_bundle / "assay.json").read_text(encoding="utf-8"))
     files = {path.relative_to(scorer_bundle).as_posix() for path in scorer_bundle.rglob("*") if path.is_file()}

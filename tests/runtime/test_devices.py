@@ -34,7 +34,6 @@ def test_a_device_is_a_kind_and_an_index(text: str, kind: str, index: int) -> No
         None,
         0,
         b"cpu",
-        ["cpu"],
         "Auto",
     ],
 )
@@ -59,3 +58,10 @@ def test_auto_is_refused_where_several_models_are_loaded() -> None:
 def test_an_option_for_another_device_is_refused(options: Any, message: str, pair_bundle: Path) -> None:
     with pytest.raises(InputError, match=message):
         assay.load(pair_bundle, **options)
+
+
+@pytest.mark.parametrize("devices", [["cuda:0", "cuda:1"], ("cpu",), []])
+def test_a_list_of_devices_is_refused_in_one_line_that_shows_the_way(devices: Any, pair_bundle: Path) -> None:
+    with pytest.raises(InputError, match=r"expected one device: .* assay\.integrations\.ray with num_gpus=1") as caught:
+        assay.load(pair_bundle, device=devices)
+    assert "\n" not in str(caught.value)

@@ -16,7 +16,7 @@ from typing import Any
 from assay.errors import InputError
 from assay.inputs.validation import Kind, Row, check_batch, check_row, describe
 
-__all__ = ["PipelineAnswer", "check_top_k", "nest", "read_inputs"]
+__all__ = ["PipelineAnswer", "check_function", "check_top_k", "nest", "read_inputs"]
 
 LabelScore = dict[str, Any]
 PipelineAnswer = LabelScore | list[LabelScore] | list[list[LabelScore]]
@@ -48,6 +48,21 @@ def check_top_k(top_k: object) -> int | None:
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
         raise InputError(f"top_k is {describe(top_k)}, expected an integer of at least 1, or None for all labels")
     return top_k
+
+
+def check_function(function_to_apply: object) -> str | None:
+    """Return the function over the logits, in lower case; None for that of the bundle.
+
+    Raises:
+        InputError: `function_to_apply` is not None, "default", "sigmoid", "softmax" or "none", in any case.
+    """
+    name = function_to_apply.lower() if isinstance(function_to_apply, str) else function_to_apply
+    if name is None or name == "default":
+        return None
+    if not isinstance(name, str) or name not in ("sigmoid", "softmax", "none"):
+        found = repr(function_to_apply)[:80] if isinstance(function_to_apply, str) else describe(function_to_apply)
+        raise InputError(f"function_to_apply is {found}, expected 'sigmoid', 'softmax', 'none' or 'default'")
+    return name
 
 
 def nest(inputs: object, labels: tuple[str, ...], scores: list[list[float]], top_k: object) -> PipelineAnswer:

@@ -27,6 +27,7 @@ Ids = npt.NDArray[np.int64]
 # Encodings take some hundred bytes per token, so a large batch is encoded in pieces.
 _CHARACTERS_PER_CALL = 1_000_000
 _ROWS_PER_CALL = 1_024
+_SHARED = 4  # neighbouring windows of a long text share a quarter of their tokens
 
 
 class Tokens(NamedTuple):
@@ -104,6 +105,25 @@ class BundleTokenizer:
                 tokens.append(error)
         return tokens
 
+    def encode_windows(self, rows: Sequence[Row], first: int | None) -> Iterator[list[Tokens]]:
+        """Yield the overlapping windows of each row, one for a row of at most max_length tokens.
+
+        assay.models.long_texts says what is in a window.
+
+        Args:
+            rows: Texts or pairs that assay.inputs.validation accepted.
+            first: The index of rows[0] in the caller's batch, or None for a call with one text.
+
+        Raises:
+            InputError: A row has no tokens, or the first text of a long pair takes more than half of the room.
+        """
+        for position, encoding in enumerate(self._encode(rows)):
+            index = None if first is None else first + position
+            if len(encoding.ids) <= self._max_length:
+                yield [self._limit(encoding, False, index)]
+            else:
+                yield self._cut_windows(encoding, index)
+
     def spell(self, tokens: Tokens) -> list[str]:
         """Return the vocabulary's entry of each token."""
         return [self._tokenizer.id_to_token(number) for number in tokens.ids.tolist()]
@@ -139,6 +159,29 @@ class BundleTokenizer:
                 row=index,
             )
         return self._cut(encoding, self._max_length)
+
+    def _cut_windows(self, encoding: Any, index: int | None) -> list[Tokens]:
+        """Return the windows of a row that is longer than max_length."""
+        ids = np.array(encoding.ids, dtype=np.int64)
+        type_ids = np.array(encoding.type_ids, dtype=np.int64)
+        sequence = np.array([-1 if number is None else number for number in encoding.sequence_ids])
+        places = np.flatnonzero(sequence == int(sequence.max()))  # of the second text, or of the only one
+        fixed = len(ids) - len(places)  # tokens of every window: special ones, and the first text of a pair
+        room, most = self._max_length - fixed, self._max_length - int((sequence == -1).sum())
+        if sequence.max() == 1 and room < max(1, most // 2):
+            where = "the row" if index is None else f"row {index}"
+            raise InputError(
+                f"{where}: the first text of the pair has {int((sequence == 0).sum()):,} tokens, expected at most "
+                f"{most - most // 2:,} for windows of the second; shorten the first",
+                row=index,
+            )
+        last = len(places) - room
+        windows = []
+        for start in (*range(0, last, room - room // _SHARED), last):
+            keep = sequence != sequence.max()
+            keep[places[start : start + room]] = True
+            windows.append(Tokens(ids[keep], type_ids[keep]))
+        return windows
 
     def _cut(self, encoding: Any, max_length: int) -> Tokens:
         ids = np.array(encoding.ids, dtype=np.int64)

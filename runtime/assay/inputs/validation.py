@@ -14,7 +14,9 @@ __all__ = [
     "Kind",
     "Row",
     "check_batch",
+    "check_count",
     "check_flag",
+    "check_iterable",
     "check_row",
     "check_single",
     "check_text",
@@ -65,6 +67,12 @@ def check_batch(batch: object, kind: Kind, check: RowCheck | None = None) -> lis
     Raises:
         InputError: `batch` is not a batch, or a row is wrong; then with the row's index.
     """
+    check = check or check_row
+    return [check(row, kind, f"row {index}", index) for index, row in enumerate(check_iterable(batch, kind))]
+
+
+def check_iterable(batch: object, kind: Kind) -> Iterable[object]:
+    """Return `batch` if it is an iterable of rows, which are not looked at. Raises InputError for anything else."""
     if isinstance(batch, str | bytes | bytearray | memoryview | Mapping | Set) or batch is None:
         hint = "; put it in a list, or use the method for one text" if isinstance(batch, str) else ""
         raise InputError(
@@ -77,8 +85,7 @@ def check_batch(batch: object, kind: Kind, check: RowCheck | None = None) -> lis
         raise InputError(
             f"the batch is {describe(batch)}{shape}, expected a list in which each item is {_EXPECTED[kind]}"
         )
-    check = check or check_row
-    return [check(row, kind, f"row {index}", index) for index, row in enumerate(batch)]
+    return batch
 
 
 def check_row(row: object, kind: Kind, where: str, index: int | None) -> Row:
@@ -123,6 +130,13 @@ def check_flag(value: object, name: str) -> bool:
     """Return `value` if it is True or False. The strings "no" and "0" are true in Python, but mean the opposite."""
     if not isinstance(value, bool):
         raise InputError(f"{name} is {describe(value)}, expected True or False")
+    return value
+
+
+def check_count(value: object, name: str) -> int | None:
+    """Return `value` if it is an integer of at least 1, or None. Raises InputError for anything else."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise InputError(f"{name} is {describe(value)}, expected an integer of at least 1, or None")
     return value
 
 

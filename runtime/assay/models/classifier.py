@@ -1,13 +1,20 @@
 """Classification: logits to labels with probabilities."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from assay.models.base import Float32, Model
+from assay.inputs.validation import check_batch, check_flag, check_single
+from assay.models import ranking, zero_shot
+from assay.models.activations import sigmoid, softmax
+from assay.models.base import STREAMED_TOGETHER, Float32, Model
+from assay.models.long_texts import Aggregate, Long, LongScores, check_long, refuse_batch_options
 from assay.models.thresholds import Threshold, check_threshold
+from assay.models.zero_shot import ZeroShot
 
-__all__ = ["Classifier", "Prediction", "sigmoid", "softmax"]
+__all__ = ["Classifier", "Prediction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +28,15 @@ class Prediction:
             sigmoid per label.
         labels: The labels that the row has, in logit order: those whose probability reaches the threshold in a
             multi-label bundle, which may be none of them; else the best label alone.
+        windows: How many windows of the text were read: 1, or more for a long text with long="windows". The scores of
+            several windows of a softmax need not sum to 1 where they are aggregated by "max".
     """
 
     label: str
     score: float
     scores: dict[str, float]
     labels: list[str]
+    windows: int = 1
 
     def __hash__(self) -> int:
         # `scores` is a dict, which cannot be hashed. Equal predictions have equal labels and scores all the same.
@@ -43,6 +53,8 @@ class Classifier(Model):
         *,
         truncate: bool = False,
         threshold: Threshold | None = None,
+        long: Long | None = None,
+        aggregate: Aggregate = "max",
     ) -> Prediction:
         """Classify one text, or one pair for a bundle of pairs (osmosis: objective, response).
 
@@ -52,20 +64,127 @@ class Classifier(Model):
             truncate: Cut a text that the bundle would refuse as too long.
             threshold: For a multi-label bundle, the least probability of a label that the row has, 0.5 by default: one
                 number from 0 to 1, or a mapping of labels to numbers.
+            long: What to do with a text that is longer than the model reads: "error", "truncate", or "windows", which
+                reads all of it in overlapping windows (assay.models.long_texts). By default what the bundle does.
+            aggregate: How "windows" become one score per label: "max", "mean", or "first" for that window's.
 
         Raises:
             InputError: An argument is not a text or a threshold, or the text is longer than the model reads.
             NumericalError: A logit is NaN or infinite.
         """
         limits = check_threshold(threshold, self.manifest)
+        if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
+            row = check_single(text, text_pair, self.manifest.input)
+            return self._name_long(self._score_long([row], handling, aggregate, single=True), limits)[0]
         return self._name(self._run_single(text, text_pair, truncate), limits)[0]
 
     def predict_batch(
-        self, batch: object, *, truncate: bool = False, threshold: Threshold | None = None
+        self,
+        batch: object,
+        *,
+        truncate: bool = False,
+        threshold: Threshold | None = None,
+        progress: bool = False,
+        batch_tokens: int | None = None,
+        long: Long | None = None,
+        aggregate: Aggregate = "max",
     ) -> list[Prediction]:
         """Return one Prediction per row of `batch`, in its order. See `logits` for the rows, `predict` for the rest."""
         limits = check_threshold(threshold, self.manifest)
-        return self._name(self.logits(batch, truncate=truncate), limits)
+        if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
+            refuse_batch_options(progress, batch_tokens)
+            rows = check_batch(batch, self.manifest.input)
+            return self._name_long(self._score_long(rows, handling, aggregate, single=False), limits)
+        logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
+        return self._name(logits, limits)
+
+    def stream(
+        self,
+        rows: object,
+        *,
+        batch_size: int = STREAMED_TOGETHER,
+        truncate: bool = False,
+        threshold: Threshold | None = None,
+    ) -> Iterator[Prediction]:
+        """Return an iterator over the Prediction of each row, in order.
+
+        `rows` is an iterable of rows, which may be endless. It is read in this thread and only as far as the next
+        answers need, so memory is bounded. A row that cannot be answered raises its error, with its index, after the
+        answers to the rows before it.
+
+        Args:
+            rows: Texts, or for a bundle of pairs tuples of two texts.
+            batch_size: How many rows are read before they are answered together: 1 answers each row at once, and more
+                rows use the cores better.
+            truncate: As `predict`.
+            threshold: As `predict`.
+
+        Raises:
+            InputError: As `logits`, and for an argument that is wrong.
+            NumericalError: As `logits`.
+        """
+        limits = check_threshold(threshold, self.manifest)
+        windows = self._stream_logits(rows, batch_size, truncate)
+        return (prediction for logits in windows for prediction in self._name(logits, limits))
+
+    def predict_proba(
+        self, batch: object, *, truncate: bool = False, progress: bool = False, batch_tokens: int | None = None
+    ) -> Float32:
+        """Return the probabilities, float32 [n, labels], of n rows in their order; a column per label of `classes_`.
+
+        A softmax over the labels, or for a multi-label bundle a sigmoid per label. See `logits` for the rest.
+        """
+        return self._activate(self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens))
+
+    def zero_shot(
+        self,
+        texts: object,
+        labels: Sequence[str] | str,
+        hypothesis_template: str = "This example is {}.",
+        multi_label: bool = False,
+        *,
+        entailment: str | None = None,
+        truncate: bool = False,
+    ) -> ZeroShot | list[ZeroShot]:
+        """Classify texts by labels of the caller's choice, with a model of natural language inference.
+
+        The numbers are those of transformers' zero-shot-classification pipeline; assay.models.zero_shot has its rules.
+        A call answers len(texts) * len(labels) pairs as one batch.
+
+        Args:
+            texts: A text, or an iterable of texts, which may be empty.
+            labels: The candidate labels: a list, or a str with commas between them.
+            hypothesis_template: A text with {} where the label goes.
+            multi_label: Score each label alone, since several may be right; else the scores of a text sum to 1.
+            entailment: The model's label that means entailment. Default: the first one that starts with "entail".
+            truncate: Cut a text that the bundle would refuse as too long.
+
+        Returns:
+            A dict of sequence, labels (best first) and scores; a list of these for an iterable.
+
+        Raises:
+            InputError: The bundle does not read pairs or has no label for entailment, or an argument is wrong; with the
+                index of a wrong text.
+            NumericalError: A logit is NaN or infinite; with the index of the text.
+        """
+        ranking.require_pairs(self.manifest, "zero_shot")
+        columns = zero_shot.find_entailment(entailment, self.labels)
+        candidates = zero_shot.check_labels(labels)
+        hypotheses = zero_shot.write_hypotheses(hypothesis_template, candidates)
+        check_flag(multi_label, "multi_label")
+        premises = zero_shot.check_texts(texts)
+        pairs = [(text, hypothesis) for text in premises for hypothesis in hypotheses]
+        with zero_shot.rows_of_texts(len(candidates)):
+            logits = self.logits(pairs, truncate=truncate)
+        shaped = logits.reshape(len(premises), len(candidates), len(self.labels))
+        scores = zero_shot.score_labels(shaped, *columns, multi_label=multi_label).tolist()
+        answers = [zero_shot.order(text, candidates, row) for text, row in zip(premises, scores, strict=True)]
+        return answers[0] if isinstance(texts, str) else answers
+
+    @property
+    def classes_(self) -> npt.NDArray[np.str_]:
+        """The labels in logit order as an array of str, under the name that scikit-learn gives them."""
+        return np.array(self.labels)
 
     def predictions(self, logits: Float32, threshold: Threshold | None = None) -> list[Prediction]:
         """Return the Prediction of each row of `logits` [n, labels].
@@ -78,29 +197,20 @@ class Classifier(Model):
 
     def _name(self, logits: Float32, limits: tuple[float, ...] | None) -> list[Prediction]:
         """Return the Prediction of each row of finite `logits`; `limits` are the thresholds of a multi-label bundle."""
+        return self._name_long(LongScores(self._activate(logits), np.ones(len(logits), np.int64)), limits)
+
+    def _name_long(self, long: LongScores, limits: tuple[float, ...] | None) -> list[Prediction]:
+        """Return the Prediction of each row of scores."""
         predictions = []
-        for row in self._activate(logits):
+        for row, windows in zip(long.scores, long.windows.tolist(), strict=True):
             best = int(row.argmax())  # the first of equals, as in transformers
             named = dict(zip(self.labels, row.tolist(), strict=True))
             has = [self.labels[best]]
             if limits is not None:
                 has = [name for (name, score), limit in zip(named.items(), limits, strict=True) if score >= limit]
-            predictions.append(Prediction(self.labels[best], float(row[best]), named, has))
+            predictions.append(Prediction(self.labels[best], float(row[best]), named, has, windows))
         return predictions
 
     def _activate(self, logits: Float32) -> Float32:
         """Return the probabilities [n, labels] of `logits` [n, labels], by the bundle's activation."""
         return sigmoid(logits) if self.manifest.activation == "sigmoid" else softmax(logits)
-
-
-def softmax(logits: Float32) -> Float32:
-    """Return the softmax over the last axis in float32, shifted by the maximum as in transformers' pipeline."""
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probabilities: Float32 = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return probabilities
-
-
-def sigmoid(logits: Float32) -> Float32:
-    """Return 1 / (1 + exp(-x)) in float32, as in transformers' pipeline. Where exp overflows, 0 is the right result."""
-    with np.errstate(over="ignore"):
-        return np.float32(1.0) / (np.float32(1.0) + np.exp(-logits))

@@ -13,6 +13,7 @@ from assay.errors import InputError, NumericalError
 from assay.inputs.tokenization import BundleTokenizer, Tokens
 from assay.inputs.validation import Row
 from assay.models.lookahead import look_ahead
+from assay.ort.batching import NO_LIMITS, Limits
 from assay.ort.engine import Engine
 from assay.ort.forking import ForkedEngine
 
@@ -40,13 +41,22 @@ class Runner:
         self.engine = ForkedEngine(engine, make_engine)
         self._labels = labels
 
-    def run(self, rows: Sequence[Row], truncate: bool, single: bool) -> Float32:
+    def run(
+        self,
+        rows: Sequence[Row],
+        truncate: bool,
+        single: bool,
+        limits: Limits = NO_LIMITS,
+        report: Callable[[int], object] | None = None,
+    ) -> Float32:
         """Return the logits [n, labels] of rows that were checked.
 
         Args:
             rows: n texts or pairs that `assay.inputs.validation` accepted.
             truncate: Cut texts that the bundle would refuse as too long.
             single: Errors call the one row "the text" and have no row index.
+            limits: The caller's limits for a call of the session.
+            report: Takes the number of rows of each call that ended.
 
         Raises:
             InputError: A row is too long.
@@ -55,7 +65,7 @@ class Runner:
         engine = self.engine.get()  # this call keeps its session even if another thread closes the model
         logits = np.empty((len(rows), self._labels), dtype=np.float32)
         for start, tokens in self._windows(rows, truncate, single):
-            logits[start : start + len(tokens)] = engine.answer(tokens, self._labels)
+            logits[start : start + len(tokens)] = engine.answer(tokens, self._labels, limits, report)
         refuse_non_finite(logits, single)
         return logits
 

@@ -9,16 +9,17 @@ keep their order.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from assay.bundle.manifest import Scale
 from assay.errors import BundleError, InputError
-from assay.inputs.validation import describe
-from assay.models.base import Float32, Model
-from assay.models.classifier import sigmoid
+from assay.inputs.validation import check_batch, check_flag, check_single, describe
+from assay.models.activations import sigmoid
+from assay.models.base import STREAMED_TOGETHER, Float32, Model
+from assay.models.long_texts import Aggregate, Long, check_long, refuse_batch_options
 
 __all__ = ["Scorer", "rescale"]
 
@@ -35,6 +36,8 @@ class Scorer(Model):
         *,
         scale: Sequence[float] | None = None,
         truncate: bool = False,
+        long: Long | None = None,
+        aggregate: Aggregate = "max",
     ) -> float:
         """Return the score of one text, or of one pair for a bundle of pairs.
 
@@ -45,18 +48,71 @@ class Scorer(Model):
                 it the score is the head's own output, or its sigmoid if the bundle says so, and not clamped. (Maxwell
                 was trained on 0..1 and may exceed both ends a little.)
             truncate: Cut a text that the bundle would refuse as too long.
+            long: What to do with a text that is longer than the model reads: "error", "truncate", or "windows", which
+                reads all of it in overlapping windows (assay.models.long_texts). By default what the bundle does.
+            aggregate: How "windows" become one score, before it is rescaled: "max", "mean" or
+                "first". `count_windows` says how many there are.
 
         Raises:
             InputError: An argument is not a text or a scale, or the text is longer than the model reads.
             BundleError: `scale` is given, but the bundle does not say the range of its output.
             NumericalError: The score is NaN or infinite.
         """
-        return float(self._apply(self._run_single(text, text_pair, truncate), self._limits(scale))[0])
+        limits = self._limits(scale)
+        if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
+            row = check_single(text, text_pair, self.manifest.input)
+            return float(self._rescale(self._score_long([row], handling, aggregate, single=True).scores, limits)[0])
+        return float(self._apply(self._run_single(text, text_pair, truncate), limits)[0])
 
-    def score_batch(self, batch: object, *, scale: Sequence[float] | None = None, truncate: bool = False) -> Float32:
+    def score_batch(
+        self,
+        batch: object,
+        *,
+        scale: Sequence[float] | None = None,
+        truncate: bool = False,
+        progress: bool = False,
+        batch_tokens: int | None = None,
+        long: Long | None = None,
+        aggregate: Aggregate = "max",
+    ) -> Float32:
         """Return the scores, float32 [n], of n rows in their order. See `logits` for the rows, `score` for the rest."""
         limits = self._limits(scale)
-        return self._apply(self.logits(batch, truncate=truncate), limits)
+        if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
+            refuse_batch_options(progress, batch_tokens)
+            rows = check_batch(batch, self.manifest.input)
+            return self._rescale(self._score_long(rows, handling, aggregate, single=False).scores, limits)
+        logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
+        return self._apply(logits, limits)
+
+    def stream(
+        self,
+        rows: object,
+        *,
+        batch_size: int = STREAMED_TOGETHER,
+        scale: Sequence[float] | None = None,
+        truncate: bool = False,
+    ) -> Iterator[float]:
+        """Return an iterator over the score of each row, in order.
+
+        `rows` is an iterable of rows, which may be endless. It is read in this thread and only as far as the next
+        answers need, so memory is bounded. A row that cannot be answered raises its error, with its index, after the
+        answers to the rows before it.
+
+        Args:
+            rows: Texts, or for a bundle of pairs tuples of two texts.
+            batch_size: How many rows are read before they are answered together: 1 answers each row at once, and more
+                rows use the cores better.
+            scale: As `score`.
+            truncate: As `score`.
+
+        Raises:
+            InputError: As `logits`, and for an argument that is wrong.
+            BundleError: As `score`.
+            NumericalError: As `logits`.
+        """
+        limits = self._limits(scale)
+        windows = self._stream_logits(rows, batch_size, truncate)
+        return (score for logits in windows for score in self._apply(logits, limits).tolist())
 
     def scores(self, logits: Float32, scale: Sequence[float] | None = None) -> Float32:
         """Return the scores, float32 [n], of `logits` [n, 1].
@@ -94,7 +150,11 @@ class Scorer(Model):
 
     def _apply(self, logits: Float32, limits: tuple[float, float] | None) -> Float32:
         """Return the scores [n] of `logits` [n, 1], rescaled to `limits` if there are any."""
-        output = self._activate(logits)[:, 0]
+        return self._rescale(self._activate(logits), limits)
+
+    def _rescale(self, scores: Float32, limits: tuple[float, float] | None) -> Float32:
+        """Return `scores` [n, 1] as [n], rescaled to `limits` if there are any."""
+        output = scores[:, 0]
         return output if limits is None else rescale(output, *limits, native=self._scale().native)
 
     def _round(self, logits: Float32, limits: tuple[float, float]) -> npt.NDArray[np.int64]:

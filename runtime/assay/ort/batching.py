@@ -1,15 +1,19 @@
 """Group the rows of a batch into calls: rows of equal length, within a budget of tokens. Nothing is padded."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 __all__ = [
     "INT8_TOKENS_PER_CALL",
+    "NO_LIMITS",
     "PACKED_TOKENS_PER_CALL",
     "PACKED_TOKENS_PER_CALL_OF_A_CORE",
     "TOKENS_PER_CALL",
     "TOKENS_PER_CALL_OF_A_CORE",
+    "Limits",
     "group",
     "pack",
+    "split",
 ]
 
 PACKED_TOKENS_PER_CALL = 1_024
@@ -31,6 +35,22 @@ INT8_TOKENS_PER_CALL = 128
 
 
 _SHORTEST = 3  # tokens of the shortest row: one, between two special tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A caller's own limits for one call of the session, below those of the plan; None for none.
+
+    Attributes:
+        rows: The most rows.
+        tokens: The most tokens of the rows together. A longer row is a call by itself.
+    """
+
+    rows: int | None = None
+    tokens: int | None = None
+
+
+NO_LIMITS = Limits()
 
 
 def group(lengths: Sequence[int], budget: int = TOKENS_PER_CALL) -> list[list[int]]:
@@ -70,3 +90,23 @@ def pack(lengths: Sequence[int], budget: int = PACKED_TOKENS_PER_CALL) -> list[l
         while first_open < len(calls) and room[first_open] < _SHORTEST:
             first_open += 1
     return calls
+
+
+def split(calls: Sequence[list[int]], lengths: Sequence[int], limits: Limits) -> list[list[int]]:
+    """Return `calls`, lists of indices into `lengths`, cut into smaller ones where they exceed `limits`."""
+    if limits == NO_LIMITS:
+        return list(calls)
+    parts: list[list[int]] = []
+    for call in calls:
+        parts.append([])
+        tokens = 0
+        for index in call:
+            part = parts[-1]
+            too_many = limits.rows is not None and len(part) == limits.rows
+            too_long = limits.tokens is not None and tokens + lengths[index] > limits.tokens
+            if part and (too_many or too_long):
+                parts.append([])
+                tokens = 0
+            parts[-1].append(index)
+            tokens += lengths[index]
+    return parts

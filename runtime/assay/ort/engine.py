@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from assay.inputs.tokenization import Tokens
+from assay.ort.batching import NO_LIMITS, Limits, split
 from assay.ort.session import Float32, Session
 
 __all__ = ["Engine", "Mode"]
@@ -27,22 +28,31 @@ class Engine:
         self._plan_calls = plan_calls
         self._pool = ThreadPoolExecutor(callers, thread_name_prefix="assay") if callers > 1 else None
 
-    def answer(self, tokens: Sequence[Tokens], labels: int) -> Float32:
-        """Return the logits, float32 [n, labels], of n rows in order. Raises what the session raises."""
+    def answer(
+        self,
+        tokens: Sequence[Tokens],
+        labels: int,
+        limits: Limits = NO_LIMITS,
+        report: Callable[[int], object] | None = None,
+    ) -> Float32:
+        """Return the logits, float32 [n, labels], of n rows in order. Raises what the session raises.
+
+        Args:
+            tokens: The rows.
+            labels: The number of outputs of the head.
+            limits: The caller's limits for a call.
+            report: Takes the number of rows of each call that ended.
+        """
         logits = np.empty((len(tokens), labels), dtype=np.float32)
 
         def call(indices: list[int]) -> None:
             logits[indices] = self.session.answer([tokens[index] for index in indices])
 
         lengths = [self.session.pad_length(len(row.ids)) for row in tokens]
-        self._for_each(call, self._plan_calls(lengths))
+        calls = split(self._plan_calls(lengths), lengths, limits)
+        # Where the pool maps, an error cancels the calls that have not started.
+        ended = map(call, calls) if self._pool is None or len(calls) == 1 else self._pool.map(call, calls)
+        for indices, _ in zip(calls, ended, strict=True):
+            if report is not None:
+                report(len(indices))
         return logits
-
-    def _for_each(self, call: Callable[[list[int]], None], groups: list[list[int]]) -> None:
-        if self._pool is None or len(groups) == 1:
-            for indices in groups:
-                call(indices)
-        else:
-            # An error cancels the calls that have not started.
-            for _ in self._pool.map(call, groups):
-                pass

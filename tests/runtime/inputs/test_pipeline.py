@@ -8,6 +8,7 @@ import pytest
 
 import assay
 from assay import Classifier, InputError, Scorer
+from assay.models.base import runner_of
 from tests.runtime import tiny
 
 transformers = pytest.importorskip("transformers")
@@ -29,7 +30,8 @@ def reference(labels: tuple[str, ...], problem_type: str) -> Any:
 
     class Tiny(transformers.BertForSequenceClassification):  # type: ignore[misc, name-defined]
         def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Any:  # noqa: ARG002
-            mean = arrays["embedding"][input_ids].mean(dim=1)
+            mask = attention_mask[:, :, None].float()
+            mean = (arrays["embedding"][input_ids] * mask).sum(dim=1) / mask.sum(dim=1)
             logits = mean @ arrays["kernel"] + arrays["bias"]
             return transformers.modeling_outputs.SequenceClassifierOutput(logits=logits)
 
@@ -149,3 +151,44 @@ def test_the_bundles_truncation_applies(score_bundle: Path) -> None:
     with pytest.raises(InputError, match="the text has 42 tokens"):
         scorer("a " * 40)
     assert scorer("a " * 40, truncate=True) == scorer("a " * 14)
+
+
+@pytest.mark.parametrize("function", ["sigmoid", "softmax", "none", "SIGMOID"])
+@pytest.mark.parametrize("batch_size", [None, 1, 2, 99])
+def test_a_function_and_a_batch_size_mean_what_they_mean_to_the_pipeline(
+    function: str, batch_size: int | None, judge: Classifier, pair_pipeline: Any, scorer: Scorer
+) -> None:
+    options: dict[str, Any] = {"function_to_apply": function, "batch_size": batch_size}
+    for more in TOP_K:
+        assert_same(judge(PAIRS, **options, **more), pair_pipeline(PAIRS, **options, **more))
+    assert_same(judge(PAIRS[0], **options), pair_pipeline(PAIRS[0], **options))
+    regression = reference(("LABEL_0",), "regression")
+    assert_same(scorer(TEXTS, **options), regression(TEXTS, **options))
+
+
+def test_the_default_function_is_that_of_the_bundle(judge: Classifier) -> None:
+    assert judge(PAIRS, function_to_apply="default") == judge(PAIRS, function_to_apply=None) == judge(PAIRS)
+
+
+def test_a_batch_size_limits_the_rows_of_a_call(judge: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = runner_of(judge).engine.get().session
+    calls: list[int] = []
+    answer = session.answer
+
+    def record(tokens: Any) -> Any:
+        calls.append(len(tokens))
+        return answer(tokens)
+
+    monkeypatch.setattr(session, "answer", record)
+    judge([PAIRS[1]] * 5, batch_size=2)
+    assert calls == [2, 2, 1]
+
+
+@pytest.mark.parametrize("function", ["relu", "", 3, ["softmax"]])
+def test_a_function_that_the_pipeline_lacks_is_refused(function: Any, judge: Classifier) -> None:
+    with pytest.raises(
+        InputError, match=r"function_to_apply is .*, expected 'sigmoid', 'softmax', 'none' or 'default'"
+    ):
+        judge(PAIRS, function_to_apply=function)
+    with pytest.raises(InputError, match="batch_size is the int 0, expected an integer of at least 1, or None"):
+        judge(PAIRS, batch_size=0)

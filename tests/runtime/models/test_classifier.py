@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from assay import Classifier, InputError, NumericalError, Prediction
-from assay.models.classifier import sigmoid, softmax
+from assay.models.activations import sigmoid, softmax
 
 LOGITS = arrays.arrays(np.float32, (4, 5), elements=st.floats(-1e4, 1e4, width=32))
 

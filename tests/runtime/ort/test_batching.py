@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.ort.batching import group, pack
+from assay.ort.batching import Limits, group, pack, split
 
 LENGTHS = st.lists(st.integers(1, 20), max_size=60)
 
@@ -41,3 +41,14 @@ def test_all_packed_calls_except_one_are_at_least_half_full(lengths: list[int]) 
 
 def test_a_packed_row_longer_than_the_budget_is_a_call_by_itself() -> None:
     assert pack([5, 2_000, 7], 100) == [[1], [2, 0]]
+
+
+def test_a_callers_limits_cut_the_calls_of_a_plan_and_never_join_them() -> None:
+    lengths = [5, 5, 5, 3, 3, 9]
+    calls = [[5], [0, 1, 2], [3, 4]]
+    assert split(calls, lengths, Limits()) == calls
+    assert split(calls, lengths, Limits(rows=2)) == [[5], [0, 1], [2], [3, 4]]
+    assert split(calls, lengths, Limits(tokens=6)) == [[5], [0], [1], [2], [3, 4]]
+    assert split(calls, lengths, Limits(rows=1, tokens=100)) == [[5], [0], [1], [2], [3], [4]]
+    assert split(calls, lengths, Limits(rows=99, tokens=99)) == calls
+    assert split([], [], Limits(rows=1)) == []
