@@ -66,6 +66,26 @@ def make_adapter(
     return adapted.eval()
 
 
+def scale_classifier(adapter: Path, factor: float) -> None:
+    """Multiply the classifier of a saved adapter, and so its logits, by `factor`."""
+    file = adapter / "adapter_model.safetensors"
+    weights = safetensors.torch.load_file(file)
+    scaled = {name: weight * factor if "classifier" in name else weight for name, weight in weights.items()}
+    safetensors.torch.save_file(scaled, file, metadata={"format": "pt"})
+
+
+def merge_wrongly(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
+    """Let peft's merge move every logit by `by`."""
+    merge: Callable[..., Any] = peft.tuners.lora.LoraModel.merge_and_unload
+
+    def add(self: Any, *args: Any, **options: Any) -> Any:
+        module = merge(self, *args, **options)
+        module.classifier.bias.data += by
+        return module
+
+    monkeypatch.setattr(peft.tuners.lora.LoraModel, "merge_and_unload", add)
+
+
 class TestAdapters:
     @pytest.mark.parametrize("family", TARGETS)
     @pytest.mark.parametrize("kind", list(KINDS.values()), ids=list(KINDS))
@@ -213,19 +233,40 @@ class TestAdapters:
         (tmp_path / "adapter" / "adapter_config.json").write_text(content)
         assert_refused(tmp_path / "adapter", "adapter", base=str(tmp_path / "base"), probes=probes)
 
+    @pytest.mark.parametrize("family", TARGETS)
+    def test_rounding_of_large_logits_is_no_wrong_merge(
+        self, family: str, tmp_path: Path, probes: list[Feed], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_adapter(tmp_path, family, {})
+        scale_classifier(tmp_path / "adapter", 1e3)
+        loaded = load(tmp_path / "adapter", probes=probes)
+        assert loaded.merge_delta is not None
+        assert 1e-4 < loaded.merge_delta < 0.02  # of logits of some thousands
+        assert np.abs(tiny.logits(loaded.reference.module, IDS)).max() > 500
+        merge_wrongly(monkeypatch, by=0.2)
+        assert_refused(tmp_path / "adapter", r"moved a logit by 2\.0e-01 \(rounding explains at most", probes=probes)
+
     def test_a_merge_that_moves_the_logits_is_refused(
         self, tmp_path: Path, probes: list[Feed], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
-        merge: Callable[..., Any] = peft.tuners.lora.LoraModel.merge_and_unload
-
-        def merge_wrongly(self: Any, *args: Any, **options: Any) -> Any:
-            module = merge(self, *args, **options)
-            module.classifier.bias.data += 0.001
-            return module
-
-        monkeypatch.setattr(peft.tuners.lora.LoraModel, "merge_and_unload", merge_wrongly)
+        merge_wrongly(monkeypatch, by=0.001)
         assert_refused(tmp_path / "adapter", r"moved a logit by 1\.0e-03", probes=probes)
+
+    @pytest.mark.parametrize("value", [True, 0.5, "auto", {"rank": 2}])
+    def test_a_key_that_peft_would_ignore_is_refused(self, value: object, tmp_path: Path, probes: list[Feed]) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        edit_json(tmp_path / "adapter" / "adapter_config.json", use_new_kind_of_lora=value)
+        assert_refused(tmp_path / "adapter", "use_new_kind_of_lora = .* is unknown to peft", probes=probes)
+
+    def test_a_key_that_is_off_or_says_nothing_about_the_answers_is_ignored(
+        self, tmp_path: Path, probes: list[Feed]
+    ) -> None:
+        adapted = make_adapter(tmp_path, "modernbert", {})
+        off: dict[str, Any] = {"use_new_kind_of_lora": False, "new_config": None, "new_pattern": {}, "merge_weights": True}
+        edit_json(tmp_path / "adapter" / "adapter_config.json", **off)
+        loaded = load(tmp_path / "adapter", probes=probes)
+        np.testing.assert_allclose(tiny.logits(loaded.reference.module, IDS), tiny.logits(adapted, IDS), atol=5e-5)
 
     def test_a_merge_that_results_in_nan_is_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
