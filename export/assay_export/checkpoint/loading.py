@@ -17,8 +17,10 @@ import numpy as np
 import torch
 import transformers
 
-from assay_export.checkpoint.files import CheckpointFiles, read_json, read_tensor_names, refuse_bad_files
+from assay_export.checkpoint.files import CheckpointFiles
+from assay_export.checkpoint.reading import read_json, refuse_bad_files
 from assay_export.checkpoint.reference import Feed, ReferenceModel
+from assay_export.checkpoint.weight_files import read_tensor_names
 from assay_export.errors import CheckpointError
 from assay_export.gates.limits import FP32_MAX_DELTA, measure_rounding
 from assay_export.gates.parity import Case
@@ -62,7 +64,7 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
     if files.base is not None:
         return _load_adapter(files, files.base.folder, probes)
     model, missing = _build(files.folder, files.config_4, files.outputs)
-    _refuse_missing(files.folder, missing)
+    _refuse_missing(files.folder, missing, read_tensor_names(files.weights))
     return Checkpoint(files, ReferenceModel(model), files.config, _hash(files.weights), None)
 
 
@@ -88,7 +90,8 @@ def _adapt(files: CheckpointFiles, base: Path) -> Any:
     model, missing = _build(base, {**files.config_4, "vocab_size": original}, files.outputs)
     # peft saves NAME as base_model.model.NAME, without the modules_to_save level that it has in memory.
     saved = read_tensor_names(files.weights)
-    _refuse_missing(base, missing - {name.removeprefix("base_model.model.") for name in saved})
+    adapter_names = {name.removeprefix("base_model.model.") for name in saved}
+    _refuse_missing(base, missing - adapter_names, read_tensor_names(files.base_weights))
     with refuse_bad_files(files.folder):
         if files.config_4["vocab_size"] != original:  # the adapter carries embeddings of the new size
             model.resize_token_embeddings(files.config_4["vocab_size"], mean_resizing=False)
@@ -168,13 +171,23 @@ def _apply_layer_types(model: Any, config: Mapping[str, Any]) -> None:
         layer.attn.rotary_emb = ModernBertRotaryEmbedding(rope_config)
 
 
-def _refuse_missing(folder: Path, missing: set[str]) -> None:
-    if missing:
-        parameters = "parameter is" if len(missing) == 1 else "parameters are"
-        raise CheckpointError(
-            f"{folder}: {len(missing)} {parameters} not in the weight files ({_list_some(missing)}) and would be "
-            "random; is this a base model without a fine-tuned head?"
+def _refuse_missing(folder: Path, missing: set[str], present: set[str]) -> None:
+    """Refuse parameters that are not in the weight files, whose tensors are `present`."""
+    if not missing:
+        return
+    parameters = "parameter is" if len(missing) == 1 else "parameters are"
+    reason = "is this a base model without a fine-tuned head?"
+    sample = min(missing)
+    prefix = next((name.removesuffix(sample) for name in sorted(present) if name.endswith(f".{sample}")), "")
+    if prefix and all(prefix + name in present for name in missing):
+        reason = (
+            f"the files have them with {prefix!r:.80} before their names, as a wrapper around the model saves them; "
+            "save the model that is inside with save_pretrained"
         )
+    raise CheckpointError(
+        f"{folder}: {len(missing)} {parameters} not in the weight files ({_list_some(missing)}) and would be "
+        f"random; {reason}"
+    )
 
 
 def _read_adapter_config(path: Path) -> Any:

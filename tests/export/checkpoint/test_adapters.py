@@ -263,7 +263,12 @@ class TestAdapters:
         self, tmp_path: Path, probes: list[Feed]
     ) -> None:
         adapted = make_adapter(tmp_path, "modernbert", {})
-        off: dict[str, Any] = {"use_new_kind_of_lora": False, "new_config": None, "new_pattern": {}, "merge_weights": True}
+        off: dict[str, Any] = {
+            "use_new_kind_of_lora": False,
+            "new_config": None,
+            "new_pattern": {},
+            "merge_weights": True,
+        }
         edit_json(tmp_path / "adapter" / "adapter_config.json", **off)
         loaded = load(tmp_path / "adapter", probes=probes)
         np.testing.assert_allclose(tiny.logits(loaded.reference.module, IDS), tiny.logits(adapted, IDS), atol=5e-5)
