@@ -118,7 +118,8 @@ def describe_head(base: Mapping[str, Any], own: Mapping[str, Any], outputs: int)
         for key in _HEAD_KEYS:
             if key not in own:
                 config.pop(key, None)
-    if len(config.get("id2label") or {}) != outputs:
+    names = config.get("id2label")
+    if names is None or (isinstance(names, dict | list) and len(names) != outputs):  # head.py refuses other values
         config["id2label"] = {str(index): f"LABEL_{index}" for index in range(outputs)}
         config["label2id"] = {f"LABEL_{index}": index for index in range(outputs)}
     config.pop("num_labels", None)

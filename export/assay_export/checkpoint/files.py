@@ -169,8 +169,8 @@ def _count_base_outputs(adapter: Path, path: Path, config: Mapping[str, Any], fo
         config: Its content.
         found: The outputs of the classifier in the weights of the base, None if it has none.
     """
-    named = config.get("architectures") or []
-    if _find_class(path, config) in named or (not named and found is not None):
+    named = config.get("architectures")
+    if (isinstance(named, list) and _find_class(path, config) in named) or (not named and found is not None):
         return found or _count_configured(config)
     raise CheckpointError(
         f"{adapter} contains no classifier: the adapter was saved without its head (modules_to_save), and its base is "

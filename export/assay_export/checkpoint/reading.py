@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
+from assay.errors import AssayError
 from assay.files import read_bounded
 from assay_export.errors import CheckpointError
 
@@ -49,6 +48,8 @@ def refuse_bad_files(place: Path) -> Iterator[None]:
     """Turn what torch, transformers, peft and safetensors raise over bad files into a CheckpointError of one line."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+    except AssayError:
+        raise
+    except Exception as error:  # they raise every kind: AssertionError, ZeroDivisionError, exceptions of their own
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{place} cannot be loaded: {type(error).__name__}: {reason[:300]}") from error

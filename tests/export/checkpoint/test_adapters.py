@@ -13,7 +13,9 @@ import safetensors.torch
 import torch
 
 from assay_export.checkpoint.files import open_files
+from assay_export.checkpoint.head import read_head
 from assay_export.checkpoint.reference import Feed
+from assay_export.errors import CheckpointError
 from tests.export import tiny
 from tests.export.checkpoints import CONFIGS, IDS, assert_refused, edit_json, load
 
@@ -72,6 +74,14 @@ def scale_classifier(adapter: Path, factor: float) -> None:
     weights = safetensors.torch.load_file(file)
     scaled = {name: weight * factor if "classifier" in name else weight for name, weight in weights.items()}
     safetensors.torch.save_file(scaled, file, metadata={"format": "pt"})
+
+
+def drop_classifier(adapter: Path) -> None:
+    """Remove the head from a saved adapter; peft saves one for SEQ_CLS whatever it is asked for."""
+    file = adapter / "adapter_model.safetensors"
+    kept = {name: weight for name, weight in safetensors.torch.load_file(file).items() if "classifier" not in name}
+    safetensors.torch.save_file(kept, file, metadata={"format": "pt"})
+    edit_json(adapter / "adapter_config.json", modules_to_save=None)
 
 
 def merge_wrongly(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
@@ -280,3 +290,19 @@ class TestAdapters:
         weights[next(name for name in weights if "lora_A" in name)].fill_(float("nan"))
         safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
         assert_refused(tmp_path / "adapter", "adapter", probes=probes)
+
+    @pytest.mark.parametrize("names", [5, "abc", True])
+    def test_labels_of_the_base_that_are_no_object_are_refused_and_not_replaced(
+        self, names: object, tmp_path: Path
+    ) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        edit_json(tmp_path / "base" / "config.json", id2label=names)
+        with pytest.raises(CheckpointError, match=r"id2label = .* does not number its labels"):
+            read_head(open_files(tmp_path / "adapter"))
+
+    @pytest.mark.parametrize("named", [5, True, "ModernBertForSequenceClassification"])
+    def test_architectures_of_the_base_that_are_no_list_are_refused(self, named: object, tmp_path: Path) -> None:
+        make_adapter(tmp_path, "modernbert", {}, modules_to_save=())
+        drop_classifier(tmp_path / "adapter")
+        edit_json(tmp_path / "base" / "config.json", architectures=named)
+        assert_refused(tmp_path / "adapter", "contains no classifier: .* architectures = ")
