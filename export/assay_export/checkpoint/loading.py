@@ -71,8 +71,8 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
 def _load_adapter(files: CheckpointFiles, base: Path, probes: Sequence[Feed]) -> Checkpoint:
     adapted = _adapt(files, base)
     unmerged = ReferenceModel(adapted)
-    before = [unmerged.logits(feed) for feed in probes]
     with refuse_bad_files(files.folder):
+        before = [unmerged.logits(feed) for feed in probes]
         reference = ReferenceModel(adapted.merge_and_unload(safe_merge=True).eval())
     after = [reference.logits(feed) for feed in probes]
     delta = float(np.max([np.abs(a - b).max() for a, b in zip(after, before, strict=True)]))  # NaN if any is
