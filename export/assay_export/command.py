@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.files import to_text
 from assay_export.checkpoint.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", choices=["pair", "text"], help="what one row is (default: pair for DeBERTa classifiers, else text)"
     )
     parser.add_argument(
-        "--labels", metavar="A,B,...", help="label names in logit order, in place of those of config.json"
+        "--labels",
+        metavar="A,B,...",
+        type=to_text,
+        help="label names in logit order, in place of those of config.json",
     )
     parser.add_argument(
         "--variants", metavar="V,V", default="fp32", help="fp32 (the default), with any of int8, fp16 and int8_qdq"

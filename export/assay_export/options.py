@@ -9,7 +9,7 @@ from typing import Any
 
 from assay.bundle.fields import MAX_NUMBER
 from assay.control_characters import find_control
-from assay.files import find_encoding_problem
+from assay.files import find_encoding_problem, to_utf_8
 from assay.inputs.validation import describe, first_twice
 from assay_export.checkpoint.presets import Input
 from assay_export.errors import ExportError
@@ -85,9 +85,9 @@ def _check_path(value: Any, name: str, expected: str) -> str | os.PathLike[str]:
     text = os.fspath(value)
     if not isinstance(text, str) or "\0" in text:
         raise ExportError(f"{name} is {text!a:.80}, expected {expected}")
-    if (problem := find_encoding_problem(Path(text))) is not None:
+    if (problem := find_encoding_problem(text)) is not None:
         raise ExportError(f"{name}: {problem}")
-    if control := find_control(text):
+    if control := find_control(to_utf_8(text)):
         raise ExportError(f"{name} has the control character {control}, expected {expected} without any")
     return value
 

@@ -1,12 +1,12 @@
 """Small helpers for files: bounded reading, and writing that survives a power failure."""
 
+import contextlib
 import errno
 import os
 import stat
-import sys
 from pathlib import Path
 
-__all__ = ["find_encoding_problem", "read_bounded", "sync_folder", "sync_tree"]
+__all__ = ["find_encoding_problem", "read_bounded", "sync_folder", "sync_tree", "to_text", "to_utf_8"]
 
 
 def read_bounded(path: Path, most: int) -> bytes:
@@ -31,21 +31,40 @@ def read_bounded(path: Path, most: int) -> bytes:
     return data
 
 
-def find_encoding_problem(path: Path) -> str | None:
-    """Return why the absolute form of `path` cannot be passed on as UTF-8, or None.
-
-    ONNX Runtime takes paths in UTF-8 only. In the C locale without Python's UTF-8 mode, or if the name on disk is not
-    UTF-8, a path has characters that stand for single bytes, which UTF-8 cannot express.
-    """
+def find_encoding_problem(path: str | os.PathLike[str]) -> str | None:
+    """Return why `to_utf_8` cannot express the absolute form of `path`, or None."""
     try:
-        str(path.absolute()).encode("utf-8")
-    except UnicodeEncodeError:
-        encoding = sys.getfilesystemencoding()
+        to_utf_8(Path(path).absolute())
+    except UnicodeError:
         return (
-            f"{str(path)!a}: is a path with bytes that are not {encoding}, expected one in the encoding of this "
-            "process; set the environment variable PYTHONUTF8=1 if it is UTF-8, or rename the folder"
+            f"{os.fspath(path)!a}: is a path with bytes that are not UTF-8, expected one in UTF-8, as ONNX Runtime "
+            "takes it; rename the folder"
         )
     return None
+
+
+def to_utf_8(path: str | os.PathLike[str]) -> str:
+    """Return `path` for a library that encodes every str as UTF-8, as ONNX Runtime, pyarrow and JSON files do.
+
+    The encoding of the process can be another: ASCII in the C locale, if Python's UTF-8 mode is off. Its str of a path
+    then stands for other bytes, and has surrogates for those that the encoding lacks.
+
+    Raises:
+        UnicodeError: The name on disk is not UTF-8.
+    """
+    text = os.fspath(path)
+    return text if text.isascii() else os.fsencode(text).decode("utf-8")
+
+
+def to_text(argument: str) -> str:
+    """Return an argument of the command line that is no path, also with characters that the process's encoding lacks.
+
+    What is not UTF-8 either is returned as it is.
+    """
+    with contextlib.suppress(UnicodeError):
+        if any("\udc80" <= character <= "\udcff" for character in argument):
+            return os.fsencode(argument).decode("utf-8")
+    return argument
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,5 +1,7 @@
 """`assay export` in its own process, as a user runs it."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +13,10 @@ import assay
 from tests.conftest import CHECKPOINTS
 
 
-def assay_export(*arguments: object) -> subprocess.CompletedProcess[str]:
+def assay_export(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "assay", "export", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    settings = {**os.environ, **environment}
+    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_an_export_ends_with_a_summary_that_names_files_parity_and_the_next_command(tmp_path: Path) -> None:
@@ -85,3 +88,19 @@ def test_an_interrupted_export_leaves_nothing_and_prints_no_traceback(
     assert code == 130
     assert said == "" or said.endswith(" ...\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
+def test_paths_outside_ascii_can_be_exported_in_the_c_locale(tmp_path: Path) -> None:
+    """PyTorch's compiler, which the import of ModernBERT starts, does not even import there."""
+    place = tmp_path / "ünï"
+    shutil.copytree(CHECKPOINTS / "complexity-base", place / "bäse")
+    adapter = Path(shutil.copytree(CHECKPOINTS / "complexity-adapter", place / "ädapter"))
+    settings = (adapter / "adapter_config.json").read_text().replace("../complexity-base", "../bäse")
+    (adapter / "adapter_config.json").write_text(settings, encoding="utf-8")
+    arguments = (adapter, "--out", place / "bündel", "--labels", "länge")
+    done = assay_export(*arguments, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert done.returncode == 0, done.stderr
+    manifest = assay.load(place / "bündel").manifest
+    assert (manifest.name, manifest.labels) == ("ädapter", ("länge",))
+    assert (manifest.source["id"], manifest.source["base"]) == (str(adapter), "../bäse")

@@ -219,3 +219,13 @@ def test_a_checkpoint_with_nan_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="PyTorch itself answers"):
         exporter.export(str(folder), tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_value_over_which_pytorch_fails_only_when_it_runs_is_refused_in_one_line(tmp_path: Path) -> None:
+    checkpoint = Path(shutil.copytree(CHECKPOINTS / "pair-classifier", tmp_path / "checkpoint"))
+    config = json.loads((checkpoint / "config.json").read_text()) | {"hidden_dropout_prob": float("nan")}
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ExportError, match=r"checkpoint cannot be loaded: .*dropout") as caught:
+        exporter.export(checkpoint, tmp_path / "bundle")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "bundle").exists()

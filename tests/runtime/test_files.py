@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.files import find_encoding_problem, read_bounded, sync_tree
+from assay.files import find_encoding_problem, read_bounded, sync_tree, to_text, to_utf_8
+
+C_LOCALE = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 def test_a_file_of_the_expected_size_is_read(tmp_path: Path) -> None:
@@ -39,19 +41,33 @@ def test_every_file_and_folder_of_a_tree_is_flushed(tmp_path: Path, monkeypatch:
 
 def test_a_path_in_utf_8_has_no_problem() -> None:
     assert find_encoding_problem(Path("/tmp/ünïcode")) is None
+    assert to_utf_8(Path("/tmp/ünïcode")) == "/tmp/ünïcode"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names on Windows are Unicode")
+def test_a_path_that_is_not_utf_8_is_named_with_the_remedy() -> None:
     problem = find_encoding_problem(Path("/tmp/\udcff"))
     assert problem is not None
-    assert problem.startswith("'/tmp/\\udcff': is a path with bytes that are not utf-8")
+    assert problem.startswith("'/tmp/\\udcff': is a path with bytes that are not UTF-8")
+    assert "rename the folder" in problem
+    with pytest.raises(UnicodeError):
+        to_utf_8("/tmp/\udcff")
 
 
-def test_a_path_that_the_c_locale_cannot_express_is_named_with_the_remedy(tmp_path: Path) -> None:
-    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    for words in (["info"], ["predict", "a"], ["export", str(tmp_path / "a"), "--out"]):
-        command = [sys.executable, "-m", "assay", words[0]]
-        place = str(tmp_path / "ünïcode")
-        command += [*words[1:], place] if words[0] == "export" else [place, *words[1:]]
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)
-        assert done.returncode == 1, done.stderr
-        assert b"bytes that are not ascii" in done.stderr, done.stderr
-        assert b"PYTHONUTF8=1" in done.stderr
-        assert done.stderr.count(b"\n") == 1
+@pytest.mark.skipif(os.name == "nt", reason="names on Windows are Unicode")
+def test_in_the_c_locale_a_path_and_an_argument_have_their_characters() -> None:
+    code = (
+        "import sys; from assay.files import to_text, to_utf_8\n"
+        "_, first, *others = sys.argv\n"
+        "texts = first, to_utf_8(first), *map(to_text, (first, *others))\n"
+        "print(sys.getfilesystemencoding(), *map(ascii, texts))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "é", b"\xff", "a"], env=C_LOCALE, capture_output=True, check=False
+    )
+    assert done.stdout.decode().split() == ["ascii", r"'\udcc3\udca9'", r"'\xe9'", r"'\xe9'", r"'\udcff'", "'a'"]
+
+
+def test_text_with_surrogates_that_are_no_bytes_is_left_alone() -> None:
+    for text in ("", "é", "a\ud800", "\udcff", "\udce9 \ud800"):
+        assert to_text(text) == text

@@ -1,5 +1,6 @@
 """What an adapter says about itself and its base: which adapters can be merged, and what their head is."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def read_base(path: Path, settings: Mapping[str, Any]) -> tuple[str, str | None]
     """Return the base that adapter_config.json names, and its revision.
 
     Raises:
-        CheckpointError: It names none, or a value is not a string.
+        CheckpointError: It names none, or a value is not a string or has lone surrogates.
     """
     named = settings.get("base_model_name_or_path")
     if not named:
@@ -96,7 +97,12 @@ def read_base(path: Path, settings: Mapping[str, Any]) -> tuple[str, str | None]
         raise CheckpointError(
             f"{path}: revision = {revision!r} is not a string: pass the folder of the base with --base"
         )
-    return named, revision or None
+    try:
+        return os.fsdecode(named.encode("utf-8")), revision or None
+    except UnicodeError:
+        raise CheckpointError(
+            f"{path}: base_model_name_or_path = {named!a} is no path: pass the base with --base"
+        ) from None
 
 
 def describe_head(base: Mapping[str, Any], own: Mapping[str, Any], outputs: int) -> dict[str, Any]:
@@ -112,7 +118,8 @@ def describe_head(base: Mapping[str, Any], own: Mapping[str, Any], outputs: int)
         for key in _HEAD_KEYS:
             if key not in own:
                 config.pop(key, None)
-    if len(config.get("id2label") or {}) != outputs:
+    names = config.get("id2label")
+    if names is None or (isinstance(names, dict | list) and len(names) != outputs):  # head.py refuses other values
         config["id2label"] = {str(index): f"LABEL_{index}" for index in range(outputs)}
         config["label2id"] = {f"LABEL_{index}": index for index in range(outputs)}
     config.pop("num_labels", None)

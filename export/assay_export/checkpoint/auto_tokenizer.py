@@ -16,8 +16,8 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 
-from assay_export.checkpoint.files import read_json
 from assay_export.checkpoint.loading import silence_transformers
+from assay_export.checkpoint.reading import read_json
 from assay_export.errors import CheckpointError
 
 __all__ = ["TOKENIZER_NAME", "TransformersTokenizers", "find_folder", "open_tokenizers"]

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
 
-from assay_export.checkpoint.files import CheckpointFiles, read_json
+from assay_export.checkpoint.files import CheckpointFiles
+from assay_export.checkpoint.reading import read_json
 from assay_export.errors import CheckpointError
 
 __all__ = ["ACTIVATION_PATHS", "Activation", "read_activation"]

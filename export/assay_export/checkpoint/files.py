@@ -3,29 +3,24 @@
 Nothing here loads the model. What is wrong with the files is found before anything is built from them.
 """
 
-import contextlib
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from assay.control_characters import find_control
-from assay.files import read_bounded
 from assay_export.checkpoint.adapter_config import check_adapter, describe_head, read_base
 from assay_export.checkpoint.config_checks import refuse_absurd_sizes
 from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.reading import read_json
 from assay_export.checkpoint.source import Source, resolve
+from assay_export.checkpoint.weight_files import find_weights, read_shapes
 from assay_export.errors import CheckpointError
 
-__all__ = ["CheckpointFiles", "open_files", "read_json", "read_tensor_names", "refuse_bad_files"]
+__all__ = ["CheckpointFiles", "open_files"]
 
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_MAX_JSON = 64 << 20  # bytes of a config; it has some kilobytes, this prevents reading all of a wrong file
 _CLASSIFIERS = ("classifier.weight", "score.weight", "classifier.out_proj.weight")
 # What peft saves of embeddings that were resized, trained, or adapted by LoRA or as single tokens.
 _EMBEDDINGS = re.compile(
@@ -93,77 +88,41 @@ def open_files(
         raise CheckpointError(
             f"--base {base} was given, but {found.folder} contains no adapter_config.json: drop --base"
         )
-    weights = _find_weights(found.folder, "model")
+    weights = find_weights(found.folder, "model")
     path = found.folder / "config.json"
     config = read_json(path)
     _check_config(path, config)
     _check_architecture(path, config)
-    shapes = _read_shapes(weights)
+    shapes = read_shapes(weights)
     refuse_absurd_sizes(config, _find_widest(shapes))
     outputs = _count_outputs(shapes) or _count_configured(config)
     return CheckpointFiles(found, None, config, to_transformers_4(config), weights, (), outputs)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object from a file of a checkpoint.
-
-    Raises:
-        CheckpointError: The file is missing, unreadable, or contains something else.
-    """
-    try:
-        value = json.loads(read_bounded(path, _MAX_JSON))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing: a checkpoint needs it") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} contains a JSON {type(value).__name__}, expected an object")
-    return value
-
-
-def read_tensor_names(files: tuple[Path, ...]) -> set[str]:
-    """Return the names of all tensors in safetensors files."""
-    names: set[str] = set()
-    for file in files:
-        with refuse_bad_files(file), safe_open(file, framework="pt") as tensors:
-            names.update(tensors.keys())
-    return names
-
-
-@contextlib.contextmanager
-def refuse_bad_files(place: Path) -> Iterator[None]:
-    """Turn what torch, transformers, peft and safetensors raise over bad files into a CheckpointError of one line."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{place} cannot be loaded: {type(error).__name__}: {reason[:300]}") from error
 
 
 def _open_adapter(found: Source, base: str | os.PathLike[str] | None) -> CheckpointFiles:
     path = found.folder / "adapter_config.json"
     settings = read_json(path)
     check_adapter(path, settings)
-    weights = _find_weights(found.folder, "adapter_model")
+    weights = find_weights(found.folder, "adapter_model")
     named, revision = (base, None) if base is not None else read_base(path, settings)
     base_source = resolve(named, revision, relative_to=found.folder)
-    base_weights = _find_weights(base_source.folder, "model")
+    base_weights = find_weights(base_source.folder, "model")
     base_path = base_source.folder / "config.json"
     base_config = read_json(base_path)
     own_config = read_json(found.folder / "config.json") if (found.folder / "config.json").is_file() else {}
-    shapes = _read_shapes(weights)
+    shapes = read_shapes(weights)
     outputs = _count_outputs(shapes)
     config = {**base_config, **own_config}
     _check_config(base_path, config)
     has_own_head = outputs is not None
     if outputs is None:
-        outputs = _count_base_outputs(weights[0], base_path, base_config, _count_outputs(_read_shapes(base_weights)))
+        outputs = _count_base_outputs(weights[0], base_path, base_config, _count_outputs(read_shapes(base_weights)))
     else:
         config = describe_head(base_config, own_config, outputs)
     rows = next((shape[0] for name, shape in shapes.items() if _EMBEDDINGS.fullmatch(name)), None)
     config.pop("vocab_size", None)  # one in the adapter's own config.json: only the weights decide
     config |= {"vocab_size": rows} if rows else {k: v for k, v in base_config.items() if k == "vocab_size"}
-    refuse_absurd_sizes(config, _find_widest(shapes | _read_shapes(base_weights)))
+    refuse_absurd_sizes(config, _find_widest(shapes | read_shapes(base_weights)))
     translated = to_transformers_4(config)
     return CheckpointFiles(found, base_source, config, translated, weights, base_weights, outputs, has_own_head)
 
@@ -210,8 +169,8 @@ def _count_base_outputs(adapter: Path, path: Path, config: Mapping[str, Any], fo
         config: Its content.
         found: The outputs of the classifier in the weights of the base, None if it has none.
     """
-    named = config.get("architectures") or []
-    if _find_class(path, config) in named or (not named and found is not None):
+    named = config.get("architectures")
+    if (isinstance(named, list) and _find_class(path, config) in named) or (not named and found is not None):
         return found or _count_configured(config)
     raise CheckpointError(
         f"{adapter} contains no classifier: the adapter was saved without its head (modules_to_save), and its base is "
@@ -220,35 +179,9 @@ def _count_base_outputs(adapter: Path, path: Path, config: Mapping[str, Any], fo
     )
 
 
-def _find_weights(folder: Path, stem: str) -> tuple[Path, ...]:
-    """Return the safetensors files of a folder: STEM.safetensors or its shards."""
-    files = sorted(folder.glob(f"{stem}*.safetensors"))
-    if files:
-        return tuple(files)
-    pickled = sorted(
-        path.name for pattern in _PICKLED for path in folder.glob(pattern) if path.name != "training_args.bin"
-    )
-    if pickled:
-        raise CheckpointError(
-            f"{folder}: the weights are pickled ({pickled[0]}), and reading a pickle can run code; on a machine where "
-            "you trust them, save them again with model.save_pretrained(FOLDER, safe_serialization=True)"
-        )
-    raise CheckpointError(f"{folder} contains no {stem}.safetensors: it is not a checkpoint with weights")
-
-
 def _find_widest(shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Return the largest dimension of any tensor."""
     return max((size for shape in shapes.values() for size in shape), default=0)
-
-
-def _read_shapes(files: tuple[Path, ...]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all tensors in safetensors files, by name."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for file in files:
-        with refuse_bad_files(file), safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 (safe_open is not a mapping)
-                shapes[name] = tuple(tensors.get_slice(name).get_shape())
-    return shapes
 
 
 def _count_outputs(shapes: Mapping[str, tuple[int, ...]]) -> int | None:

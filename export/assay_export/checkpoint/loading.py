@@ -5,6 +5,9 @@ Everything is float32 from here on, whatever precision the checkpoint was stored
 
 import contextlib
 import hashlib
+import inspect
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +17,18 @@ import numpy as np
 import torch
 import transformers
 
-from assay_export.checkpoint.files import CheckpointFiles, read_json, read_tensor_names, refuse_bad_files
+from assay_export.checkpoint.files import CheckpointFiles
+from assay_export.checkpoint.reading import read_json, refuse_bad_files
 from assay_export.checkpoint.reference import Feed, ReferenceModel
+from assay_export.checkpoint.weight_files import read_tensor_names
 from assay_export.errors import CheckpointError
+from assay_export.gates.limits import FP32_MAX_DELTA, measure_rounding
+from assay_export.gates.parity import Case
 
 __all__ = ["Checkpoint", "load", "silence_transformers"]
 
-# Merging adds matrices of rounding error. The parity gate allows each graph the same.
-MERGE_TOLERANCE = 1e-4
+# What says how an adapter runs, not what it computes: of peft before 0.3, and one that peft drops too.
+_IGNORED_ADAPTER_KEYS = ("merge_weights", "runtime_config")
 
 
 @dataclass(frozen=True)
@@ -57,35 +64,62 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
     if files.base is not None:
         return _load_adapter(files, files.base.folder, probes)
     model, missing = _build(files.folder, files.config_4, files.outputs)
-    _refuse_missing(files.folder, missing)
+    _refuse_missing(files.folder, missing, read_tensor_names(files.weights))
     return Checkpoint(files, ReferenceModel(model), files.config, _hash(files.weights), None)
 
 
 def _load_adapter(files: CheckpointFiles, base: Path, probes: Sequence[Feed]) -> Checkpoint:
+    adapted = _adapt(files, base)
+    unmerged = ReferenceModel(adapted)
+    with refuse_bad_files(files.folder):
+        before = [unmerged.logits(feed) for feed in probes]
+        reference = ReferenceModel(adapted.merge_and_unload(safe_merge=True).eval())
+    after = [reference.logits(feed) for feed in probes]
+    delta = float(np.max([np.abs(a - b).max() for a, b in zip(after, before, strict=True)]))  # NaN if any is
+    if not delta <= FP32_MAX_DELTA:
+        _check_merge(files, base, delta, [Case("", *pair) for pair in zip(probes, before, strict=True)])
+    config = {**files.config, "architectures": [type(reference.module).__name__]}
+    return Checkpoint(files, reference, config, _hash([*files.base_weights, *files.weights]), delta)
+
+
+def _adapt(files: CheckpointFiles, base: Path) -> Any:
+    """Return peft's model of the adapter on its base, in float32 and eval mode."""
     from peft import PeftModel
 
     original = read_json(base / "config.json").get("vocab_size", files.config_4["vocab_size"])
     model, missing = _build(base, {**files.config_4, "vocab_size": original}, files.outputs)
     # peft saves NAME as base_model.model.NAME, without the modules_to_save level that it has in memory.
     saved = read_tensor_names(files.weights)
-    _refuse_missing(base, missing - {name.removeprefix("base_model.model.") for name in saved})
+    adapter_names = {name.removeprefix("base_model.model.") for name in saved}
+    _refuse_missing(base, missing - adapter_names, read_tensor_names(files.base_weights))
     with refuse_bad_files(files.folder):
         if files.config_4["vocab_size"] != original:  # the adapter carries embeddings of the new size
             model.resize_token_embeddings(files.config_4["vocab_size"], mean_resizing=False)
-        adapted = PeftModel.from_pretrained(model, files.folder, is_trainable=False).float().eval()
+        settings = _read_adapter_config(files.folder / "adapter_config.json")
+        adapted = PeftModel.from_pretrained(model, files.folder, is_trainable=False, config=settings).float().eval()
         _refuse_partial_adapter(files.folder, adapted, saved)
-        unmerged = ReferenceModel(adapted)
-        before = [unmerged.logits(feed) for feed in probes]
-        reference = ReferenceModel(adapted.merge_and_unload(safe_merge=True).eval())
-    delta = max(float(np.abs(reference.logits(f) - b).max()) for f, b in zip(probes, before, strict=True))
-    if not delta <= MERGE_TOLERANCE:
+    return adapted
+
+
+def _check_merge(files: CheckpointFiles, base: Path, delta: float, cases: Sequence[Case]) -> None:
+    """Refuse a merge that moved a logit by `delta`, unless the rounding of the unmerged adapter explains it.
+
+    Args:
+        files: The adapter.
+        base: The folder of its base.
+        delta: The largest |merged logit - unmerged logit|.
+        cases: The probes with the logits of the unmerged adapter in float32.
+    """
+    limit = FP32_MAX_DELTA
+    with contextlib.suppress(
+        RuntimeError, TypeError, ValueError
+    ):  # a module that computes in float32 whatever its weights
+        limit = measure_rounding(ReferenceModel(_adapt(files, base)), cases).limit
+    if not delta <= limit:
         raise CheckpointError(
-            f"merging {files.folder} into {base} moved a logit by {delta:.1e} (rounding explains at most "
-            f"{MERGE_TOLERANCE:.0e}): this adapter does not merge exactly; export a checkpoint that was merged and "
-            "saved instead"
+            f"merging {files.folder} into {base} moved a logit by {delta:.1e} (rounding explains at most {limit:.0e}): "
+            "this adapter does not merge exactly; export a checkpoint that was merged and saved instead"
         )
-    config = {**files.config, "architectures": [type(reference.module).__name__]}
-    return Checkpoint(files, reference, config, _hash([*files.base_weights, *files.weights]), delta)
 
 
 def _build(folder: Path, config: Mapping[str, Any], outputs: int) -> tuple[Any, set[str]]:
@@ -99,7 +133,7 @@ def _build(folder: Path, config: Mapping[str, Any], outputs: int) -> tuple[Any, 
         attention = "sdpa" if model_type == "modernbert" else "eager"
         if model_type == "modernbert":
             model_config.reference_compile = False
-        with silence_transformers():
+        with silence_transformers(), _without_compiler():
             model, info = transformers.AutoModelForSequenceClassification.from_pretrained(
                 folder,
                 config=model_config,
@@ -137,13 +171,40 @@ def _apply_layer_types(model: Any, config: Mapping[str, Any]) -> None:
         layer.attn.rotary_emb = ModernBertRotaryEmbedding(rope_config)
 
 
-def _refuse_missing(folder: Path, missing: set[str]) -> None:
-    if missing:
-        parameters = "parameter is" if len(missing) == 1 else "parameters are"
-        raise CheckpointError(
-            f"{folder}: {len(missing)} {parameters} not in the weight files ({_list_some(missing)}) and would be "
-            "random; is this a base model without a fine-tuned head?"
+def _refuse_missing(folder: Path, missing: set[str], present: set[str]) -> None:
+    """Refuse parameters that are not in the weight files, whose tensors are `present`."""
+    if not missing:
+        return
+    parameters = "parameter is" if len(missing) == 1 else "parameters are"
+    reason = "is this a base model without a fine-tuned head?"
+    sample = min(missing)
+    prefix = next((name.removesuffix(sample) for name in sorted(present) if name.endswith(f".{sample}")), "")
+    if prefix and all(prefix + name in present for name in missing):
+        reason = (
+            f"the files have them with {prefix!r:.80} before their names, as a wrapper around the model saves them; "
+            "save the model that is inside with save_pretrained"
         )
+    raise CheckpointError(
+        f"{folder}: {len(missing)} {parameters} not in the weight files ({_list_some(missing)}) and would be "
+        f"random; {reason}"
+    )
+
+
+def _read_adapter_config(path: Path) -> Any:
+    """Return peft's configuration of an adapter. Refuse keys that peft does not know, which it would ignore."""
+    import peft
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    settings = {key: value for key, value in read_json(path).items() if key not in _IGNORED_ADAPTER_KEYS}
+    config_class = PEFT_TYPE_TO_CONFIG_MAPPING[settings["peft_type"]]
+    known = inspect.signature(config_class).parameters
+    for key in settings.keys() - known:
+        if settings[key]:  # what is off, such as null, false or an empty object, cannot change the answers
+            raise CheckpointError(
+                f"{path}: {key} = {settings[key]!r:.80} is unknown to peft {peft.__version__}, which would ignore it; "
+                "install the version of peft that wrote it, or remove the key if the answers do not depend on it"
+            )
+    return config_class(**config_class.check_kwargs(**{key: settings[key] for key in settings.keys() & known}))
 
 
 def _refuse_partial_adapter(folder: Path, adapted: Any, saved: set[str]) -> None:
@@ -193,3 +254,21 @@ def silence_transformers() -> Iterator[None]:
         yield
     finally:
         transformers.logging.set_verbosity(before)
+
+
+@contextlib.contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Keep PyTorch's compiler out of a process whose encoding is not UTF-8.
+
+    The import of ModernBERT starts it, and the compiler cannot be imported there: it reads its own files in the
+    encoding of the process. Nothing here is compiled.
+    """
+    name = "TORCHDYNAMO_DISABLE"
+    if sys.getfilesystemencoding() == "utf-8" or name in os.environ:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]

@@ -10,6 +10,7 @@ from pathlib import Path
 from assay.bundle import hub_errors
 from assay.bundle.hub_retries import retry
 from assay.errors import one_line
+from assay.files import find_encoding_problem, to_utf_8
 from assay_export.checkpoint.presets import PRESETS, Preset, find_preset
 from assay_export.errors import CheckpointError
 
@@ -76,7 +77,9 @@ def resolve(source: str | os.PathLike[str], revision: str | None = None, *, rela
                     raise CheckpointError(
                         f"revision {revision!r} was given for the local folder {folder}: drop --revision"
                     )
-                return Source(folder.resolve(), name, folder.resolve().name, None, None)
+                if (problem := find_encoding_problem(folder.resolve())) is not None:
+                    raise CheckpointError(problem)
+                return Source(folder.resolve(), to_utf_8(name), to_utf_8(folder.resolve().name), None, None)
     if not isinstance(source, str):
         raise CheckpointError(f"{name}: no such folder; check the path, or pass a Hub id as a string")
     hub_id = preset.hub_id if preset else name

@@ -23,6 +23,7 @@ from assay_export.checkpoint.auto_tokenizer import (
     open_tokenizers,
 )
 from assay_export.checkpoint.presets import Input
+from assay_export.checkpoint.reading import refuse_pointer
 from assay_export.errors import CheckpointError
 
 __all__ = ["TokenizerFiles", "dump", "read"]
@@ -32,6 +33,9 @@ _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_toke
 # A model without a position table reads any length, so tokenizer_config.json decides. transformers writes 1e30 where no
 # limit is known, and attention over more tokens than these does not fit a machine's memory.
 _LONGEST = 32_768
+
+# A private character, which no vocabulary has.
+_UNKNOWN = "a \U000f0000"
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,13 @@ def read(folders: Sequence[Path], config: Mapping[str, Any], positions: int) -> 
     _check_size(
         folder / origin, built, config, "with those that tokenizer_config.json and added_tokens.json add, such as"
     )
+    _check_encoding(folder / origin, built)
     max_length = _choose_max_length(folder, config, positions, fast.model_max_length)
+    if max_length <= (specials := len(built.encode("").ids)):
+        raise CheckpointError(
+            f"{folder}: the longest input is {max_length} tokens (model_max_length in tokenizer_config.json, else the "
+            f"positions of config.json), and {specials} special tokens around a text leave no room for it"
+        )
     json_bytes = _write_json(folder, own, built, fast.truncation_side, max_length)
     built.no_padding()
     built.no_truncation()
@@ -124,7 +134,12 @@ def read(folders: Sequence[Path], config: Mapping[str, Any], positions: int) -> 
 
 def _parse(path: Path) -> Tokenizer:
     try:
-        return Tokenizer.from_buffer(path.read_bytes())
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    refuse_pointer(path, data)
+    try:
+        return Tokenizer.from_buffer(data)
     except Exception as error:  # tokenizers raises bare Exception
         raise CheckpointError(f"{path} cannot be read by tokenizers: {error}") from error
 
@@ -141,11 +156,33 @@ def _check_size(place: Path, tokenizer: Tokenizer, config: Mapping[str, Any], ad
         )
 
 
-def _choose_max_length(folder: Path, config: Mapping[str, Any], positions: int, stated: float) -> int:
-    """Return the longest input: what the tokenizer states if the model can read it, else what the model states."""
-    if stated < 1:
+def _check_encoding(place: Path, tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer that is random, fails for some texts, or makes no tokens of an empty one."""
+    dropout = json.loads(tokenizer.to_str())["model"].get("dropout")
+    if dropout:
         raise CheckpointError(
-            f"{folder / 'tokenizer_config.json'}: model_max_length = {stated!r}, expected at least 1, or none"
+            f"{place}: dropout = {dropout!r} in its model splits a text differently at each call: set it to null"
+        )
+    try:
+        tokenizer.encode(_UNKNOWN)
+    except Exception as error:  # tokenizers raises bare Exception
+        raise CheckpointError(
+            f"{place}: the tokenizer fails for characters that are not in its vocabulary ({error}): add an unknown "
+            "token to it"
+        ) from error
+    if not tokenizer.encode("").ids:
+        raise CheckpointError(
+            f"{place}: no special token is put around a text, so that an empty one has no tokens to answer: the "
+            "post_processor is missing, which adds [CLS] and [SEP]"
+        )
+
+
+def _choose_max_length(folder: Path, config: Mapping[str, Any], positions: int, stated: object) -> int:
+    """Return the longest input: what the tokenizer states if the model can read it, else what the model states."""
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or not stated >= 1:
+        raise CheckpointError(
+            f"{folder / 'tokenizer_config.json'}: model_max_length = {stated!r:.80}, expected a number of at least 1, "
+            "or none"
         )
     # Positions relative to each other have no table that ends.
     reads_any = config.get("model_type") == "deberta-v2" and config.get("position_biased_input") is False

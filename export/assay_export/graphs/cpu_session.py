@@ -5,6 +5,7 @@ from pathlib import Path
 
 import onnxruntime
 
+from assay.files import to_utf_8
 from assay.ort import kernels
 from assay_export.graphs.writer import Array, Dialect
 
@@ -47,7 +48,7 @@ def load(
     if uses_kernels:
         kernels.register(options)
     options.graph_optimization_level = _LEVELS[graph_optimization]
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(to_utf_8(path), options, providers=["CPUExecutionProvider"])
 
 
 def select_inputs(session: onnxruntime.InferenceSession, feed: Mapping[str, Array]) -> dict[str, Array]:

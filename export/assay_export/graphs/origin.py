@@ -10,6 +10,7 @@ from assay.errors import one_line
 from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.loading import Checkpoint, load
 from assay_export.checkpoint.presets import Input
+from assay_export.checkpoint.reading import refuse_bad_files
 from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ExportError, UnsupportedConfigError
 from assay_export.graphs import traced
@@ -95,7 +96,10 @@ def load_reference(origin: Origin, files: CheckpointFiles, probes: Sequence[Feed
         UnsupportedConfigError: Neither an authored graph nor PyTorch supports a config value.
     """
     if origin.refusal is None:
-        return load(files, probes)
+        loaded = load(files, probes)
+        with refuse_bad_files(files.folder):  # a value that fails first when the model runs, such as a dropout of NaN
+            loaded.reference.logits(probes[0])
+        return loaded
     try:
         loaded = load(files, probes)
         logits = loaded.reference.logits(probes[0])

@@ -5,6 +5,7 @@ import io
 import warnings
 from pathlib import Path
 
+from assay.files import to_utf_8
 from assay_export.checkpoint.reference import ReferenceModel
 from assay_export.errors import ExportError
 from assay_export.graphs.writer import OPSET
@@ -63,7 +64,7 @@ def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str,
     for extra in path.parent.iterdir():
         if not extra.name.startswith(path.name):
             extra.unlink()
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(to_utf_8(path), providers=["CPUExecutionProvider"])
     return tuple(node.name for node in session.get_inputs())
 
 

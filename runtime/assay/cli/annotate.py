@@ -14,6 +14,7 @@ from assay.cli.options import (
     read_manifest,
     read_threshold,
 )
+from assay.files import to_text
 
 if TYPE_CHECKING:
     from assay.models.base import Model
@@ -38,9 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_format(parser, ("jsonl", "csv", "tsv"), "standard input and output")
     fields = parser.add_mutually_exclusive_group()
-    fields.add_argument("--text", metavar="FIELD", help="field of the text, or a dotted path to it; default: text")
     fields.add_argument(
-        "--pair", nargs=2, metavar=("FIELD", "FIELD"), help="fields of a pair's two texts; default: text text_pair"
+        "--text", metavar="FIELD", type=to_text, help="field of the text, or a dotted path to it; default: text"
+    )
+    fields.add_argument(
+        "--pair",
+        nargs=2,
+        metavar=("FIELD", "FIELD"),
+        type=to_text,
+        help="fields of a pair's two texts; default: text text_pair",
     )
     parser.add_argument(
         "--scale", nargs=2, type=float, metavar=("MIN", "MAX"), help="rescale scores to this range and clamp them"

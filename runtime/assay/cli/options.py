@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from assay.bundle.hub import open_bundle
+from assay.files import to_text
 
 if TYPE_CHECKING:
     from assay.bundle.folder import Bundle
@@ -93,6 +94,7 @@ def add_threshold(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         metavar="[LABEL=]P",
         action="append",
+        type=to_text,
         help="multi-label bundles: the least probability of a label that a row has (default 0.5), with LABEL= for one "
         "label; may be repeated",
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from assay.cli.options import UsageError, add_device, add_format, add_variant, load_model
+from assay.files import to_text
 from assay.inputs.files import Located, read_rows, read_windows
 from assay.inputs.files.names import STANDARD
 from assay.inputs.validation import Row, check_batch
@@ -23,7 +24,7 @@ _ROWS_PER_WINDOW = 1_024
 
 def add_rows(parser: argparse.ArgumentParser, texts: str) -> None:
     """Add the texts to answer, as arguments or from a file, and the options of the model that answers them."""
-    parser.add_argument("texts", metavar="TEXT", nargs="*", default=[], help=texts)
+    parser.add_argument("texts", metavar="TEXT", nargs="*", default=[], type=to_text, help=texts)
     parser.add_argument(
         "--file",
         metavar="FILE",

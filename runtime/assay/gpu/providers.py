@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.devices import CPU_PROVIDER, CUDA_PROVIDER, TENSORRT_PROVIDER, Device
+from assay.files import to_utf_8
 from assay.gpu.buckets import limit_rows
 from assay.ort.session import Providers
 
@@ -60,9 +61,9 @@ def configure_tensorrt(
     options = {
         "device_id": str(device.index),
         "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": str(engines),
+        "trt_engine_cache_path": to_utf_8(engines),
         "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(timing),
+        "trt_timing_cache_path": to_utf_8(timing),
         "trt_profile_min_shapes": _format_shapes(inputs, 1, length),
         "trt_profile_opt_shapes": _format_shapes(inputs, min(_OPT_ROWS, most), length),
         "trt_profile_max_shapes": _format_shapes(inputs, most, length),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import InstallationError, one_line
+from assay.files import to_utf_8
 
 __all__ = ["find_problem", "read_instruction_set", "register"]
 
@@ -19,7 +20,7 @@ def register(options: Any) -> None:
     """
     path = _library_path()
     try:
-        options.register_custom_ops_library(str(path))
+        options.register_custom_ops_library(to_utf_8(path))
     except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise InstallationError(f"{path}: ONNX Runtime does not load it ({one_line(error)}); {_INSTALL}") from error
 

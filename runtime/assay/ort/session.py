@@ -15,6 +15,7 @@ import numpy.typing as npt
 from assay.bundle.manifest import Graph
 from assay.devices import CPU_PROVIDER, Device
 from assay.errors import BundleError, ProviderError, one_line
+from assay.files import to_utf_8
 from assay.inputs.tokenization import Tokens
 from assay.ort import installation, kernels, provider_errors
 
@@ -165,7 +166,7 @@ def create(
     try:
         with silence(ort) if device.on_gpu else contextlib.nullcontext():
             session = ort.InferenceSession(
-                str(path), sess_options=options, providers=list(providers), enable_fallback=0
+                to_utf_8(path), sess_options=options, providers=list(providers), enable_fallback=0
             )
     except Exception as error:
         raise provider_errors.explain_failed_session(ort, error, path, device, preload) from error

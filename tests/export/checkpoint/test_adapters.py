@@ -13,7 +13,9 @@ import safetensors.torch
 import torch
 
 from assay_export.checkpoint.files import open_files
+from assay_export.checkpoint.head import read_head
 from assay_export.checkpoint.reference import Feed
+from assay_export.errors import CheckpointError
 from tests.export import tiny
 from tests.export.checkpoints import CONFIGS, IDS, assert_refused, edit_json, load
 
@@ -64,6 +66,34 @@ def make_adapter(
     adapted.peft_config["default"].base_model_name_or_path = base_path
     adapted.save_pretrained(str(folder / "adapter"))
     return adapted.eval()
+
+
+def scale_classifier(adapter: Path, factor: float) -> None:
+    """Multiply the classifier of a saved adapter, and so its logits, by `factor`."""
+    file = adapter / "adapter_model.safetensors"
+    weights = safetensors.torch.load_file(file)
+    scaled = {name: weight * factor if "classifier" in name else weight for name, weight in weights.items()}
+    safetensors.torch.save_file(scaled, file, metadata={"format": "pt"})
+
+
+def drop_classifier(adapter: Path) -> None:
+    """Remove the head from a saved adapter; peft saves one for SEQ_CLS whatever it is asked for."""
+    file = adapter / "adapter_model.safetensors"
+    kept = {name: weight for name, weight in safetensors.torch.load_file(file).items() if "classifier" not in name}
+    safetensors.torch.save_file(kept, file, metadata={"format": "pt"})
+    edit_json(adapter / "adapter_config.json", modules_to_save=None)
+
+
+def merge_wrongly(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
+    """Let peft's merge move every logit by `by`."""
+    merge: Callable[..., Any] = peft.tuners.lora.LoraModel.merge_and_unload
+
+    def add(self: Any, *args: Any, **options: Any) -> Any:
+        module = merge(self, *args, **options)
+        module.classifier.bias.data += by
+        return module
+
+    monkeypatch.setattr(peft.tuners.lora.LoraModel, "merge_and_unload", add)
 
 
 class TestAdapters:
@@ -213,19 +243,45 @@ class TestAdapters:
         (tmp_path / "adapter" / "adapter_config.json").write_text(content)
         assert_refused(tmp_path / "adapter", "adapter", base=str(tmp_path / "base"), probes=probes)
 
+    @pytest.mark.parametrize("family", TARGETS)
+    def test_rounding_of_large_logits_is_no_wrong_merge(
+        self, family: str, tmp_path: Path, probes: list[Feed], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_adapter(tmp_path, family, {})
+        scale_classifier(tmp_path / "adapter", 1e3)
+        loaded = load(tmp_path / "adapter", probes=probes)
+        assert loaded.merge_delta is not None
+        assert 1e-4 < loaded.merge_delta < 0.02  # of logits of some thousands
+        assert np.abs(tiny.logits(loaded.reference.module, IDS)).max() > 500
+        merge_wrongly(monkeypatch, by=0.2)
+        assert_refused(tmp_path / "adapter", r"moved a logit by 2\.0e-01 \(rounding explains at most", probes=probes)
+
     def test_a_merge_that_moves_the_logits_is_refused(
         self, tmp_path: Path, probes: list[Feed], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make_adapter(tmp_path, "modernbert", {})
-        merge: Callable[..., Any] = peft.tuners.lora.LoraModel.merge_and_unload
-
-        def merge_wrongly(self: Any, *args: Any, **options: Any) -> Any:
-            module = merge(self, *args, **options)
-            module.classifier.bias.data += 0.001
-            return module
-
-        monkeypatch.setattr(peft.tuners.lora.LoraModel, "merge_and_unload", merge_wrongly)
+        merge_wrongly(monkeypatch, by=0.001)
         assert_refused(tmp_path / "adapter", r"moved a logit by 1\.0e-03", probes=probes)
+
+    @pytest.mark.parametrize("value", [True, 0.5, "auto", {"rank": 2}])
+    def test_a_key_that_peft_would_ignore_is_refused(self, value: object, tmp_path: Path, probes: list[Feed]) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        edit_json(tmp_path / "adapter" / "adapter_config.json", use_new_kind_of_lora=value)
+        assert_refused(tmp_path / "adapter", "use_new_kind_of_lora = .* is unknown to peft", probes=probes)
+
+    def test_a_key_that_is_off_or_says_nothing_about_the_answers_is_ignored(
+        self, tmp_path: Path, probes: list[Feed]
+    ) -> None:
+        adapted = make_adapter(tmp_path, "modernbert", {})
+        off: dict[str, Any] = {
+            "use_new_kind_of_lora": False,
+            "new_config": None,
+            "new_pattern": {},
+            "merge_weights": True,
+        }
+        edit_json(tmp_path / "adapter" / "adapter_config.json", **off)
+        loaded = load(tmp_path / "adapter", probes=probes)
+        np.testing.assert_allclose(tiny.logits(loaded.reference.module, IDS), tiny.logits(adapted, IDS), atol=5e-5)
 
     def test_a_merge_that_results_in_nan_is_refused(self, tmp_path: Path, probes: list[Feed]) -> None:
         make_adapter(tmp_path, "modernbert", {})
@@ -234,3 +290,19 @@ class TestAdapters:
         weights[next(name for name in weights if "lora_A" in name)].fill_(float("nan"))
         safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
         assert_refused(tmp_path / "adapter", "adapter", probes=probes)
+
+    @pytest.mark.parametrize("names", [5, "abc", True])
+    def test_labels_of_the_base_that_are_no_object_are_refused_and_not_replaced(
+        self, names: object, tmp_path: Path
+    ) -> None:
+        make_adapter(tmp_path, "modernbert", {})
+        edit_json(tmp_path / "base" / "config.json", id2label=names)
+        with pytest.raises(CheckpointError, match=r"id2label = .* does not number its labels"):
+            read_head(open_files(tmp_path / "adapter"))
+
+    @pytest.mark.parametrize("named", [5, True, "ModernBertForSequenceClassification"])
+    def test_architectures_of_the_base_that_are_no_list_are_refused(self, named: object, tmp_path: Path) -> None:
+        make_adapter(tmp_path, "modernbert", {}, modules_to_save=())
+        drop_classifier(tmp_path / "adapter")
+        edit_json(tmp_path / "base" / "config.json", architectures=named)
+        assert_refused(tmp_path / "adapter", "contains no classifier: .* architectures = ")

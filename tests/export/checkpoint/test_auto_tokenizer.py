@@ -127,7 +127,7 @@ def test_the_limit_is_the_tokenizers_where_the_model_can_read_it(
 
 def test_a_limit_below_one_token_is_refused(folder: Path) -> None:
     settings(folder, model_max_length=0)
-    with pytest.raises(CheckpointError, match="model_max_length = 0, expected at least 1"):
+    with pytest.raises(CheckpointError, match="model_max_length = 0, expected a number of at least 1"):
         read([folder], CONFIG, 90)
 
 

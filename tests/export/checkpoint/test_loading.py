@@ -218,3 +218,10 @@ def test_a_file_of_the_checkpoint_that_cannot_be_read_is_refused(full: Path) -> 
     os.mkfifo(full / "x")
     (full / "config.json").mkdir()
     assert_refused(full, "config.json cannot be read")
+
+
+@pytest.mark.parametrize("changes", [{"pad_token_id": 1_000}, {"num_attention_heads": 0}, {"hidden_size": "32"}])
+def test_a_value_over_which_a_library_fails_in_a_way_of_its_own_is_refused(full: Path, changes: dict[str, Any]) -> None:
+    """An AssertionError, a ZeroDivisionError, and an exception of huggingface_hub or a TypeError."""
+    edit_json(full / "config.json", **changes)
+    assert_refused(full, "full cannot be loaded: [A-Za-z]*Error: ")

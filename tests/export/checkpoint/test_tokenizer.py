@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import pytest
 import sentencepiece
 import transformers
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, processors
 
 from assay_export.checkpoint.tokenizer import TokenizerFiles, dump, read
 from assay_export.errors import CheckpointError
 from assay_export.texts import real_text
 from tests.export import tiny
+from tests.export.checkpoints import edit_json
 
 CONFIG = {**tiny.modernbert_config(), "pad_token_id": 0}
 TEXTS = ["abc", "", "hello world 42", "a?b", "zz top"]
@@ -270,3 +272,51 @@ class TestRealTokenizers:
         assert json.loads(converted.json_bytes)["normalizer"] == json.loads(own.json_bytes)["normalizer"]
         texts = [*real_text.TEXTS, "ﬁve… ½ x² 「quote」 non\u00a0breaking \uff51\uff55\uff4f\uff54\uff45"]
         assert [ids(converted.tokenizer, text) for text in texts] == [ids(own.tokenizer, text) for text in texts]
+
+
+class TestTokenizersThatCannotAnswer:
+    """Each opens, and would fail or answer by chance later."""
+
+    def test_dropout_splits_a_text_differently_at_each_call(self, write_tokenizer: Write, tmp_path: Path) -> None:
+        words = {"[UNK]": 0, "a": 1, "b": 2, "ab": 3, "[CLS]": 4}
+        made = Tokenizer(models.BPE(words, [("a", "b")], unk_token="[UNK]", dropout=0.001))
+        made.post_processor = processors.TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 4)])
+        write_tokenizer(tmp_path)
+        made.save(str(tmp_path / "tokenizer.json"))
+        with pytest.raises(CheckpointError, match=r"dropout = 0\.001 in its model splits a text differently"):
+            read([tmp_path], CONFIG, 90)
+
+    def test_without_an_unknown_token_some_texts_cannot_be_encoded(
+        self, write_tokenizer: Write, tmp_path: Path
+    ) -> None:
+        made = Tokenizer(models.Unigram([("[CLS]", 0.0), ("a", -1.0), ("b", -2.0)]))
+        made.post_processor = processors.TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 0)])
+        write_tokenizer(tmp_path)
+        made.save(str(tmp_path / "tokenizer.json"))
+        (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+        with pytest.raises(CheckpointError, match=r"fails for characters that are not in its vocabulary .*unk_id"):
+            read([tmp_path], CONFIG, 90)
+
+    def test_without_special_tokens_an_empty_text_has_no_tokens(self, write_tokenizer: Write, tmp_path: Path) -> None:
+        file = write_tokenizer(tmp_path) / "tokenizer.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"post_processor": None}))
+        with pytest.raises(CheckpointError, match="the post_processor is missing"):
+            read([tmp_path], CONFIG, 90)
+
+    @pytest.mark.parametrize("value", ["64", True, math.nan, -1, [512]])
+    def test_a_length_that_is_no_number_is_refused(self, value: Any, write_tokenizer: Write, tmp_path: Path) -> None:
+        edit_json(write_tokenizer(tmp_path) / "tokenizer_config.json", model_max_length=value)
+        with pytest.raises(CheckpointError, match=r"model_max_length = .* expected a number of at least 1"):
+            read([tmp_path], CONFIG, 90)
+
+    def test_a_length_without_room_for_a_text_is_refused(self, write_tokenizer: Write, tmp_path: Path) -> None:
+        edit_json(write_tokenizer(tmp_path) / "tokenizer_config.json", model_max_length=2)
+        with pytest.raises(CheckpointError, match="2 special tokens around a text leave no room"):
+            read([tmp_path], CONFIG, 90)
+        edit_json(tmp_path / "tokenizer_config.json", model_max_length=3)
+        assert read([tmp_path], CONFIG, 90).max_length == 3
+
+    def test_a_pointer_of_git_lfs_is_named(self, write_tokenizer: Write, tmp_path: Path) -> None:
+        (write_tokenizer(tmp_path) / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\n")
+        with pytest.raises(CheckpointError, match=r"tokenizer\.json: is a pointer of Git LFS"):
+            read([tmp_path], CONFIG, 90)

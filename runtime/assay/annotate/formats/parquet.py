@@ -20,6 +20,7 @@ from assay.annotate.formats.json_lines import dump, name_values
 from assay.annotate.shards import Shard
 from assay.annotate.windows import State, Window, WindowBuilder
 from assay.errors import AssayError, InputError, one_line
+from assay.files import to_utf_8
 from assay.inputs.files.fields import list_columns, locate, read_texts
 from assay.inputs.validation import Kind, Row, describe, first_twice
 from assay.optional_packages import require
@@ -75,7 +76,7 @@ class ParquetSource:
                 "index_sha256": _index_hash(Path(path)),
             }
             # Without buffer_size a whole column of a row group is read at once.
-            self._file = parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+            self._file = parquet.ParquetFile(to_utf_8(path), buffer_size=_BUFFER, pre_buffer=False)
             self.schema = self._file.schema_arrow
         except _list_errors() as error:
             raise InputError(f"{path}: cannot be read as Parquet ({one_line(error)}); check the file") from error

@@ -21,6 +21,15 @@ MAX_LINE = 64 << 20
 _CHUNK = 1 << 20
 _MOST_AHEAD = 1_000  # blank lines that are read ahead to find out whether anything follows them
 
+_CONVERT = "convert the file to UTF-8"
+# How files begin that are something else than their names say.
+_OTHER_STARTS = (
+    (b"\x1f\x8b", "it is gzip: decompress it, or let the name of the file end in .gz"),
+    (b"\x28\xb5\x2f\xfd", "it is Zstandard: decompress it, or let the name of the file end in .zst"),
+    (b"\xff\xfe", "it is UTF-16: convert the file to UTF-8"),
+    (b"\xfe\xff", "it is UTF-16: convert the file to UTF-8"),
+)
+
 
 class _Readable(Protocol):
     def readline(self, limit: int, /) -> bytes: ...
@@ -188,9 +197,8 @@ def decode_line(line: bytes, where: str, first: bool) -> str:
     try:
         return line.decode("utf-8-sig" if first else "utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{where}: byte 0x{line[error.start]:02x} at {error.start} is not UTF-8; convert the file to UTF-8"
-        ) from None
+        remedy = next((words for start, words in _OTHER_STARTS if first and line.startswith(start)), _CONVERT)
+        raise InputError(f"{where}: byte 0x{line[error.start]:02x} at {error.start} is not UTF-8; {remedy}") from None
 
 
 def _standard_input() -> BinaryIO:

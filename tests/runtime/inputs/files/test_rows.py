@@ -1,3 +1,4 @@
+import gzip
 import io
 import sys
 from pathlib import Path
@@ -198,3 +199,20 @@ def test_compressed_files_are_read(name: str, content: str, compression: str, tm
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(InputError, match=r"is (damaged|cut short)"):
         read_rows(path, "text")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (gzip.compress(b"a"), "line 1: byte 0x8b at 1 is not UTF-8; it is gzip: .* end in .gz"),
+        (b"\x28\xb5\x2f\xfd\x00", "it is Zstandard: .* end in .zst"),
+        (b"\xff\xfea\x00", "line 1: byte 0xff at 0 is not UTF-8; it is UTF-16"),
+        (b"\xfe\xff\x00a", "it is UTF-16"),
+        ("é".encode("latin-1"), "is not UTF-8; convert the file"),
+        (b"a\n" + b"\xff\xfea\x00", "line 2: byte 0xff at 0 is not UTF-8; convert the file"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_recognised(data: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+    with pytest.raises(InputError, match=message):
+        read_rows(tmp_path / "a.txt", "text")
