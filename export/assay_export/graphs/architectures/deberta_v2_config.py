@@ -84,7 +84,7 @@ def read_config(config: Mapping[str, Any]) -> DebertaConfig:
         position_terms = [term.strip() for term in position_terms.lower().split("|") if term.strip()]
     if not isinstance(position_terms, list):
         raise UnsupportedConfigError(
-            f"config.json: pos_att_type = {position_terms!r:.80} is neither a list nor a string, expected 'c2p' and 'p2c'"
+            f"config.json: pos_att_type = {position_terms!r:.80}, expected a list of 'c2p' and 'p2c'"
         )
     unknown = [term for term in position_terms if term not in ("c2p", "p2c")]
     if unknown:
