@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.files import find_encoding_problem, read_bounded, sync_tree
+from assay.files import find_encoding_problem, read_bounded, sync_tree, write_whole
 
 
 def test_a_file_of_the_expected_size_is_read(tmp_path: Path) -> None:
@@ -55,3 +55,23 @@ def test_a_path_that_the_c_locale_cannot_express_is_named_with_the_remedy(tmp_pa
         assert b"bytes that are not ascii" in done.stderr, done.stderr
         assert b"PYTHONUTF8=1" in done.stderr
         assert done.stderr.count(b"\n") == 1
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with write_whole(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), write_whole(path) as file:
+        file.write(b"new")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from assay.cli import annotate, completion, fetch, info, predict, score, serve_demo, triton, verify, warmup
+from assay.cli import annotate, completion, fetch, info, predict, score, select, serve_demo, triton, verify, warmup
 
 __all__ = ["Command", "find_command", "make_parser"]
 
@@ -30,6 +30,7 @@ _OWN: dict[str, Command] = {
     "predict": predict,
     "score": score,
     "annotate": annotate,
+    "select": select,
     "info": info,
     "verify": verify,
     "warmup": warmup,
