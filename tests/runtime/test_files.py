@@ -70,8 +70,13 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
 def test_a_file_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), write_whole(path) as file:
-        file.write(b"new")
-        raise KeyboardInterrupt
+
+    def write() -> None:
+        with write_whole(path) as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

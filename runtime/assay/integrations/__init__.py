@@ -1,4 +1,4 @@
-"""Adapters to other libraries' data sets: ray, datasets, pandas, polars, spark.
+"""Adapters to other libraries: ray, datasets, pandas, polars, spark, trl, deita, distilabel, datatrove.
 
     import assay
     assay.integrations.pandas.annotate(frame["instruction"], "bundles/maxwell")
@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay.integrations import datasets, pandas, polars, ray, spark
+    from assay.integrations import datasets, datatrove, deita, distilabel, pandas, polars, ray, spark, trl
 
-__all__ = ["datasets", "pandas", "polars", "ray", "spark"]
+__all__ = ["datasets", "datatrove", "deita", "distilabel", "pandas", "polars", "ray", "spark", "trl"]
 
 
 def __getattr__(name: str) -> Any:
