@@ -30,6 +30,13 @@ def test_the_snippets_about_selecting_rows_run_as_pasted(clone: Path) -> None:
     assert paste([sys.executable, "-c", python], clone) == f"3 {len(scored)}\n"
 
 
+def test_the_snippet_about_the_report_runs_as_pasted(clone: Path) -> None:
+    shell = next(block for block in blocks(ANNOTATE, "") if "--report" in block)
+    paste(["bash", "-euo", "pipefail", "-c", shell], clone)
+    page = (clone / "report.html").read_text(encoding="utf-8")
+    assert "ADDR_DIRECT" in page
+
+
 def find(word: str) -> str:
     """The snippet of the page about integrations that has this word."""
     return next(block for block in blocks(INTEGRATIONS, "python") if word in block)
