@@ -8,7 +8,20 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from assay.cli import annotate, completion, fetch, info, predict, score, select, serve_demo, triton, verify, warmup
+from assay.cli import (
+    annotate,
+    completion,
+    fetch,
+    info,
+    predict,
+    push,
+    score,
+    select,
+    serve_demo,
+    triton,
+    verify,
+    warmup,
+)
 
 __all__ = ["Command", "find_command", "make_parser"]
 
@@ -35,6 +48,7 @@ _OWN: dict[str, Command] = {
     "verify": verify,
     "warmup": warmup,
     "fetch": fetch,
+    "push": push,
     "triton": triton,
     "serve-demo": serve_demo,
     "completion": completion,
