@@ -20,7 +20,7 @@ LAYERS = [
     ["gpu"],
     ["models"],
     ["loading"],
-    ["aio", "annotate", "demo", "integrations", "triton"],
+    ["aio", "annotate", "demo", "integrations", "publish", "select", "triton"],
     ["assay"],  # the package itself, which offers names of all the rooms below
     ["cli"],
     ["__main__"],

@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a row that cannot be answered ends the run (raise, default), or is kept without answers (null)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from what an interrupted run left")
+    parser.add_argument("--report", metavar="FILE", help="write an HTML page about OUTPUT once it is complete")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only every N-th row, from the I-th on")
     parser.add_argument("--force", action="store_true", help="replace OUTPUT, and discard an interrupted run")
     parser.add_argument("--truncate", action="store_true", help="cut texts that the bundle refuses as too long")
@@ -98,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
         format=args.format,
         quoting=args.quoting,
+        report=args.report,
     )
     progress = Progress()
     try:

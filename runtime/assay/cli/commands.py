@@ -8,7 +8,20 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from assay.cli import annotate, completion, fetch, info, predict, score, serve_demo, triton, verify, warmup
+from assay.cli import (
+    annotate,
+    completion,
+    fetch,
+    info,
+    predict,
+    push,
+    score,
+    select,
+    serve_demo,
+    triton,
+    verify,
+    warmup,
+)
 
 __all__ = ["Command", "find_command", "make_parser"]
 
@@ -30,10 +43,12 @@ _OWN: dict[str, Command] = {
     "predict": predict,
     "score": score,
     "annotate": annotate,
+    "select": select,
     "info": info,
     "verify": verify,
     "warmup": warmup,
     "fetch": fetch,
+    "push": push,
     "triton": triton,
     "serve-demo": serve_demo,
     "completion": completion,

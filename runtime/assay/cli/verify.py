@@ -9,7 +9,7 @@ from assay.cli.options import add_bundle, add_device, add_json, open_asked, prin
 from assay.devices import Device, parse_device
 from assay.errors import BundleError
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["HELP", "add_arguments", "run", "verify_bundle"]
 
 HELP = (
     "check every hash of a bundle, then compare its tokenizer and every variant on the device with the export's answers"
@@ -57,6 +57,19 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     return 0
+
+
+def verify_bundle(bundle: Bundle, threads: int | None) -> Iterator[str]:
+    """Check a local bundle as the command does on the CPU, and yield a line for each thing that was found right."""
+    files = bundle.manifest.files
+    bundle.check_hashes(files)
+    yield f"{len(files)} files, {sum(record.size for record in files.values()) / 1e6:,.1f} MB: sizes and sha256 right"
+    yield f"tokenizer: {_check_tokens(bundle)} rows compared with the export"
+    for choice, report in _compare_graphs(bundle, parse_device("cpu"), threads):
+        yield (
+            f"{choice.variant} {choice.dialect}: max |delta logit| {report['max_abs_delta']:.2g} of "
+            f"{report['tolerance']:.2g} allowed, {report['rows']} rows"
+        )
 
 
 def _check_tokens(bundle: Bundle) -> int:
