@@ -36,6 +36,8 @@ class FakeProcess:
             return {"resident_bytes": 5}
         if do == "warm":
             return {"seconds": self.seconds}
+        if do == "memory":
+            return {"resident_bytes": 5, "peak_bytes": 7}
         self.turns += 1
         if self.turns == self.dies_at:
             raise BenchmarkError("its process was killed by SIGKILL")
