@@ -16,6 +16,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "run": "benchmarks.suite.command",
+    "report": "benchmarks.suite.report.document",
     "compare": "benchmarks.suite.report.compare",
     "quality": "benchmarks.quality.command",
     "readme": "benchmarks.suite.report.readme",

@@ -124,7 +124,7 @@ class Run:
             if self.setup.device == "cpu":
                 self._measure_products(process)
         except AssayError as error:
-            say(f"the peaks could not be measured: {error}")
+            say(f"the peaks of matrix products could not all be measured: {error}")
         finally:
             process.close()
         if self.setup.device == "cpu":
@@ -134,9 +134,9 @@ class Run:
         """Measure the model's own layers as bare products of ONNX Runtime, at the lengths of the latency cells."""
         lengths = sorted(set(read_json(self.out / ROWS)["lengths"].values()))
         if "latency" in self.plan["modes"]:
-            bundle = manifest.read(Path(self.setup.bundle) / manifest.MANIFEST_NAME)
-            portable = str(bundle.variants["fp32"]["portable"].file)
-            answer = process.ask("products", rounds.ANSWER_SECONDS, portable=portable, lengths=lengths)
+            folder = Path(self.setup.bundle)
+            file = manifest.read(folder / manifest.MANIFEST_NAME).variants["fp32"]["portable"].file
+            answer = process.ask("products", rounds.ANSWER_SECONDS, portable=str(folder / file), lengths=lengths)
             self.samples.add("products", **answer)
 
     def _measure_instructions(self) -> None:

@@ -128,6 +128,12 @@ class Analysis:
         floor = self.compute_floor(self.peers[name].precision, mode, cell)
         return max(floor) / statistics.percentile(rounds, 50) if rounds and floor else None
 
+    def compute_products_share(self, cell: str) -> float | None:
+        """Return the share of what the machine allows that ONNX Runtime's bare int8 products reach, one row a call."""
+        seconds = self.products.get(self.rows["lengths"][cell])
+        floor = self.compute_floor("int8", "latency", cell)
+        return max(floor) / seconds if seconds and floor and " x " not in cell else None
+
 
 def read_analysis(path: Path) -> Analysis:
     """Read and analyse the results of a run.

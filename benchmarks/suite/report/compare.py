@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.errors import BenchmarkError
 from benchmarks.suite.report.analysis import Analysis, read_analysis
 from benchmarks.suite.report.comparison import Change, compare_runs
-from benchmarks.suite.report.document import format_table
+from benchmarks.suite.report.tables import format_table
 
 __all__ = ["HELP", "add_arguments", "run"]
 
