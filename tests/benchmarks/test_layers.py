@@ -17,7 +17,8 @@ FLOORS = (
     ("inputs",),
     ("engines",),
     ("standins",),
-    ("suite", "quality", "probes"),
+    ("suite", "probes"),
+    ("quality",),
     ("__main__",),
 )
 SUITE_FLOORS = (

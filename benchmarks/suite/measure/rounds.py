@@ -16,7 +16,8 @@ Requests = list[list[Any]]  # each request is a list of rows
 
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 30
 TURN_SECONDS, MOST_CALLS = 0.4, 16  # the aim for one turn
-ANSWER_SECONDS = 300.0  # a peer that takes longer for a turn is dropped
+SETTLE_BELOW = 10.0  # longer calls are not changed by the pause before them
+ANSWER_SECONDS = 600.0  # a peer that takes longer for a turn is dropped
 LOAD_SECONDS = 900.0  # the same for loading and the first answer: compilers take minutes
 
 
@@ -112,13 +113,13 @@ def measure(
             del running[name]
             return None
 
-    calls: dict[tuple[str, str], int] = {}
+    seconds: dict[tuple[str, str], float] = {}
     for cell, requests in cells.items():
         say(f"{mode}, {cell}: warming up")
         for name in list(running):
             answer = ask(name, "warm", requests=requests)
             if answer is not None:
-                calls[name, cell] = count_calls(answer["seconds"])
+                seconds[name, cell] = answer["seconds"]
     first, spent = read_progress(samples, mode)
     begin = clock() - spent
     for number in range(first, MOST_ROUNDS):
@@ -131,9 +132,10 @@ def measure(
         for cell, requests in cells.items():
             for name in rotate(list(running), number):
                 # The first call after a pause is not counted, unless a call is a whole set of texts.
-                settle = int(mode == "latency")
+                expected = seconds[name, cell]
+                settle = int(mode == "latency" and expected < SETTLE_BELOW)
                 before = meter.read() if meter else []
-                answer = ask(name, "turn", requests=requests, calls=calls[name, cell], settle=settle)
+                answer = ask(name, "turn", requests=requests, calls=count_calls(expected), settle=settle)
                 if answer is None:
                     continue
                 energy = meter.joules(before, meter.read()) / (len(answer["seconds"]) + settle) if meter else None
