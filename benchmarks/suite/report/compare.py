@@ -90,9 +90,10 @@ def _describe_differences(before: Analysis, after: Analysis) -> list[str]:
         loads = [load for load in analysis.load_averages if load is not None]
         load = f", load average {min(loads):.1f} to {max(loads):.1f}" if loads else ""
         rounds = ", ".join(f"{analysis.count_rounds(mode)} rounds of {mode}" for mode in analysis.plan["modes"])
+        noisy = f"; {len(analysis.noise)} noisy rounds, {len(analysis.left_out)} of them left out"
         lines.append(
             f"{label}: {machine['processor']}, {machine['usable_cores']} cores, {analysis.plan['threads']} threads"
-            f"{load}; {rounds}"
+            f"{load}; {rounds}{noisy if analysis.noise else ''}"
         )
     shared = [name for name in before.peaks if name in after.peaks]
     if shared:

@@ -146,6 +146,22 @@ def test_runs_that_are_not_comparable_are_refused_by_name(
     assert main(["compare", str(DEMO_A), str(other), "--across-machines"]) == (0 if is_machine else 2)
 
 
+def test_noisy_rounds_are_left_out_and_counted_in_the_heading(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def disturb(found: dict[str, Any]) -> None:
+        turns = [record for record in found["samples"] if record["kind"] == "turn"]
+        found["samples"] += [{**turn, "round": 99, "seconds": [9.0] * 3} for turn in turns if turn["round"] == 0]
+        noisy = {"threads": 1, "steal": 0.4, "others": 0.0, "before": None, "after": None}
+        found["samples"] += [{"kind": "block", "mode": mode, "round": 99, **noisy} for mode in found["plan"]["modes"]]
+
+    disturbed = write_changed(tmp_path / "disturbed", disturb)
+    assert main(["compare", str(DEMO_A), str(disturbed)]) == 0
+    shown = capsys.readouterr().out
+    assert "2 noisy rounds, 2 of them left out" in shown
+    assert shown.rstrip().endswith("0 slower, 0 faster, 6 same.")
+
+
 def test_texts_of_other_lengths_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     longer = write_changed(tmp_path / "longer", lambda found: found["rows"]["lengths"].update({"64": 63}))
     assert main(["compare", str(DEMO_A), str(longer)]) == 0
