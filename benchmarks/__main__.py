@@ -19,6 +19,7 @@ COMMANDS = {
     "report": "benchmarks.suite.report.document",
     "compare": "benchmarks.suite.report.compare",
     "quality": "benchmarks.quality.command",
+    "quality-page": "benchmarks.quality.page",
     "readme": "benchmarks.suite.report.readme",
 }
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
