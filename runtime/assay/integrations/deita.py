@@ -4,7 +4,8 @@ from typing import NoReturn, Unpack
 
 from assay.errors import AssayError, BundleError, InputError
 from assay.inputs.validation import check_flag
-from assay.loading import Options, load_scorer
+from assay.load_options import Options
+from assay.loading import load_scorer
 
 __all__ = ["Scorer"]
 
