@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from assay.bundle import folder
+from assay.cli.commands.verify import verify_bundle
 from assay.cli.options import add_json, add_threads, print_json
-from assay.cli.verify import verify_bundle
 
 __all__ = ["HELP", "add_arguments", "run"]
 

@@ -1,14 +1,14 @@
 """The commands of `assay`, and the parser of their arguments.
 
-Each command is a module with HELP, add_arguments and run. Those of the lean runtime are in this folder. Others announce
-themselves as entry points of the group "assay.commands", and are imported only when they are asked for.
+Each command is a module with HELP, add_arguments and run. Those of the lean runtime are in assay.cli.commands. Others
+announce themselves as entry points of the group "assay.commands", and are imported only when they are asked for.
 """
 
 import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from assay.cli import (
+from assay.cli.commands import (
     annotate,
     completion,
     fetch,
