@@ -23,7 +23,7 @@ from assay.inputs.files.names import STANDARD
 from assay.inputs.validation import Row, describe
 from assay.models.base import Model
 from assay.models.columns import check_scale
-from assay.models.streaming import Answered, answer_windows
+from assay.models.streams.streaming import Answered, answer_windows
 from assay.models.thresholds import Threshold
 
 __all__ = ["StoppedError", "Summary", "annotate", "annotate_file"]

@@ -112,7 +112,7 @@ def test_wrong_arguments_are_refused(judge: Classifier, scorer: Scorer) -> None:
 
 def test_many_windows_run_in_parts(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = scorer.score_batch([LONG, "a", LONG, "b"], long="windows")
-    monkeypatch.setattr("assay.models.long_texts._WINDOWS_PER_RUN", 3)
+    monkeypatch.setattr("assay.models.tasks.long_texts._WINDOWS_PER_RUN", 3)
     assert np.allclose(scorer.score_batch([LONG, "a", LONG, "b"], long="windows"), expected, atol=1e-6)
     with pytest.raises(NumericalError, match="row 3 "):
         scorer.score_batch([LONG, "a", LONG, "nan"], long="windows")

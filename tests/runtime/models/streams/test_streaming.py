@@ -10,7 +10,7 @@ from assay import Classifier, InputError, NumericalError
 from assay.errors import AssayError
 from assay.inputs.validation import Row
 from assay.models.base import runner_of
-from assay.models.streaming import answer_windows
+from assay.models.streams.streaming import answer_windows
 from tests.runtime import tiny
 
 PAIRS = [("a " * (number % 7), "b " * (number % 5)) for number in range(10)]

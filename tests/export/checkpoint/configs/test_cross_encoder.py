@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assay_export.checkpoint.cross_encoder import read_activation
+from assay_export.checkpoint.configs.cross_encoder import read_activation
 from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.source import Source
 from assay_export.errors import CheckpointError

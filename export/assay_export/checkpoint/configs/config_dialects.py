@@ -8,7 +8,7 @@ built with, silently takes its defaults where it does not know a key, so the key
 from collections.abc import Mapping
 from typing import Any
 
-from assay_export.checkpoint.config_checks import whole_number
+from assay_export.checkpoint.configs.config_checks import whole_number
 from assay_export.errors import UnsupportedConfigError
 
 __all__ = ["to_transformers_4"]

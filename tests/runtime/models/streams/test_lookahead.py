@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from assay.models.lookahead import look_ahead
+from assay.models.streams.lookahead import look_ahead
 
 
 def test_items_come_in_their_order() -> None:

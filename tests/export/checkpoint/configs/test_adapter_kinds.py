@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 
-from assay_export.checkpoint.adapter_config import MERGEABLE
+from assay_export.checkpoint.configs.adapter_config import MERGEABLE
 from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.head import read_head
 from assay_export.checkpoint.reference import Feed

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.loading import load as load_checkpoint
 from assay_export.errors import UnsupportedConfigError

@@ -13,8 +13,8 @@ from assay.errors import AssayError
 from assay.inputs.tokenization import Tokens
 from assay.inputs.validation import Row
 from assay.models.base import Float32, Model, runner_of
-from assay.models.lookahead import look_ahead
 from assay.models.runner import Runner, non_finite_error
+from assay.models.streams.lookahead import look_ahead
 
 __all__ = ["Answered", "answer_windows"]
 
