@@ -2,12 +2,13 @@
 
 From the lowest floor up, each room importing only what stands before it:
 
-- `errors`, then `machine`, `limits`, `timing`: what every measurement needs.
+- `errors`, then `machine`, `limits`, `cost`, `timing`: what every measurement needs.
 - `inputs`: the texts that are measured, and the optional materials next to the repository.
 - `engines`: implementations that a probe calls in its own process.
 - `standins`: full-size checkpoints and graphs with random weights.
-- `suite` (`python -m benchmarks run` and `readme`), `quality` (`python -m benchmarks quality`) and `probes`
-  (`python -m benchmarks.probes.NAME`, one question each): the measurements. They do not import each other.
+- `suite` (`python -m benchmarks run`, `compare`, `report` and `readme`) and `probes` (`python -m
+  benchmarks.probes.NAME`, one question each): the measurements of speed. They do not import each other.
+- `quality` (`python -m benchmarks quality`): accuracy on labelled rows. It asks the peers of the suite, too.
 """
 
 from pathlib import Path

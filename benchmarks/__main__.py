@@ -16,7 +16,10 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "run": "benchmarks.suite.command",
+    "report": "benchmarks.suite.report.document",
+    "compare": "benchmarks.suite.report.compare",
     "quality": "benchmarks.quality.command",
+    "quality-page": "benchmarks.quality.page",
     "readme": "benchmarks.suite.report.readme",
 }
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141

@@ -8,13 +8,25 @@ from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["DATA_SHEETS", "count_operations", "floor_seconds", "roofline_seconds", "share_of_limit"]
+__all__ = [
+    "BYTES",
+    "DATA_SHEETS",
+    "count_bytes",
+    "count_operations",
+    "count_skipped",
+    "floor_seconds",
+    "roofline_seconds",
+    "share_of_limit",
+]
 
 # Dense rates in operations per second and memory bandwidth in bytes per second, from NVIDIA's data sheets.
 # L4: https://resources.nvidia.com/en-us-data-center-overview/l4-gpu-datasheet (with sparsity, halved)
 DATA_SHEETS = {
     "NVIDIA L4": {"fp32": 30.3e12, "bf16": 121e12, "fp16": 121e12, "int8": 242e12, "bytes_per_second": 300e9},
 }
+
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+"""The bytes of a weight in each precision."""
 
 
 def count_operations(probes: Mapping[str, float], tokens: float) -> float:
@@ -32,6 +44,27 @@ def count_operations(probes: Mapping[str, float], tokens: float) -> float:
     coefficients = np.polyfit(lengths / lengths.max(), np.array(list(probes.values()), np.float64), 2)
     coefficients[-1] = 0
     return float(np.polyval(coefficients, tokens / lengths.max()))
+
+
+def count_skipped(local: Mapping[str, int] | None, tokens: int) -> float:
+    """Count the operations of full attention that local attention need not do in a sequence.
+
+    Args:
+        local: The number of such `layers`, their `window` of tokens and the `hidden` size; None without any.
+        tokens: The length of the sequence.
+    """
+    if local is None:
+        return 0.0
+    half = local["window"] // 2  # a token attends to as many on either side, and to itself
+    positions = np.arange(tokens)
+    attended = np.minimum(positions, half) + np.minimum(tokens - 1 - positions, half) + 1
+    pairs = tokens**2 - float(attended.sum())
+    return local["layers"] * 4 * local["hidden"] * pairs  # the products with keys and with values
+
+
+def count_bytes(weights: Mapping[str, int], tokens: float, precision: str) -> float:
+    """Count the bytes of weights that an answer reads at least: every matrix once, an embedding per token."""
+    return BYTES[precision] * (weights["matrices"] + tokens * weights["per_token"])
 
 
 def share_of_limit(operations: float, seconds: float, peak: float) -> float:

@@ -1,10 +1,11 @@
-"""A server on 127.0.0.1 with the part of the Hub's API that huggingface_hub needs for downloads.
+"""A server on 127.0.0.1 with the part of the Hub's API that huggingface_hub needs for downloads and for commits.
 
 It answers like the real Hub: large files are redirected to another address (the Hub's CDN) with the headers
 X-Linked-Etag and X-Linked-Size, errors have X-Error-Code, ranges are served, and without a login an unknown model is a
 401. Tests add models, and then break the server through its attributes.
 """
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -30,6 +31,9 @@ LARGE = (".safetensors", ".onnx", "_data")  # files that the real Hub keeps outs
 _INFO = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)(/revision/(?P<revision>.+))?")
 _TREE = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)")
 _FILE = re.compile(r"/(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+_COMMIT = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)/commit/(?P<revision>[^/]+)")
+_PREUPLOAD = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)/preupload/(?P<revision>[^/]+)")
+_LFS = re.compile(r"/(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch")
 _BLOB = re.compile(r"/cdn/(?P<digest>[0-9a-f]{64})")
 
 
@@ -40,6 +44,7 @@ class Model:
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
     gated: bool = False
+    private: bool = False
 
     def commit(self, files: dict[str, bytes], branch: str = "main") -> str:
         """Add a commit with `files`, point `branch` to it, and return its id."""
@@ -73,6 +78,9 @@ class Hub:
         self.status: int | None = None  # every answer is this error
         self.page: bytes | None = None  # every answer is this page, as those of a hotel's network
         self.moves: dict[str, Any] = {}  # file -> called after a request for it, to move a branch between two files
+        self.read_only = False  # the credentials may not write
+        self.uploads: dict[str, bytes] = {}  # what was put into the storage for large files, by its hash
+        self.commits: list[dict[str, Any]] = []  # the headers of the commits that were made, and their branch
         self.pauses: list[float] = []  # seconds that the client would have slept
         self.lock = Lock()
         self.connections: set[socket.socket] = set()
@@ -175,6 +183,64 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             self._answer()
+
+        def do_PUT(self) -> None:
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            hub.uploads[self.path.rpartition("/")[2]] = data
+            self._json({})
+
+        def do_POST(self) -> None:
+            path, _, query = self.path.partition("?")
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if hub.status is not None:
+                return self._refuse(hub.status, "", "the server is unwell")
+            if "authorization" not in {key.lower() for key in self.headers}:
+                return self._refuse(401, "", "Invalid username or password.")
+            if hub.read_only:
+                return self._refuse(403, "", "Forbidden: you do not have the rights to write")
+            if path == "/api/repos/create":
+                asked = json.loads(body)
+                name = f"{asked.get('organization')}/{asked['name']}"
+                exists = name in hub.models
+                if not exists:
+                    hub.models[name] = Model(private=bool(asked.get("private")))
+                    hub.models[name].commit({})
+                return self._json({"url": f"{hub.url}/{name}", "id": "0", "name": name}, 409 if exists else 200)
+            if path == "/api/validate-yaml":  # of a model card
+                return self._json({"errors": [], "warnings": []})
+            if _LFS.fullmatch(path):
+                objects = json.loads(body)["objects"]
+                made = [
+                    one | {"actions": {"upload": {"href": f"{hub.cdn}/put/{one['oid']}", "header": {}}}}
+                    for one in objects
+                ]
+                return self._json({"transfer": "basic", "objects": made})
+            found = _PREUPLOAD.fullmatch(path) or _COMMIT.fullmatch(path)
+            if found is None:
+                return self._refuse(404, "", f"no such address: {path}")
+            if found["name"] not in hub.models:
+                return self._refuse(404, "RepoNotFound", "Repository not found")
+            if found.re is _PREUPLOAD:
+                modes = {True: "lfs", False: "regular"}
+                names = [file["path"] for file in json.loads(body)["files"]]
+                files = [{"path": name, "uploadMode": modes[name.endswith(LARGE)]} for name in names]
+                return self._json({"files": [file | {"shouldIgnore": False, "oid": None} for file in files]})
+            return self._commit(hub.models[found["name"]], found["name"], body, "create_pr=1" in query)
+
+        def _commit(self, model: Model, name: str, body: bytes, as_request: bool) -> None:
+            lines = [json.loads(line) for line in body.decode().splitlines()]
+            files = dict(model.commits[model.refs["main"]])
+            for line in lines:
+                value = line["value"]
+                if line["key"] == "file":
+                    files[value["path"]] = base64.b64decode(value["content"])
+                elif line["key"] == "lfsFile":
+                    files[value["path"]] = hub.uploads[value["oid"]]
+            branch = "refs/pr/1" if as_request else "main"
+            hub.commits.append(lines[0]["value"] | {"branch": branch})
+            commit = model.commit(files, branch)
+            answer = {"success": True, "commitOid": commit, "commitUrl": f"{hub.url}/{name}/commit/{commit}"}
+            self._json(answer | ({"pullRequestUrl": f"{hub.url}/{name}/discussions/1"} if as_request else {}))
 
         def _answer(self) -> None:
             path = self.path.split("?")[0]
@@ -287,9 +353,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
             return None
 
-        def _json(self, value: object) -> None:
+        def _json(self, value: object, status: int = 200) -> None:
             data = json.dumps(value).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

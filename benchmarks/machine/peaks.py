@@ -17,7 +17,7 @@ from benchmarks import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.machine import describe, usable_cores
 
-__all__ = ["BANDWIDTH", "Peaks", "build", "choose_int8", "measure", "run"]
+__all__ = ["BANDWIDTH", "Peaks", "build", "choose_int8", "choose_rate", "measure", "run"]
 
 SOURCE = Path(__file__).parent / "native" / "peak.cc"
 COMPILERS = ("g++", "c++", "clang++")
@@ -56,15 +56,18 @@ class Peaks:
         )
 
 
-def measure() -> Peaks:
+def measure(threads: int | None = None) -> Peaks:
     """Measure this machine now, which takes some seconds.
+
+    Args:
+        threads: How many threads to measure besides one. Default: the usable cores.
 
     Raises:
         BenchmarkError: There is no C++ compiler, or it fails.
     """
     program = build(ROOT / "build" / "probes")
-    one = run(program, 1)
-    return Peaks(one, run(program, usable_cores()) if usable_cores() > 1 else one)
+    one, threads = run(program, 1), threads or usable_cores()
+    return Peaks(one, run(program, threads) if threads > 1 else one)
 
 
 def build(cache: Path) -> Path:
@@ -92,17 +95,22 @@ def build(cache: Path) -> Path:
     return program
 
 
-def run(program: Path, threads: int) -> dict[str, float]:
+def run(program: Path, threads: int, *words: str) -> dict[str, float]:
     """Run the measurements on this many threads, and return the rates by name.
+
+    Args:
+        program: What `build` returned.
+        threads: The number of threads.
+        words: More of the program's arguments.
 
     Raises:
         BenchmarkError: The program fails.
     """
-    done = subprocess.run([str(program), str(threads)], capture_output=True, text=True)
+    done = subprocess.run([str(program), str(threads), *words], capture_output=True, text=True)
     if done.returncode:
         raise BenchmarkError(f"{program} ended with exit code {done.returncode}: {done.stderr.strip()[:300]}")
-    words = (line.split() for line in done.stdout.splitlines())
-    return {name: float(value) for name, value in words}
+    lines = (line.split() for line in done.stdout.splitlines())
+    return {name: float(value) for name, value in lines}
 
 
 def choose_int8(rates: Mapping[str, float]) -> float:
@@ -115,3 +123,10 @@ def choose_int8(rates: Mapping[str, float]) -> float:
         if found := [rate for name, rate in rates.items() if name.startswith(prefix)]:
             return max(found)
     raise BenchmarkError("this processor has none of the instructions that peak.cc measures: no floor can be computed")
+
+
+def choose_rate(rates: Mapping[str, float], precision: str) -> float | None:
+    """Return the highest rate of products in a precision, or None if this processor has no instruction for them."""
+    if precision == "int8":
+        return choose_int8(rates) if any(name.startswith("int") for name in rates) else None
+    return max((rate for name, rate in rates.items() if name.startswith(f"{precision}_")), default=None)

@@ -22,13 +22,10 @@ from assay.errors import AssayError
 from benchmarks import machine
 from benchmarks.engines.products import Layer, compute_floor, read_layers
 from benchmarks.machine import peaks
+from benchmarks.machine.noise import compute_steal, is_shared_gain, read_stat
 from benchmarks.machine.peaks import BANDWIDTH
 
 __all__ = ["main"]
-
-SHARED_BELOW = 1.3
-"""Two cores that together reach less than this multiple of one thread's peak share a physical core."""
-STAT = Path("/proc/stat")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -99,23 +96,7 @@ def is_shared(one: Mapping[str, float], every: Mapping[str, float], cores: int) 
     The instruction that gains most decides, because other work on the machine can only hide a gain.
     """
     gains = [every[name] / one[name] for name in one if name != BANDWIDTH]
-    return max(gains) < SHARED_BELOW * cores / 2 if gains and cores > 1 else None
-
-
-def read_stat(path: Path = STAT) -> list[int] | None:
-    """Read the time that all cores spent in each state, or None without /proc (see man 5 proc)."""
-    try:
-        return [int(word) for word in path.read_text(encoding="ascii").split("\n", 1)[0].split()[1:]]
-    except OSError:
-        return None
-
-
-def compute_steal(before: Sequence[int] | None, after: Sequence[int] | None) -> float | None:
-    """Return the share of time that the hypervisor gave to others between two readings of /proc/stat."""
-    if before is None or after is None or len(after) < 8:
-        return None
-    spent = [end - start for start, end in zip(before[:8], after[:8], strict=True)]  # guest time is part of user time
-    return spent[7] / sum(spent) if sum(spent) else 0.0
+    return is_shared_gain(max(gains), cores) if gains and cores > 1 else None
 
 
 def format_result(result: Mapping[str, Any]) -> str:

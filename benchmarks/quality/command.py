@@ -52,6 +52,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER_OR_ID",
         help="the checkpoint that a bundle was exported from, to compare with PyTorch",
     )
+    parser.add_argument(
+        "--peers",
+        metavar="P,P",
+        type=_split_names,
+        default=[],
+        help="peers of the benchmark suite to ask, too, such as openvino-int8,torchao-int8 (default: none)",
+    )
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=Path("build/peers"),
+        metavar="FOLDER",
+        help="where make bench-peers installed the peers that have an environment of their own; default: build/peers",
+    )
     parser.add_argument("--base", metavar="FOLDER_OR_ID", help="the base model of an adapter, as in assay export")
     parser.add_argument("--revision", help="branch, tag or commit on the Hub")
     parser.add_argument(
@@ -103,6 +117,10 @@ def _silence_libraries() -> None:
     transformers.logging.disable_progress_bar()
     for name in ("onnxscript", "torch.onnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _split_names(words: str) -> list[str]:
+    return list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
 
 
 def _parse_count(word: str) -> int:

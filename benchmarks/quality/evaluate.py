@@ -23,6 +23,7 @@ from benchmarks.quality import metrics, report
 from benchmarks.quality.answers import Answers, ask, ask_torch, ask_variant, find_truncated
 from benchmarks.quality.data import BadRow, LabelledRow, read
 from benchmarks.quality.labels import make_class_parser, make_score_parser
+from benchmarks.quality.peers import ask_peer, check_peers
 from benchmarks.quality.task import Task, prepare
 
 TORCH = "torch fp32"
@@ -83,6 +84,7 @@ def _evaluate(options: argparse.Namespace, task: Task) -> dict[str, Any]:
     evol = manifest.scale.evol_complexity if manifest.scale else None
     good, bad = read(options.data, _fields(options), options.label, parse)
     _require_good_rows(options, good, bad)
+    peer_versions = check_peers(options.peers, task.source, task.bundle, str(options.environments))
     long = find_truncated(task.bundle, [row.row for row in good])
     answers = [_apply_sigmoid(manifest, found) for found in _ask_all(options, task, good)]
     return {
@@ -101,7 +103,7 @@ def _evaluate(options: argparse.Namespace, task: Task) -> dict[str, Any]:
             "text": _fields(options),
             "label": options.label,
         },
-        "versions": dict(_list_versions()),
+        "versions": dict(_list_versions()) | peer_versions,
         "rows": {
             "good": len(good),
             "bad": [{"line": row.line, "reason": row.reason} for row in bad],
@@ -112,7 +114,7 @@ def _evaluate(options: argparse.Namespace, task: Task) -> dict[str, Any]:
 
 
 def _ask_all(options: argparse.Namespace, task: Task, good: Sequence[LabelledRow]) -> Iterator[Answers]:
-    """Ask PyTorch first, then each variant. PyTorch must answer; for a variant that fails the reason is kept."""
+    """Ask PyTorch first, then each variant and each peer. PyTorch must answer; otherwise the reason is kept."""
     progress = Terminal()
     rows, lines = [row.row for row in good], [row.line for row in good]
     if task.source is not None:
@@ -129,6 +131,11 @@ def _ask_all(options: argparse.Namespace, task: Task, good: Sequence[LabelledRow
             found = ask(variant, call, lines)
         failures.append(found.failure)
         yield found
+    for name in options.peers:
+        with progress.bar(f"Asking {name}", len(rows)) as advance:
+            assert task.source is not None  # check_peers
+            call = partial(ask_peer, name, task.source, task.bundle, str(options.environments), rows, advance)
+            yield ask(name, call, lines)
     if all(failures):
         raise AssayError(f"no variant answered; {task.variants[0]}: {failures[0]}")
 

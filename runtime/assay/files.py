@@ -4,9 +4,11 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["find_encoding_problem", "read_bounded", "sync_folder", "sync_tree", "to_text", "to_utf_8"]
+__all__ = ["find_encoding_problem", "read_bounded", "sync_folder", "sync_tree", "to_text", "to_utf_8", "write_whole"]
 
 
 def read_bounded(path: Path, most: int) -> bytes:
@@ -29,6 +31,28 @@ def read_bounded(path: Path, most: int) -> bytes:
     if len(data) > most:
         raise ValueError(f"has more than {most:,} bytes")
     return data
+
+
+@contextlib.contextmanager
+def write_whole(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that appears as `path`, and replaces what is there, once all of it was written and is on disk.
+
+    Until then it has a hidden name in the same folder. Where the writer fails, it is removed and `path` stays as it is.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def find_encoding_problem(path: str | os.PathLike[str]) -> str | None:

@@ -13,11 +13,12 @@ BENCHMARKS = ROOT / "benchmarks"
 FLOORS = (
     ("__init__",),
     ("errors",),
-    ("limits", "machine", "timing"),
+    ("cost", "limits", "machine", "timing"),
     ("inputs",),
     ("engines",),
     ("standins",),
-    ("suite", "quality", "probes"),
+    ("suite", "probes"),
+    ("quality",),
     ("__main__",),
 )
 SUITE_FLOORS = (

@@ -2,7 +2,14 @@
 
 import pytest
 
-from benchmarks.limits import DATA_SHEETS, count_operations, roofline_seconds, share_of_limit
+from benchmarks.limits import (
+    DATA_SHEETS,
+    count_bytes,
+    count_operations,
+    count_skipped,
+    roofline_seconds,
+    share_of_limit,
+)
 
 
 @pytest.mark.parametrize("tokens", [1, 16, 77, 512, 8192])
@@ -23,3 +30,18 @@ def test_a_data_sheet_bounds_short_texts_by_bandwidth_and_long_ones_by_arithmeti
     sheet = DATA_SHEETS["NVIDIA L4"]
     assert roofline_seconds(1e6, 3e8, sheet, "fp16") == pytest.approx(1e-3)
     assert roofline_seconds(121e12, 3e8, sheet, "fp16") == pytest.approx(1.0)
+
+
+def test_local_attention_skips_the_pairs_that_are_farther_apart_than_half_its_window() -> None:
+    local = {"layers": 3, "window": 4, "hidden": 10}
+    tokens = 9
+    far = sum(abs(i - j) > 2 for i in range(tokens) for j in range(tokens))
+    assert count_skipped(local, tokens) == 3 * 4 * 10 * far
+    assert count_skipped(local, 3) == 0
+    assert count_skipped(None, 8192) == 0
+
+
+def test_an_answer_reads_every_matrix_once_and_an_embedding_per_token() -> None:
+    weights = {"matrices": 1000, "per_token": 10}
+    assert count_bytes(weights, 5, "fp32") == 4 * 1050
+    assert count_bytes(weights, 5, "int8") == 1050

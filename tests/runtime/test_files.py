@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.files import find_encoding_problem, read_bounded, sync_tree, to_text, to_utf_8
+from assay.files import find_encoding_problem, read_bounded, sync_tree, to_text, to_utf_8, write_whole
 
 C_LOCALE = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -71,3 +71,28 @@ def test_in_the_c_locale_a_path_and_an_argument_have_their_characters() -> None:
 def test_text_with_surrogates_that_are_no_bytes_is_left_alone() -> None:
     for text in ("", "é", "a\ud800", "\udcff", "\udce9 \ud800"):
         assert to_text(text) == text
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with write_whole(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def write() -> None:
+        with write_whole(path) as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -19,8 +19,9 @@ LAYERS = [
     ["ort"],
     ["gpu"],
     ["models"],
+    ["load_options"],
     ["loading"],
-    ["aio", "annotate", "demo", "integrations", "triton"],
+    ["aio", "annotate", "demo", "integrations", "publish", "select", "triton"],
     ["assay"],  # the package itself, which offers names of all the rooms below
     ["cli"],
     ["__main__"],

@@ -2,6 +2,7 @@
 // registers, and the bandwidth of reading memory.
 //
 //     peak THREADS            writes one line "NAME VALUE" for each measurement, operations or bytes per second
+//     peak THREADS probe      writes how fast float32 is now, on one thread and on all: the best and the mean repeat
 //
 // A multiply and an add are two operations. Each instruction has enough independent accumulators to hide its latency.
 // Instruction sets are chosen at run time; the file is compiled without -march.
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -38,6 +40,7 @@ namespace {
 // Other work on the machine interrupts long repeats on several threads, so there are many short ones.
 constexpr int kRepeats = 400;
 constexpr int kSteps = 100000;           // of a repeat: a fraction of a millisecond
+constexpr int kProbes = 300;             // repeats of the probe, which together are a tenth of a second
 constexpr int kReads = 30;               // repeats of reading memory
 constexpr std::size_t kBytes = 1 << 28;  // read by each repeat, by all threads together: more than the caches
 
@@ -67,9 +70,13 @@ void wait_until(Condition holds) {
   }
 }
 
-// Runs `work` on all threads at once and returns the least time of some repeats, in seconds. The threads exist before
-// the clock starts and spin until it does, so that starting them is not measured.
-double best_seconds(int threads, int repeats, const std::function<void(int)>& work) {
+struct Seconds {
+  double best, mean;
+};
+
+// Runs `work` on all threads at once and returns the least and the mean time of some repeats, in seconds. The threads
+// exist before the clock starts and spin until it does, so that starting them is not measured.
+Seconds time_repeats(int threads, int repeats, const std::function<void(int)>& work) {
   std::atomic<int> generation{0}, ready{0}, done{0};
   std::vector<std::thread> others;
   for (int thread = 1; thread < threads; ++thread) {
@@ -90,25 +97,39 @@ double best_seconds(int threads, int repeats, const std::function<void(int)>& wo
   const bool known = sched_getaffinity(0, sizeof before, &before) == 0;
 #endif
   pin(0);
-  double best = 1e30;
+  double best = 1e30, sum = 0;
   for (int repeat = 1; repeat <= repeats; ++repeat) {
     wait_until([&] { return ready.load() >= repeat * (threads - 1); });
     const auto start = std::chrono::steady_clock::now();
     generation.store(repeat, std::memory_order_release);
     work(0);
     wait_until([&] { return done.load() >= repeat * (threads - 1); });
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    best = std::min(best, seconds);
+    sum += seconds;
   }
   for (auto& other : others) other.join();
 #if defined(__linux__)
   if (known) sched_setaffinity(0, sizeof before, &before);
 #endif
-  return best;
+  return {best, sum / repeats};
+}
+
+// Prints how fast the cores are now. `work` makes kSteps steps of `operations` operations each.
+void probe(int threads, double operations, const std::function<void(int)>& work) {
+  for (const int count : {1, threads}) {
+    const Seconds seconds = time_repeats(count, kProbes, work);
+    const double done = operations * kSteps * count;
+    const char* name = count == 1 ? "one" : "all";
+    std::printf("%s_best %.6g\n%s_mean %.6g\n", name, done / seconds.best, name, done / seconds.mean);
+    if (threads == 1) std::printf("all_best %.6g\nall_mean %.6g\n", done / seconds.best, done / seconds.mean);
+    if (threads == 1) return;
+  }
 }
 
 // Prints the rate of `work`, which makes kSteps steps of `operations` operations each.
 void report(const char* name, int threads, double operations, const std::function<void(int)>& work) {
-  const double seconds = best_seconds(threads, kRepeats, work);
+  const double seconds = time_repeats(threads, kRepeats, work).best;
   std::printf("%s %.6g\n", name, operations * kSteps * threads / seconds);
 }
 
@@ -223,6 +244,10 @@ void measure_instructions(int threads) {
   if (found.avx2) report("fp32_avx2", threads, 12 * 16, fp32_avx2);
 }
 
+void probe_cores(int threads) {
+  if (find_features().avx2) probe(threads, 12 * 16, fp32_avx2);
+}
+
 #elif defined(__aarch64__)
 
 #define ASSAY_LOOP(NAME, TYPE, INSTRUCTION)                                        \
@@ -255,9 +280,13 @@ void measure_instructions(int threads) {
   report("fp32_neon", threads, 16 * 8, fp32_neon);
 }
 
+void probe_cores(int threads) { probe(threads, 16 * 8, fp32_neon); }
+
 #else
 
 void measure_instructions(int) {}
+
+void probe_cores(int) {}
 
 #endif
 
@@ -266,14 +295,15 @@ void measure_bandwidth(int threads) {
   const std::size_t words = kBytes / sizeof(std::uint64_t), share = words / threads;
   std::vector<std::uint64_t> memory(words, 1);
   std::vector<std::uint64_t> sinks(threads * 16);
-  const double seconds = best_seconds(threads, kReads, [&](int thread) {
+  const auto add = [&](int thread) {
     const std::uint64_t* at = memory.data() + thread * share;
     std::uint64_t sums[8] = {};
     for (std::size_t i = 0; i + 8 <= share; i += 8) {
       for (int lane = 0; lane < 8; ++lane) sums[lane] += at[i + lane];
     }
     for (const std::uint64_t sum : sums) sinks[thread * 16] += sum;
-  });
+  };
+  const double seconds = time_repeats(threads, kReads, add).best;
   std::uint64_t total = 0;
   for (const std::uint64_t sink : sinks) total += sink;
   if (total == 0) std::abort();  // keeps the sums alive
@@ -283,10 +313,14 @@ void measure_bandwidth(int threads) {
 }  // namespace
 
 int main(int count, char** words) {
-  const int threads = count == 2 ? std::atoi(words[1]) : 0;
-  if (threads < 1) {
-    std::fprintf(stderr, "usage: peak THREADS\n");
+  const int threads = count == 2 || count == 3 ? std::atoi(words[1]) : 0;
+  if (threads < 1 || (count == 3 && std::strcmp(words[2], "probe") != 0)) {
+    std::fprintf(stderr, "usage: peak THREADS [probe]\n");
     return 2;
+  }
+  if (count == 3) {
+    probe_cores(threads);
+    return 0;
   }
   measure_instructions(threads);
   measure_bandwidth(threads);

@@ -5,18 +5,28 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.machine.energy import Meter
 from benchmarks.suite.samples import Samples
 from benchmarks.suite.setup import Mode
 from benchmarks.timing import rotate
 
-__all__ = ["ANSWER_SECONDS", "Process", "is_enough", "measure", "read_progress", "start"]
+__all__ = ["ANSWER_SECONDS", "Observer", "Process", "is_enough", "measure", "read_progress", "start"]
 
 Requests = list[list[Any]]  # each request is a list of rows
 
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 30
 TURN_SECONDS, MOST_CALLS = 0.4, 16  # the aim for one turn
-ANSWER_SECONDS = 300.0  # a peer that takes longer for a turn is dropped
+SETTLE_BELOW = 10.0  # longer calls are not changed by the pause before them
+ANSWER_SECONDS = 600.0  # a peer that takes longer for a turn is dropped
 LOAD_SECONDS = 900.0  # the same for loading and the first answer: compilers take minutes
+
+
+class Observer(Protocol):
+    """What this module needs of machine.noise.Watch: it observes the machine during a round."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> dict[str, Any]: ...
 
 
 class Process(Protocol):
@@ -75,6 +85,8 @@ def measure(
     budget_seconds: float,
     say: Callable[[str], None],
     clock: Callable[[], float] = time.perf_counter,
+    watch: Observer | None = None,
+    meter: Meter | None = None,
 ) -> None:
     """Take rounds until the budget is spent: at least FEWEST_ROUNDS and at most MOST_ROUNDS.
 
@@ -88,6 +100,8 @@ def measure(
         budget_seconds: When to stop.
         say: Prints progress.
         clock: Returns the time in seconds.
+        watch: Observes the machine in every round, which becomes a sample.
+        meter: Measures the energy of every turn.
     """
 
     def ask(name: str, do: str, **question: Any) -> dict[str, Any] | None:
@@ -99,13 +113,13 @@ def measure(
             del running[name]
             return None
 
-    calls: dict[tuple[str, str], int] = {}
+    seconds: dict[tuple[str, str], float] = {}
     for cell, requests in cells.items():
         say(f"{mode}, {cell}: warming up")
         for name in list(running):
             answer = ask(name, "warm", requests=requests)
             if answer is not None:
-                calls[name, cell] = count_calls(answer["seconds"])
+                seconds[name, cell] = answer["seconds"]
     first, spent = read_progress(samples, mode)
     begin = clock() - spent
     for number in range(first, MOST_ROUNDS):
@@ -113,12 +127,32 @@ def measure(
         if is_enough(number, elapsed, budget_seconds):
             break
         say(f"{mode}, round {number + 1}, {elapsed:.0f} s of {budget_seconds:.0f} s")
+        if watch is not None:
+            watch.begin()
         for cell, requests in cells.items():
             for name in rotate(list(running), number):
                 # The first call after a pause is not counted, unless a call is a whole set of texts.
-                answer = ask(name, "turn", requests=requests, calls=calls[name, cell], settle=int(mode == "latency"))
-                if answer is not None:
-                    values = [round(value, 7) for value in answer["seconds"]]
-                    samples.add(
-                        "turn", mode=mode, round=number, cell=cell, peer=name, seconds=values, spent=clock() - begin
-                    )
+                expected = seconds[name, cell]
+                settle = int(mode == "latency" and expected < SETTLE_BELOW)
+                before = meter.read() if meter else []
+                answer = ask(name, "turn", requests=requests, calls=count_calls(expected), settle=settle)
+                if answer is None:
+                    continue
+                energy = meter.joules(before, meter.read()) / (len(answer["seconds"]) + settle) if meter else None
+                values = [round(value, 7) for value in answer["seconds"]]
+                samples.add(
+                    "turn",
+                    mode=mode,
+                    round=number,
+                    cell=cell,
+                    peer=name,
+                    seconds=values,
+                    spent=clock() - begin,
+                    **({} if energy is None else {"joules": round(energy, 4)}),
+                )
+        if watch is not None:
+            samples.add("block", mode=mode, round=number, **watch.end())
+    for name in list(running):
+        memory = ask(name, "memory")
+        if memory:
+            samples.add("memory", peer=name, mode=mode, **memory)

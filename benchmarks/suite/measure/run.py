@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.bundle import manifest
+from assay.errors import AssayError
 from benchmarks import machine
 from benchmarks.errors import BenchmarkError
+from benchmarks.machine import noise, peaks
+from benchmarks.machine.energy import Meter
 from benchmarks.suite import peers
 from benchmarks.suite.environments import find_environment
 from benchmarks.suite.measure import rounds
@@ -46,7 +50,9 @@ class Run:
                 failed = {failure["peer"] for failure in self.samples.of("failure", mode=mode)}
                 with self._start([name for name in alive if name not in failed], mode) as running:
                     self._ask_logits(running, rows["parity"], mode)
-                    rounds.measure(running, cells, mode, self.samples, self.seconds_per_mode, say)
+                    budget = self.seconds_per_mode
+                    watch, meter = self._open_watch(), Meter.find()
+                    rounds.measure(running, cells, mode, self.samples, budget, say, watch=watch, meter=meter)
             self._measure_peaks()
         write_json(self.out / RESULTS, self._collect_results())
 
@@ -99,6 +105,14 @@ class Run:
                 continue
             self.samples.add("logits", peer=name, **answer)
 
+    def _open_watch(self) -> noise.Watch:
+        """Watch the machine; without a C++ compiler only its steal time and other processes."""
+        try:
+            return noise.Watch(self.setup.threads, noise.make_probe(self.setup.threads))
+        except BenchmarkError as error:
+            say(f"the cores cannot be probed: {error}")
+            return noise.Watch(self.setup.threads, None)
+
     def _measure_peaks(self) -> None:
         """Measure the machine now: before and after every mode, and the best of all is the limit."""
         say("measuring the peaks of matrix products")
@@ -107,10 +121,33 @@ class Run:
         process = PeerProcess(command, self.out / "logs" / "peaks.log")
         try:
             self.samples.add("peaks", load_average=machine.load_average(), **process.ask("peaks", 300))
-        except BenchmarkError as error:
-            say(f"the peaks could not be measured: {error}")
+            if self.setup.device == "cpu":
+                self._measure_products(process)
+        except AssayError as error:
+            say(f"the peaks of matrix products could not all be measured: {error}")
         finally:
             process.close()
+        if self.setup.device == "cpu":
+            self._measure_instructions()
+
+    def _measure_products(self, process: PeerProcess) -> None:
+        """Measure the model's own layers as bare products of ONNX Runtime, at the lengths of the latency cells."""
+        lengths = sorted(set(read_json(self.out / ROWS)["lengths"].values()))
+        if "latency" in self.plan["modes"]:
+            folder = Path(self.setup.bundle)
+            file = manifest.read(folder / manifest.MANIFEST_NAME).variants["fp32"]["portable"].file
+            answer = process.ask("products", rounds.ANSWER_SECONDS, portable=str(folder / file), lengths=lengths)
+            self.samples.add("products", **answer)
+
+    def _measure_instructions(self) -> None:
+        """Measure what the instructions and the memory of this machine allow."""
+        say("measuring the peaks of instructions and memory")
+        try:
+            measured = peaks.measure(self.setup.threads)
+        except BenchmarkError as error:
+            say(f"the peaks of instructions could not be measured: {error}")
+            return
+        self.samples.add("instructions", one=dict(measured.one), every=dict(measured.every))
 
     def _collect_results(self) -> dict[str, Any]:
         return {
@@ -118,5 +155,12 @@ class Run:
             "plan": self.plan,
             "reference": read_json(self.out / REFERENCE),
             "rows": {key: value for key, value in read_json(self.out / ROWS).items() if key in KEPT},
+            "noise": self._judge_blocks(),
             "samples": self.samples.records,
         }
+
+    def _judge_blocks(self) -> list[dict[str, Any]]:
+        """Name the rounds in which the machine was noisy, with the reasons."""
+        blocks = list(self.samples.of("block"))
+        judged = zip(blocks, noise.find_noise(blocks), strict=True)
+        return [{"mode": block["mode"], "round": block["round"], "noisy": found} for block, found in judged if found]

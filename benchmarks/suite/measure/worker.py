@@ -81,6 +81,16 @@ def measure_resident() -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def measure_memory(status: Path = Path("/proc/self/status")) -> dict[str, int]:
+    """Measure the resident set of this process now and at its peak, in bytes; nothing without /proc (man 5 proc)."""
+    try:
+        lines = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines() if ":" in line)
+        found = {"resident_bytes": lines["VmRSS"], "peak_bytes": lines["VmHWM"]}
+        return {name: int(text.split()[0]) * 1024 for name, text in found.items()}
+    except (OSError, KeyError, ValueError):
+        return {}
+
+
 class Worker:
     """The questions that a peer's process answers."""
 
@@ -101,6 +111,10 @@ class Worker:
         """Warm up on these requests."""
         number = iter(range(10**9))
         return {"seconds": warm_up(lambda: time_call(self._peer, requests[next(number) % len(requests)]))}
+
+    def memory(self) -> dict[str, Any]:
+        """Measure the memory of this process."""
+        return measure_memory()
 
     def turn(self, requests: list[list[object]], calls: int, settle: int) -> dict[str, Any]:
         """Take one turn."""

@@ -31,6 +31,24 @@ def count_operations(model: Any, vocabulary: int, tokens: int) -> int:
     return int(counter.get_total_flops())
 
 
+def count_weights(model: Any) -> dict[str, int]:
+    """Count the weights that an answer reads: all matrices once, and one row of the embeddings per token."""
+    tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    widths = {table.embedding_dim for table in tables if table.num_embeddings == model.config.vocab_size}
+    rest = sum(weight.numel() for weight in model.parameters()) - sum(table.weight.numel() for table in tables)
+    return {"matrices": rest, "per_token": max(widths, default=0)}
+
+
+def describe_local_attention(config: Any) -> dict[str, int] | None:
+    """Describe the layers in which a token attends only to its neighbours (ModernBERT), or return None."""
+    every = getattr(config, "global_attn_every_n_layers", None)
+    window = getattr(config, "local_attention", None)
+    if not every or not window:
+        return None
+    layers = sum(1 for layer in range(config.num_hidden_layers) if layer % every)
+    return {"layers": layers, "window": window, "hidden": config.hidden_size}
+
+
 def main() -> None:
     """Write the reference of the run named on the command line."""
     setup, folder = Setup.from_json(sys.argv[1]), Path(sys.argv[2])
@@ -51,7 +69,15 @@ def main() -> None:
             feed = tokenizer(*texts, truncation=True, max_length=setup.max_length, return_tensors="pt")
             logits.append(model(**feed).logits[0].tolist())
     counts = {str(tokens): count_operations(model, model.config.vocab_size, tokens) for tokens in PROBES}
-    write_json(folder / REFERENCE, {"logits": logits, "operations": counts})
+    write_json(
+        folder / REFERENCE,
+        {
+            "logits": logits,
+            "operations": counts,
+            "weights": count_weights(model),
+            "local_attention": describe_local_attention(model.config),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
-"""Writes report.md and report.html from results.json. The second is the first with the plots inside it."""
+"""Writes report.md and report.html from results.json. The second is the first with the plots inside it.
 
+`python -m benchmarks report FOLDER` writes them again, also for results of an older version.
+"""
+
+import argparse
 import base64
 import re
 from collections.abc import Sequence
@@ -7,16 +11,20 @@ from pathlib import Path
 
 import markdown
 
-from benchmarks import limits
 from benchmarks.suite.report import plots, statistics
-from benchmarks.suite.report.analysis import THROUGHPUT_CELL, Analysis, PeerResult, analyse
-from benchmarks.suite.samples import RESULTS, read_json
+from benchmarks.suite.report.analysis import THROUGHPUT_CELL, Analysis, PeerResult, read_analysis
+from benchmarks.suite.report.conditions import compose_limits, compose_noise, format_allowed
+from benchmarks.suite.report.cost import compose_cost
+from benchmarks.suite.report.tables import format_table
+from benchmarks.suite.samples import RESULTS
 from benchmarks.suite.setup import Mode
 
-__all__ = ["HTML", "MARKDOWN", "compose", "format_table", "render_html", "write"]
+__all__ = ["HELP", "HTML", "MARKDOWN", "add_arguments", "compose", "render_html", "run", "write"]
 
+HELP = "write the report of a finished run again"
 MARKDOWN, HTML = "report.md", "report.html"
 TITLES = {
+    plots.COST: "The cost of an answer by length",
     "latency.png": "Latency by length",
     "throughput.png": "Throughput on texts of real lengths",
     "limit.png": "Share of the limit by length",
@@ -29,9 +37,26 @@ STYLE = (
 )
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=f"folder of a run, with its {RESULTS}")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the report of each folder.
+
+    Raises:
+        BenchmarkError: A folder has no results, or they cannot be read.
+    """
+    for folder in options.folders:
+        write(folder)
+        print(folder / MARKDOWN)
+    return 0
+
+
 def write(folder: Path) -> None:
     """Write the report of the run in `folder` next to its results.json."""
-    analysis = analyse(read_json(folder / RESULTS))
+    analysis = read_analysis(folder)
     drawn = plots.draw(analysis, folder / "plots")
     text = compose(analysis, [path.name for path in drawn])
     (folder / MARKDOWN).write_text(text, encoding="utf-8")
@@ -54,18 +79,15 @@ def render_html(text: str, folder: Path) -> str:
 def compose(analysis: Analysis, pictures: Sequence[str]) -> str:
     """Compose the report as Markdown."""
     parts = [*_describe_run(analysis)]
+    parts += compose_cost(analysis)
+    parts += [f"![{TITLES[name]}](plots/{name})" for name in pictures if name == plots.COST]
     for mode, section in (("latency", _latency), ("throughput", _throughput)):
         if mode in analysis.plan["modes"]:
             parts += section(analysis)
-    parts += [*_costs(analysis), *_parity(analysis), *_limits(analysis), *_left_out(analysis)]
-    parts += [f"![{TITLES[name]}](plots/{name})" for name in pictures]
+    parts += [*_costs(analysis), *_energy(analysis), *_parity(analysis), *compose_limits(analysis)]
+    parts += [*compose_noise(analysis), *_left_out(analysis)]
+    parts += [f"![{TITLES[name]}](plots/{name})" for name in pictures if name != plots.COST]
     return "\n\n".join(parts) + "\n"
-
-
-def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format a Markdown table, and escape pipes in cells."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def _describe_run(analysis: Analysis) -> list[str]:
@@ -122,9 +144,10 @@ def _latency(analysis: Analysis) -> list[str]:
     mode: Mode = "latency"
     cells = list(analysis.rows["lengths"])
     rows, ratios, tails = [], [], []
+    has_shares = analysis.instructions is not None and analysis.weights is not None
     for peer, rank in _list_by_rank(analysis, mode):
         measured = [peer.cells[mode].get(cell) for cell in cells]
-        rows.append([peer.name, rank, *(f"{statistics.percentile(r, 50) * 1e3:.1f}" if r else "-" for r in measured)])
+        rows.append([peer.name, rank, *(_median(analysis, peer, cell) for cell in cells)])
         ratios.append([peer.name, *(_ratio(analysis, peer.name, mode, cell) for cell in cells)])
         shares = (
             " / ".join(f"{statistics.percentile(r, share) * 1e3:.1f}" for share in (90, 99)) if r else "-"
@@ -135,7 +158,7 @@ def _latency(analysis: Analysis) -> list[str]:
     return [
         f"## Latency: one request at a time, {analysis.count_rounds(mode)} rounds",
         f"Text in, logits out, tokenisation included. Columns are tokens (rows of {actual}), or tokens x rows of a "
-        "request. Median ms:",
+        f"request. Median ms{', and the share of what the machine allows (see The limit)' if has_shares else ''}:",
         format_table(["peer", "rank", *cells], rows),
         f"Time / {analysis.plan['baseline']}:",
         format_table(["peer", *cells], ratios),
@@ -144,23 +167,36 @@ def _latency(analysis: Analysis) -> list[str]:
     ]
 
 
+def _median(analysis: Analysis, peer: PeerResult, cell: str) -> str:
+    """The median ms of a latency cell, with the share of what the machine allows where that is known."""
+    rounds = peer.cells["latency"].get(cell)
+    if not rounds:
+        return "-"
+    share = format_allowed(analysis, peer.name, "latency", cell)
+    return f"{statistics.percentile(rounds, 50) * 1e3:.1f}" + (f" ({share})" if share else "")
+
+
 def _throughput(analysis: Analysis) -> list[str]:
     mode: Mode = "throughput"
     tokens = analysis.rows["throughput_tokens"]
+    has_shares = analysis.instructions is not None and analysis.weights is not None
     rows = []
     for peer, rank in _list_by_rank(analysis, mode):
         seconds = statistics.percentile(peer.cells[mode][THROUGHPUT_CELL], 50)
         rates = [f"{len(tokens) / seconds:.1f}", f"{sum(tokens) / seconds:,.0f}"]
-        rows.append([peer.name, rank, *rates, _ratio(analysis, peer.name, mode, THROUGHPUT_CELL)])
+        share = [format_allowed(analysis, peer.name, mode, THROUGHPUT_CELL) or "-"] if has_shares else []
+        rows.append([peer.name, rank, *rates, *share, _ratio(analysis, peer.name, mode, THROUGHPUT_CELL)])
+    head = ["peer", "rank", "texts/s", "tokens/s", *(["share of the limit"] if has_shares else [])]
     return [
         f"## Throughput: {len(tokens)} texts at once, {analysis.count_rounds(mode)} rounds",
         f"{analysis.rows['throughput_source']}: {sum(tokens):,} tokens, {min(tokens)} to {max(tokens)}, median "
         f"{tokens[len(tokens) // 2]}. Each peer batches as suits it best (docs/measurements/benchmarks.md).",
-        format_table(["peer", "rank", "texts/s", "tokens/s", f"time / {analysis.plan['baseline']}"], rows),
+        format_table([*head, f"time / {analysis.plan['baseline']}"], rows),
     ]
 
 
 def _costs(analysis: Analysis) -> list[str]:
+    has_peaks = any(peer.peak_bytes for peer in analysis.peers.values())
     rows = []
     for peer in analysis.peers.values():
         if peer.files_bytes is None:
@@ -170,14 +206,40 @@ def _costs(analysis: Analysis) -> list[str]:
             if peer.starts
             else "-"
         )
-        sizes = (peer.resident_bytes, peer.files_bytes, peer.environment_bytes)
+        memory = [peer.resident_bytes, *([peer.peak_bytes] if has_peaks else [])]
+        sizes = (*memory, peer.files_bytes, peer.environment_bytes)
         rows.append([peer.name, start, *(f"{size / 1e6:,.0f}" if size else "-" for size in sizes)])
+    head = ["peer", "start to first answer, s", "resident, MB", *(["peak, MB"] if has_peaks else [])]
+    peak = "its peak until the last turn; " if has_peaks else ""
     return [
         "## Start, memory, disk",
         "From process start to first answer, with files in the page cache; resident memory after it, mapped weights "
-        "included; the files that are read; the peer's distributions with all that they require, as installed here.",
-        format_table(["peer", "start to first answer, s", "resident, MB", "model files, MB", "environment, MB"], rows),
+        f"included; {peak}the files that are read; the peer's distributions with all that they require, as installed "
+        "here.",
+        format_table([*head, "model files, MB", "environment, MB"], rows),
     ]
+
+
+def _energy(analysis: Analysis) -> list[str]:
+    """The energy of a call, where the processor tells it."""
+    cells = [(mode, cell) for mode in analysis.plan["modes"] for cell in _list_cells(analysis, mode)]
+    rows = []
+    for peer in analysis.peers.values():
+        found = [peer.joules.get(mode, {}).get(cell, {}) for mode, cell in cells]
+        if any(found):
+            rows.append([peer.name, *(f"{statistics.median(list(r.values())):.3g}" if r else "-" for r in found)])
+    if not rows:
+        return []
+    return [
+        "## Energy",
+        "Joules of a call by the processor packages' counters (RAPL), everything else on the machine included; median "
+        "of the rounds:",
+        format_table(["peer", *(cell for _, cell in cells)], rows),
+    ]
+
+
+def _list_cells(analysis: Analysis, mode: str) -> list[str]:
+    return list(analysis.rows["lengths"]) if mode == "latency" else [THROUGHPUT_CELL]
 
 
 def _parity(analysis: Analysis) -> list[str]:
@@ -194,49 +256,6 @@ def _parity(analysis: Analysis) -> list[str]:
         rows.append([peer.name, str(peer.verdict), *deltas, flips, f"{found['spearman']:.5f}"])
     head = ["peer", "verdict", "max delta logit", "mean delta logit", "labels flipped", "Spearman"]
     return ["## Parity with torch fp32, on the same texts", format_table(head, rows)]
-
-
-def _limits(analysis: Analysis) -> list[str]:
-    if not analysis.peaks:
-        return []
-    cells = list(analysis.rows["lengths"]) if "latency" in analysis.plan["modes"] else []
-    rows = []
-    for peer in analysis.peers.values():
-        shares = [analysis.compute_share(peer.name, "latency", cell) for cell in cells]
-        many = (
-            analysis.compute_share(peer.name, "throughput", THROUGHPUT_CELL)
-            if "throughput" in analysis.plan["modes"]
-            else None
-        )
-        if any(value is not None for value in (*shares, many)):
-            shown = [f"{value:.0%}" if value is not None else "-" for value in (*shares, many)]
-            rows.append([peer.name, peer.precision, *shown])
-    peaks = ", ".join(f"{name} {peak / 1e12:.2f}" for name, peak in sorted(analysis.peaks.items()))
-    return [
-        "## The limit",
-        f"Measured peaks of a matrix product in this run, 10^12 operations/s: {peaks}. The share of the peak at its "
-        "precision that each peer reaches, counting the operations of PyTorch's own model:",
-        format_table(["peer", "precision", *cells, "texts"], rows),
-        *_roofline(analysis),
-    ]
-
-
-def _roofline(analysis: Analysis) -> list[str]:
-    gpu = analysis.plan["gpu"]
-    sheet = limits.DATA_SHEETS.get(gpu["name"]) if gpu else None
-    if sheet is None:
-        return []
-    rows = []
-    for peer in analysis.peers.values():
-        if peer.precision in sheet and peer.files_bytes and peer.cells.get("latency"):
-            least = [
-                limits.roofline_seconds(
-                    analysis.count_operations("latency", cell), peer.files_bytes, sheet, peer.precision
-                )
-                for cell in analysis.rows["lengths"]
-            ]
-            rows.append([peer.name, *(f"{seconds * 1e3:.2f}" for seconds in least)])
-    return [f"Least ms by the data sheet of {gpu['name']}:", format_table(["peer", *analysis.rows["lengths"]], rows)]
 
 
 def _left_out(analysis: Analysis) -> list[str]:

@@ -1,19 +1,23 @@
-"""Draws the plots of a report as PNG: time by length, texts per second, share of the limit."""
+"""Draws the plots of a report as PNG: the fitted cost, time by length, texts per second, share of the limit."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from benchmarks.suite.report import statistics
 from benchmarks.suite.report.analysis import THROUGHPUT_CELL, Analysis
+from benchmarks.suite.report.cost import fit_peers, list_single_cells
 from benchmarks.suite.setup import Mode
 
-__all__ = ["draw"]
+__all__ = ["COST", "draw"]
 
+COST = "cost.png"
 # Readers look for a family or for a precision: one has a colour, the other a marker.
 COLOURS = {
     "torch": "tab:red",
@@ -28,21 +32,54 @@ MARKERS = {"fp32": "o", "bf16": "s", "fp16": "D", "int8": "^"}
 def draw(analysis: Analysis, folder: Path) -> list[Path]:
     """Draw what the run has data for, and return the files in the report's order."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = [_draw_latency(analysis, folder / "latency.png"), _draw_throughput(analysis, folder / "throughput.png")]
-    drawn.append(_draw_limit(analysis, folder / "limit.png"))
+    drawn = [_draw_cost(analysis, folder / COST), _draw_latency(analysis, folder / "latency.png")]
+    drawn += [_draw_throughput(analysis, folder / "throughput.png"), _draw_limit(analysis, folder / "limit.png")]
     return [path for path in drawn if path is not None]
 
 
-def _list_cells(analysis: Analysis) -> list[tuple[str, int]]:
-    """The latency cells of one row, with their tokens."""
-    return [(cell, tokens) for cell, tokens in analysis.rows["lengths"].items() if " x " not in cell]
+def _draw_cost(analysis: Analysis, path: Path) -> Path | None:
+    """Draw what was measured as points, and the fitted cost through them."""
+    costs = fit_peers(analysis)
+    if not costs:
+        return None
+    figure, axes = plt.subplots(figsize=(9, 6.5))
+    for name, cost in costs.items():
+        peer = analysis.peers[name]
+        cells = [(cell, tokens) for cell, tokens in list_single_cells(analysis) if cell in peer.cells["latency"]]
+        medians = [statistics.percentile(peer.cells["latency"][cell], 50) * 1e3 for cell, _ in cells]
+        lengths = np.geomspace(cells[0][1], cells[-1][1], 100)
+        colour = COLOURS.get(name.split("-")[0], "tab:gray")
+        axes.plot([tokens for _, tokens in cells], medians, color=colour, marker=MARKERS[peer.precision], linestyle="")
+        axes.plot(
+            lengths,
+            [cost.predict(length) * 1e3 for length in lengths],
+            color=colour,
+            linewidth=1,
+            label=f"{name}: {cost}",
+        )
+    _finish_axes(axes, analysis, "ms per request: medians, and the fitted cost of n tokens")
+    axes.legend(fontsize=8, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.1))  # too wide to be inside
+    _save(figure, path)
+    plt.close(figure)
+    return path
 
 
-def _draw_lines(analysis: Analysis, value: Any, ylabel: str, path: Path) -> Path | None:
+def _finish_axes(axes: Any, analysis: Analysis, ylabel: str) -> None:
+    axes.set(xscale="log", yscale="log", xlabel="tokens", ylabel=ylabel)
+    tokens = [tokens for _, tokens in list_single_cells(analysis)]
+    axes.set_xticks(tokens, [str(value) for value in tokens])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, ncol=2)
+
+
+def _draw_lines(
+    analysis: Analysis, value: Any, ylabel: str, path: Path, products: Sequence[tuple[int, float]] = ()
+) -> Path | None:
     figure, axes = plt.subplots(figsize=(9, 5.5))
     drawn = False
     for name, peer in analysis.peers.items():
-        points = [(tokens, value(name, cell)) for cell, tokens in _list_cells(analysis)]
+        points = [(tokens, value(name, cell)) for cell, tokens in list_single_cells(analysis)]
         points = [(tokens, height) for tokens, height in points if height is not None]
         if not points:
             continue
@@ -56,12 +93,9 @@ def _draw_lines(analysis: Analysis, value: Any, ylabel: str, path: Path) -> Path
             label=f"{name} (parity failed)" if failed else name,
         )
     if drawn:
-        axes.set(xscale="log", yscale="log", xlabel="tokens", ylabel=ylabel)
-        tokens = [tokens for _, tokens in _list_cells(analysis)]
-        axes.set_xticks(tokens, [str(value) for value in tokens])
-        axes.minorticks_off()
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, ncol=2)
+        if products:
+            axes.plot(*zip(*products, strict=True), color="black", linestyle="-.", label="ONNX Runtime's int8 products")
+        _finish_axes(axes, analysis, ylabel)
         _save(figure, path)
     plt.close(figure)
     return path if drawn else None
@@ -76,11 +110,18 @@ def _draw_latency(analysis: Analysis, path: Path) -> Path | None:
 
 
 def _draw_limit(analysis: Analysis, path: Path) -> Path | None:
+    """Draw the share of what instructions and memory allow; of matrix products for results that lack the former."""
+    is_known = analysis.instructions is not None and analysis.weights is not None
+
     def height(name: str, cell: str) -> float | None:
-        share = analysis.compute_share(name, "latency", cell)
+        compute = analysis.compute_allowed if is_known else analysis.compute_share
+        share = compute(name, "latency", cell)
         return share * 100 if share else None
 
-    return _draw_lines(analysis, height, "% of the machine's measured peak at the peer's precision", path)
+    products = [(tokens, analysis.compute_products_share(cell)) for cell, tokens in list_single_cells(analysis)]
+    line = [(tokens, share * 100) for tokens, share in products if share]
+    what = "what the machine allows" if is_known else "the machine's measured peak"
+    return _draw_lines(analysis, height, f"% of {what} at the peer's precision", path, line)
 
 
 def _draw_throughput(analysis: Analysis, path: Path) -> Path | None:

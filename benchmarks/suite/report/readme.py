@@ -11,8 +11,8 @@ from benchmarks import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.suite.report import statistics
 from benchmarks.suite.report.analysis import THROUGHPUT_CELL, Analysis, analyse
-from benchmarks.suite.report.document import format_table
 from benchmarks.suite.report.picture import draw_picture
+from benchmarks.suite.report.tables import format_table
 from benchmarks.suite.samples import RESULTS, read_json
 
 __all__ = ["HELP", "add_arguments", "run"]

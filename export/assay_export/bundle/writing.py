@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.bundle.manifest import SCHEMA_VERSION
-from assay_export.checkpoint.cross_encoder import ACTIVATION_PATHS
+from assay_export.checkpoint.configs.cross_encoder import ACTIVATION_PATHS
 from assay_export.checkpoint.head import Head
 from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.tokenizer import TokenizerFiles, dump

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from assay.control_characters import find_control
-from assay_export.checkpoint.adapter_config import check_adapter, describe_head, read_base
-from assay_export.checkpoint.config_checks import refuse_absurd_sizes
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.adapter_config import check_adapter, describe_head, read_base
+from assay_export.checkpoint.configs.config_checks import refuse_absurd_sizes
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.checkpoint.reading import read_json
 from assay_export.checkpoint.source import Source, resolve
 from assay_export.checkpoint.weight_files import find_weights, read_shapes

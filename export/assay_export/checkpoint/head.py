@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from assay.control_characters import find_control
 from assay.inputs.validation import first_twice
-from assay_export.checkpoint.cross_encoder import Activation, read_activation
+from assay_export.checkpoint.configs.cross_encoder import Activation, read_activation
 from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.presets import TRUNCATION, Input, choose_input
 from assay_export.checkpoint.source import Source

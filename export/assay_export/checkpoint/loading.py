@@ -20,10 +20,9 @@ import transformers
 from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.reading import read_json, refuse_bad_files
 from assay_export.checkpoint.reference import Feed, ReferenceModel
+from assay_export.checkpoint.rounding import FP32_MAX_DELTA, Logits, measure_rounding
 from assay_export.checkpoint.weight_files import read_tensor_names
 from assay_export.errors import CheckpointError
-from assay_export.gates.limits import FP32_MAX_DELTA, measure_rounding
-from assay_export.gates.parity import Case
 
 __all__ = ["Checkpoint", "load", "silence_transformers"]
 
@@ -77,7 +76,7 @@ def _load_adapter(files: CheckpointFiles, base: Path, probes: Sequence[Feed]) ->
     after = [reference.logits(feed) for feed in probes]
     delta = float(np.max([np.abs(a - b).max() for a, b in zip(after, before, strict=True)]))  # NaN if any is
     if not delta <= FP32_MAX_DELTA:
-        _check_merge(files, base, delta, [Case("", *pair) for pair in zip(probes, before, strict=True)])
+        _check_merge(files, base, delta, list(zip(probes, before, strict=True)))
     config = {**files.config, "architectures": [type(reference.module).__name__]}
     return Checkpoint(files, reference, config, _hash([*files.base_weights, *files.weights]), delta)
 
@@ -101,20 +100,19 @@ def _adapt(files: CheckpointFiles, base: Path) -> Any:
     return adapted
 
 
-def _check_merge(files: CheckpointFiles, base: Path, delta: float, cases: Sequence[Case]) -> None:
+def _check_merge(files: CheckpointFiles, base: Path, delta: float, answers: Sequence[tuple[Feed, Logits]]) -> None:
     """Refuse a merge that moved a logit by `delta`, unless the rounding of the unmerged adapter explains it.
 
     Args:
         files: The adapter.
         base: The folder of its base.
         delta: The largest |merged logit - unmerged logit|.
-        cases: The probes with the logits of the unmerged adapter in float32.
+        answers: The probes with the logits of the unmerged adapter in float32.
     """
     limit = FP32_MAX_DELTA
-    with contextlib.suppress(
-        RuntimeError, TypeError, ValueError
-    ):  # a module that computes in float32 whatever its weights
-        limit = measure_rounding(ReferenceModel(_adapt(files, base)), cases).limit
+    # A module that computes in float32 whatever its weights does not answer in float64.
+    with contextlib.suppress(RuntimeError, TypeError, ValueError):
+        limit = measure_rounding(ReferenceModel(_adapt(files, base)), answers).limit
     if not delta <= limit:
         raise CheckpointError(
             f"merging {files.folder} into {base} moved a logit by {delta:.1e} (rounding explains at most {limit:.0e}): "

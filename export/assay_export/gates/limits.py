@@ -4,70 +4,21 @@ Rounding errors grow with the logits. Where logits are large, or a model amplifi
 differ from its float64 logits by more than the absolute limit, and so does every correct graph.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from assay.errors import one_line
 from assay_export.checkpoint.reference import ReferenceModel
+from assay_export.checkpoint.rounding import FP32_MAX_DELTA, measure_rounding
 from assay_export.gates import parity
 from assay_export.gates.parity import Case
 from assay_export.progress import Progress
 
-__all__ = ["FP32_MAX_DELTA", "NEAR", "Rounding", "check_all", "measure_rounding"]
-
-FP32_MAX_DELTA = 1e-4
-"""The largest |delta logit| of a float32 graph where PyTorch's own error is small. Float32 rounding over a few dozen
-layers is of the order of 1e-6 on logits of order one."""
+__all__ = ["NEAR", "check_all"]
 
 NEAR = FP32_MAX_DELTA / 4
 """A graph that differs by more is judged by PyTorch's own error, which takes as much time again to measure. One that
 does not is so far within the limit that another machine's rounding does not matter."""
-
-# A graph and PyTorch round independently, and a graph adds in another order (docs/export/index.md, The limit).
-ERRORS = 8
-# Not more than this share of the largest |logit|: where PyTorch's answers are less certain, no graph can be judged.
-SHARE = 1e-3
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """PyTorch's own rounding on the rows of the gate.
-
-    Attributes:
-        error: The largest |float32 logit - float64 logit|.
-        largest: The largest |float64 logit|.
-    """
-
-    error: float
-    largest: float
-
-    @property
-    def limit(self) -> float:
-        """The largest |delta logit| allowed between a float32 graph and float32 PyTorch."""
-        return max(FP32_MAX_DELTA, min(ERRORS * self.error, SHARE * self.largest))
-
-
-def measure_rounding(
-    reference: ReferenceModel, cases: Sequence[Case], advance: Callable[[], None] = lambda: None
-) -> Rounding:
-    """Run PyTorch in float64 on `cases` and compare its logits with its float32 logits.
-
-    Args:
-        reference: The PyTorch model.
-        cases: The inputs, with PyTorch's float32 logits.
-        advance: Called after each case.
-    """
-    error = largest = 0.0
-    with reference.in_float64():
-        for case in cases:
-            exact = reference.logits(case.feed)
-            error = max(error, float(np.abs(case.expected - exact).max()))
-            largest = max(largest, float(np.abs(exact).max()))
-            advance()
-    return Rounding(error, largest)
 
 
 def check_all(
@@ -91,7 +42,7 @@ def check_all(
     if not max(graph["parity"]["max_abs_delta"] for graph in graphs.values()) <= NEAR:
         try:
             with progress.bar("Asking PyTorch in float64", len(cases)) as advance:
-                rounding = measure_rounding(reference, cases, advance)
+                rounding = measure_rounding(reference, [(case.feed, case.expected) for case in cases], advance)
         except (RuntimeError, TypeError, ValueError) as error:  # a module that computes in float32 whatever its weights
             own = f"PyTorch does not answer in float64 ({one_line(error, 200)}), so the limit is absolute; "
         else:

@@ -9,7 +9,7 @@ from assay.errors import AssayError
 from assay.models import columns
 from assay.models.base import Model
 from assay.models.columns import ERROR
-from assay.models.streaming import Answered
+from assay.models.streams.streaming import Answered
 
 __all__ = ["Answers", "Column", "Columns", "choose_columns"]
 

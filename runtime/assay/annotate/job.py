@@ -42,6 +42,7 @@ class Job:
     force: bool = False
     format: str | None = None
     quoting: str | None = None
+    report: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def check(job: Job, manifest: Manifest) -> Plan:
     for name in ("truncate", "resume", "force"):
         check_flag(getattr(job, name), name)
     formats = _check_files(job)
+    _check_report(job)
     asked = check_quoting(job.quoting)
     quoting = choose_quoting(job.source, formats[0], asked) if formats[0].kind in DELIMITERS else None
     fields = _check_fields(manifest, job.fields)
@@ -122,6 +124,21 @@ def _check_files(job: Job) -> tuple[Format, Format]:
             if Path(source).samefile(target):
                 raise InputError(f"{target}: is the input, expected another file as OUTPUT")
     return formats
+
+
+def _check_report(job: Job) -> None:
+    if job.report is None:
+        return
+    if STANDARD in (job.target, job.report):
+        raise InputError("--report needs a file for itself and as OUTPUT, which it is made from; found -")
+    report = Path(job.report)
+    for path in (job.source, job.target):
+        if path != STANDARD and Path(path).resolve() == report.resolve():
+            raise InputError(f"{report}: is the input or OUTPUT, expected another file for the report")
+    if os.path.lexists(report) and not (job.force and report.is_file()):
+        raise InputError(f"{report}: exists already; name another file, or replace it with --force")
+    if not report.absolute().parent.is_dir():
+        raise InputError(f"{report}: is in no folder that exists; make the folder, or name another file")
 
 
 def _check_fields(manifest: Manifest, fields: Sequence[str] | None) -> tuple[str, ...]:

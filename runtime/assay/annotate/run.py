@@ -23,7 +23,7 @@ from assay.inputs.files.names import STANDARD
 from assay.inputs.validation import Row, describe
 from assay.models.base import Model
 from assay.models.columns import check_scale
-from assay.models.streaming import Answered, answer_windows
+from assay.models.streams.streaming import Answered, answer_windows
 from assay.models.thresholds import Threshold
 
 __all__ = ["StoppedError", "Summary", "annotate", "annotate_file"]
@@ -60,6 +60,7 @@ def annotate_file(
     force: bool = False,
     format: Literal["jsonl", "csv", "tsv"] | None = None,
     quoting: Literal["none", "minimal"] | None = None,
+    report: str | os.PathLike[str] | None = None,
 ) -> Summary:
     """Write the rows of the file `source` with the model's answers to the file `target`.
 
@@ -81,6 +82,8 @@ def annotate_file(
         format: The format of standard input and output. By default JSON lines.
         quoting: Whether quotes in a table are text, "none", or quote cells, "minimal". By default a CSV file quotes
             cells, and a TSV file if its quotes are consistent.
+        report: An HTML file to write about `target` once that is complete: the distribution of the answers, examples,
+            lengths and errors.
 
     Returns:
         How many rows were written, how many of them failed, and how many tokens were run.
@@ -92,7 +95,10 @@ def annotate_file(
     if not isinstance(model, Model):
         raise InputError(f"model is {describe(model)}, expected what assay.load returns")
     paths = check_path(source, "source"), check_path(target, "target")
-    job = Job(*paths, fields, columns, scale, threshold, on_error, truncate, shard, resume, force, format, quoting)
+    page = None if report is None else check_path(report, "report")
+    job = Job(
+        *paths, fields, columns, scale, threshold, on_error, truncate, shard, resume, force, format, quoting, page
+    )
     return annotate(job, model.manifest, lambda: model)
 
 
@@ -113,6 +119,22 @@ def annotate(
         stop: Ends the run with StoppedError when it is set.
     """
     plan = check(job, manifest)
+    summary = _annotate(job, plan, manifest, load, progress, stop)
+    if job.report is not None:
+        from assay.annotate.report import write_report
+
+        write_report(job.report, job, plan, manifest)
+    return summary
+
+
+def _annotate(
+    job: Job,
+    plan: Plan,
+    manifest: Manifest,
+    load: Callable[[], Model],
+    progress: Silent | None,
+    stop: threading.Event | None,
+) -> Summary:
     with contextlib.ExitStack() as stack:
         file = None
         if job.target != STANDARD:

@@ -64,8 +64,8 @@ def _run_safely(words: Sequence[str]) -> int:
 def _run(words: Sequence[str]) -> int:
     if sys.stdout is None:
         raise OSError("standard output is closed, expected it open for the answer")
-    from assay.cli.commands import find_command, make_parser
     from assay.cli.options import UsageError
+    from assay.cli.parser import find_command, make_parser
 
     try:
         args = make_parser(words).parse_args(words)

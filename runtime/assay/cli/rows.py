@@ -88,7 +88,7 @@ def _answer_arriving(
     model: "Classifier | Scorer", arriving: Iterator[list[Located]], truncate: bool
 ) -> "Iterator[Float32]":
     """Yield the logits of the rows that have arrived on standard input, up to the first row without an answer."""
-    from assay.models.streaming import answer_windows
+    from assay.models.streams.streaming import answer_windows
 
     windows: deque[list[Located]] = deque()
 

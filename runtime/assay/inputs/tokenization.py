@@ -108,7 +108,7 @@ class BundleTokenizer:
     def encode_windows(self, rows: Sequence[Row], first: int | None) -> Iterator[list[Tokens]]:
         """Yield the overlapping windows of each row, one for a row of at most max_length tokens.
 
-        assay.models.long_texts says what is in a window.
+        assay.models.tasks.long_texts says what is in a window.
 
         Args:
             rows: Texts or pairs that assay.inputs.validation accepted.

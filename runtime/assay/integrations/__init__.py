@@ -1,4 +1,4 @@
-"""Adapters to other libraries: ray, datasets, pandas, polars, spark, sklearn.
+"""Adapters to other libraries: ray, datasets, pandas, polars, spark, sklearn, trl, deita, distilabel, datatrove.
 
     import assay
     assay.integrations.pandas.annotate(frame["instruction"], "bundles/maxwell")
@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay.integrations import datasets, pandas, polars, ray, sklearn, spark
+    from assay.integrations import datasets, datatrove, deita, distilabel, pandas, polars, ray, sklearn, spark, trl
 
-__all__ = ["datasets", "pandas", "polars", "ray", "sklearn", "spark"]
+__all__ = ["datasets", "datatrove", "deita", "distilabel", "pandas", "polars", "ray", "sklearn", "spark", "trl"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ from assay.loading import load
 from assay.models import columns
 from assay.models.base import Model
 from assay.models.columns import ERROR
-from assay.models.streaming import Answered, answer_windows
+from assay.models.streams.streaming import Answered, answer_windows
 from assay.models.thresholds import Threshold, check_threshold
 from assay.ort.engine import Mode
 

@@ -8,13 +8,13 @@ import numpy.typing as npt
 from assay.errors import InputError
 from assay.inputs.tokenization import Tokens
 from assay.inputs.validation import Row, check_batch, check_count, check_flag, check_iterable, check_single
-from assay.models import ranking
 from assay.models.core import Core
-from assay.models.endless import answer_stream
-from assay.models.explanation import Explanation, find_words, leave_out, weigh
-from assay.models.long_texts import Long, LongScores, check_aggregate, count_windows, score_long
-from assay.models.ranking import Ranked, find_label
 from assay.models.runner import Float32, Runner
+from assay.models.streams.endless import answer_stream
+from assay.models.tasks import ranking
+from assay.models.tasks.explanation import Explanation, find_words, leave_out, weigh
+from assay.models.tasks.long_texts import Long, LongScores, check_aggregate, count_windows, score_long
+from assay.models.tasks.ranking import Ranked, find_label
 
 __all__ = ["STREAMED_TOGETHER", "Float32", "Model", "runner_of"]
 

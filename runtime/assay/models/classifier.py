@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.inputs.validation import check_batch, check_flag, check_single
-from assay.models import ranking, zero_shot
 from assay.models.activations import sigmoid, softmax
 from assay.models.base import STREAMED_TOGETHER, Float32, Model
-from assay.models.long_texts import Aggregate, Long, LongScores, check_long, refuse_batch_options
+from assay.models.tasks import ranking, zero_shot
+from assay.models.tasks.long_texts import Aggregate, Long, LongScores, check_long, refuse_batch_options
+from assay.models.tasks.zero_shot import ZeroShot
 from assay.models.thresholds import Threshold, check_threshold
-from assay.models.zero_shot import ZeroShot
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -65,7 +65,7 @@ class Classifier(Model):
             threshold: For a multi-label bundle, the least probability of a label that the row has, 0.5 by default: one
                 number from 0 to 1, or a mapping of labels to numbers.
             long: What to do with a text that is longer than the model reads: "error", "truncate", or "windows", which
-                reads all of it in overlapping windows (assay.models.long_texts). By default what the bundle does.
+                reads all of it in overlapping windows (assay.models.tasks.long_texts). By default what the bundle does.
             aggregate: How "windows" become one score per label: "max", "mean", or "first" for that window's.
 
         Raises:
@@ -148,7 +148,8 @@ class Classifier(Model):
     ) -> ZeroShot | list[ZeroShot]:
         """Classify texts by labels of the caller's choice, with a model of natural language inference.
 
-        The numbers are those of transformers' zero-shot-classification pipeline; assay.models.zero_shot has its rules.
+        The numbers are those of transformers' zero-shot-classification pipeline; its rules are in
+        assay.models.tasks.zero_shot.
         A call answers len(texts) * len(labels) pairs as one batch.
 
         Args:

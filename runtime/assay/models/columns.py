@@ -11,7 +11,7 @@ from assay.inputs.validation import describe, first_twice
 from assay.models.base import Float32, Model
 from assay.models.classifier import Classifier
 from assay.models.scorer import Scorer
-from assay.models.streaming import Answered
+from assay.models.streams.streaming import Answered
 from assay.models.thresholds import Threshold
 
 __all__ = ["ERROR", "NAMES", "check_scale", "choose", "tabulate"]

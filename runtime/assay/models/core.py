@@ -14,8 +14,8 @@ from assay.inputs.pipeline import PipelineAnswer, check_function, check_top_k, n
 from assay.inputs.tokenization import BundleTokenizer
 from assay.inputs.validation import check_batch, check_count, check_flag, check_single, describe
 from assay.models.activations import FUNCTIONS
-from assay.models.progress import show_progress
 from assay.models.runner import Float32, Runner, refuse_non_finite
+from assay.models.streams.progress import show_progress
 from assay.ort.batching import Limits
 from assay.ort.engine import Engine
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from assay.errors import InputError, NumericalError
 from assay.inputs.tokenization import BundleTokenizer, Tokens
 from assay.inputs.validation import Row
-from assay.models.lookahead import look_ahead
+from assay.models.streams.lookahead import look_ahead
 from assay.ort.batching import NO_LIMITS, Limits
 from assay.ort.engine import Engine
 from assay.ort.forking import ForkedEngine

@@ -19,7 +19,7 @@ from assay.errors import BundleError, InputError
 from assay.inputs.validation import check_batch, check_flag, check_single, describe
 from assay.models.activations import sigmoid
 from assay.models.base import STREAMED_TOGETHER, Float32, Model
-from assay.models.long_texts import Aggregate, Long, check_long, refuse_batch_options
+from assay.models.tasks.long_texts import Aggregate, Long, check_long, refuse_batch_options
 
 __all__ = ["Scorer", "rescale"]
 
@@ -49,7 +49,7 @@ class Scorer(Model):
                 was trained on 0..1 and may exceed both ends a little.)
             truncate: Cut a text that the bundle would refuse as too long.
             long: What to do with a text that is longer than the model reads: "error", "truncate", or "windows", which
-                reads all of it in overlapping windows (assay.models.long_texts). By default what the bundle does.
+                reads all of it in overlapping windows (assay.models.tasks.long_texts). By default what the bundle does.
             aggregate: How "windows" become one score, before it is rescaled: "max", "mean" or
                 "first". `count_windows` says how many there are.
 

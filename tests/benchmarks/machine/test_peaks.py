@@ -28,3 +28,11 @@ def test_the_better_of_two_measurements_counts_rate_by_rate_and_is_said_in_one_l
     best = first.join(second)
     assert (best.int8, best.bytes_per_second) == (2e12, 4e9)
     assert "int8 2.000 (1.000) Top/s, memory read 4.0 (4.0) GB/s" in str(best)
+
+
+def test_the_rate_of_a_precision_is_that_of_its_best_instruction_or_none() -> None:
+    rates = {"int16_avx2": 9.0, "fp32_avx2": 1.0, "fp32_avx512": 2.0, "read_bytes": 5.0}
+    assert peaks.choose_rate(rates, "fp32") == 2.0
+    assert peaks.choose_rate(rates, "int8") == 9.0
+    assert peaks.choose_rate(rates, "bf16") is None
+    assert peaks.choose_rate({"fp32_neon": 1.0}, "int8") is None

@@ -43,9 +43,3 @@ def test_cores_are_shared_if_no_instruction_gains_from_the_second() -> None:
     assert machine.is_shared(one, {"int8_x": 1.0, "fp32_x": 1.1, "read_bytes": 2.0}, 2) is True
     assert machine.is_shared(one, {"int8_x": 1.0, "fp32_x": 1.9, "read_bytes": 1.0}, 2) is False
     assert machine.is_shared(one, one, 1) is None
-
-
-def test_steal_is_the_share_of_time_between_two_readings() -> None:
-    before, after = [0] * 10, [60, 0, 10, 10, 0, 0, 0, 20, 50, 0]
-    assert machine.compute_steal(before, after) == pytest.approx(0.2)
-    assert machine.compute_steal(None, after) is None

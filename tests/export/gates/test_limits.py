@@ -12,11 +12,12 @@ from tokenizers import Tokenizer
 
 from assay.cli.main import main
 from assay_export import export
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.checkpoint.reference import Feed, ReferenceModel
+from assay_export.checkpoint.rounding import ERRORS, FP32_MAX_DELTA, Rounding, measure_rounding
 from assay_export.errors import ParityError
 from assay_export.gates import limits, parity
-from assay_export.gates.limits import ERRORS, FP32_MAX_DELTA, NEAR, Rounding
+from assay_export.gates.limits import NEAR
 from assay_export.gates.parity import Case, Logits
 from assay_export.graphs.writer import Array, Dialect
 from assay_export.progress import Silent
@@ -63,7 +64,7 @@ def test_a_correct_graph_is_within_half_of_the_limit(
     module = make_model(config, scale)
     cases = make_cases(module, tokenizer)
     graphs = measure(module, config, cases, tmp_path)
-    rounding = limits.measure_rounding(ReferenceModel(module), cases)
+    rounding = measure_rounding(ReferenceModel(module), [(case.feed, case.expected) for case in cases])
     ratio = graphs["portable"]["parity"]["max_abs_delta"] / rounding.error
     print(f"largest |logit| {rounding.largest:.3g}: delta / PyTorch's own error = {ratio:.2f}")
     assert ratio < ERRORS / 2

@@ -11,9 +11,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from assay_export.checkpoint.reference import Feed, ReferenceModel
+from assay_export.checkpoint.rounding import FP32_MAX_DELTA
 from assay_export.errors import ParityError
 from assay_export.gates import parity
-from assay_export.gates.limits import FP32_MAX_DELTA
 from assay_export.gates.parity import Case, Logits
 from assay_export.graphs.writer import Array, Dialect
 from tests.export import tiny

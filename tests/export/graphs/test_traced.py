@@ -14,8 +14,8 @@ import assay
 from assay.cli.main import main
 from assay_export import exporter
 from assay_export.bundle import summary
+from assay_export.checkpoint.rounding import FP32_MAX_DELTA
 from assay_export.errors import ExportError, UnsupportedConfigError
-from assay_export.gates.limits import FP32_MAX_DELTA
 from assay_export.graphs import traced
 from tests.export import tiny
 

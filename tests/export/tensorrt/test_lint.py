@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from assay_export import exporter
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.errors import ExportError
 from assay_export.graphs.architectures import deberta_v2
 from assay_export.graphs.net import Net

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.graphs.writer import Dialect
 from assay_export.tensorrt import static_shapes
 from tests.export import tiny

@@ -2,7 +2,7 @@ import pytest
 
 from assay import Classifier, InputError, Scorer
 from assay.annotate.columns import Columns, choose_columns
-from assay.models.streaming import answer_windows
+from assay.models.streams.streaming import answer_windows
 
 
 def test_the_columns_of_a_classifier_are_label_and_score_by_default(judge: Classifier) -> None:

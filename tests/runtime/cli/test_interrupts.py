@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli import info
+from assay.cli.commands import info
 from tests.runtime.cli.running import run
 
 # Says when assay handles interrupts; before that, the interpreter itself starts.
@@ -57,7 +57,7 @@ def test_an_interrupt_at_any_moment_is_quiet(command: str, delay: float, score_b
 def test_an_interrupt_that_a_library_turns_into_another_error_is_quiet(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys, types\n"
-        "from assay.cli import info\n"
+        "from assay.cli.commands import info\n"
         "from assay.cli.main import main\n"
         "def run(_):\n"
         "    try: os.kill(os.getpid(), signal.SIGINT)\n"
@@ -74,7 +74,7 @@ def test_an_interrupt_in_an_import_is_quiet(tmp_path: Path) -> None:
     (tmp_path / "slow_module.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     code = (
         "import sys\n"
-        "from assay.cli import info\n"
+        "from assay.cli.commands import info\n"
         "from assay.cli.main import main\n"
         "def run(_):\n"
         "    try: import slow_module\n"

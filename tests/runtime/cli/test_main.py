@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli import info
+from assay.cli.commands import info
 from tests.runtime import tiny
 from tests.runtime.cli.running import run, start_process
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from assay_export.checkpoint.config_checks import expect, positive_number, whole_number
+from assay_export.checkpoint.configs.config_checks import expect, positive_number, whole_number
 from assay_export.checkpoint.presets import Input
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.writer import ACTIVATIONS

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.machine.energy import Meter
 from benchmarks.suite.measure import rounds
 from benchmarks.suite.measure.rounds import FEWEST_ROUNDS, MOST_ROUNDS, count_calls, measure, start
 from benchmarks.suite.samples import Samples
@@ -36,6 +37,8 @@ class FakeProcess:
             return {"resident_bytes": 5}
         if do == "warm":
             return {"seconds": self.seconds}
+        if do == "memory":
+            return {"resident_bytes": 5, "peak_bytes": 7}
         self.turns += 1
         if self.turns == self.dies_at:
             raise BenchmarkError("its process was killed by SIGKILL")
@@ -112,3 +115,62 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_takes_no_round_twice(tm
 @pytest.mark.parametrize("seconds", [1e-5, 0.03, 9.0])
 def test_a_turn_has_at_least_one_call_and_not_too_many(seconds: float) -> None:
     assert 1 <= count_calls(seconds) <= rounds.MOST_CALLS
+
+
+class FakeMeter(Meter):
+    """Counts 6 joules from one reading to the next."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def read(self) -> list[int]:
+        self.now += 6
+        return [self.now]
+
+    def joules(self, before: list[int], after: list[int]) -> float:
+        return float(after[0] - before[0])
+
+
+class FakeWatch:
+    """Numbers the rounds."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+
+    def begin(self) -> None:
+        self.rounds += 1
+
+    def end(self) -> dict[str, Any]:
+        return {"steal": self.rounds / 100}
+
+
+def test_every_round_is_watched_and_every_turn_has_its_energy_and_every_peer_its_memory(tmp_path: Path) -> None:
+    clock, samples = Clock(), Samples(tmp_path / "samples.jsonl")
+    peers: dict[str, rounds.Process] = {"a": FakeProcess(clock, 0.2)}
+    measure(peers, CELLS, "latency", samples, 0.0, silent, clock, watch=FakeWatch(), meter=FakeMeter())
+    assert [(block["round"], block["steal"]) for block in samples.of("block")] == [(0, 0.01), (1, 0.02), (2, 0.03)]
+    # Two calls that are timed and one before them.
+    assert {(len(turn["seconds"]), turn["joules"]) for turn in samples.of("turn")} == {(2, 2.0)}
+    (memory,) = samples.of("memory")
+    assert (memory["peer"], memory["resident_bytes"], memory["peak_bytes"]) == ("a", 5, 7)
+
+
+def test_without_a_meter_turns_have_no_energy(tmp_path: Path) -> None:
+    clock, samples = Clock(), Samples(tmp_path / "samples.jsonl")
+    measure({"a": FakeProcess(clock, 0.2)}, CELLS, "latency", samples, 0.0, silent, clock)
+    assert all("joules" not in turn for turn in samples.of("turn"))
+    assert not list(samples.of("block"))
+
+
+@pytest.mark.parametrize(("seconds", "settle"), [(1.0, 1), (60.0, 0)])
+def test_a_long_call_is_not_made_once_more_to_settle(seconds: float, settle: int, tmp_path: Path) -> None:
+    asked = []
+
+    class Remembering(FakeProcess):
+        def ask(self, do: str, limit: float, **question: Any) -> dict[str, Any]:
+            asked.append(question.get("settle"))
+            return super().ask(do, limit, **question)
+
+    clock, samples = Clock(), Samples(tmp_path / "samples.jsonl")
+    measure({"a": Remembering(clock, seconds)}, CELLS, "latency", samples, 0.0, silent, clock)
+    assert set(asked) == {None, settle}

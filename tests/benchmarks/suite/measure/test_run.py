@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.machine.peaks import Peaks
 from benchmarks.suite.measure import run as runs
 from benchmarks.suite.measure.process import PeerProcess
 from benchmarks.suite.measure.rounds import FEWEST_ROUNDS
@@ -24,6 +25,7 @@ class World:
 
     def __init__(self, interrupt_at: int | None = None) -> None:
         self.interrupt_at, self.turns = interrupt_at, 0
+        self.steal, self.watching = 0.0, False
         self.open: set[Any] = set()
         self.prepared: Counter[str] = Counter()
 
@@ -49,6 +51,9 @@ class World:
         patch.setattr(runs, "run_module", self.run_module)
         patch.setattr("benchmarks.suite.peers.list_files", lambda *_: [])
         patch.setattr("benchmarks.machine.measure_environment", lambda *_: 1)
+        patch.setattr("benchmarks.machine.peaks.measure", lambda _: Peaks({"fp32_x": 1e12}, {"fp32_x": 2e12}))
+        patch.setattr(Run, "_open_watch", lambda _: self)
+        patch.setattr(Run, "_measure_products", lambda *_: None)
 
     def run_module(self, what: str, *_: str, **__: object) -> None:
         self.prepared[what] += 1
@@ -60,6 +65,17 @@ class World:
 
     def peaks(self) -> dict[str, Any]:
         return {"fp32": 1e12}
+
+    def memory(self) -> dict[str, Any]:
+        return {"resident_bytes": 2, "peak_bytes": 3}
+
+    def begin(self) -> None:
+        self.watching = True
+
+    def end(self) -> dict[str, Any]:
+        assert self.watching
+        self.watching = False
+        return {"threads": 2, "steal": self.steal, "others": 0.0, "before": None, "after": None}
 
     def logits(self, rows: list[object]) -> dict[str, Any]:
         return {"logits": LOGITS[: len(rows)]}
@@ -147,6 +163,25 @@ def test_a_finished_run_resumes_to_its_report_and_starts_no_peer(
     assert world.turns == before
     assert turns(tmp_path / "run") == taken
     assert (tmp_path / "run" / RESULTS).exists()
+
+
+def test_a_run_keeps_instruction_peaks_the_noise_of_each_round_and_the_memory_of_each_peer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    world.install(monkeypatch)
+    world.steal = 0.5
+    new_run(tmp_path / "run").measure()
+    found = read_json(tmp_path / "run" / RESULTS)
+    reasons = [(entry["mode"], entry["round"], entry["noisy"]) for entry in found["noise"]]
+    assert reasons == [
+        (mode, number, ["steal time 50%"]) for mode in ("latency", "throughput") for number in range(FEWEST_ROUNDS)
+    ]
+    analysis = analyse(found)
+    assert analysis.peers["assay-fp32"].peak_bytes == 3
+    assert analysis.instructions == Peaks({"fp32_x": 1e12}, {"fp32_x": 2e12})
+    assert not analysis.left_out  # no quiet round is left, so all count, and all are marked
+    assert len(analysis.noise) == 2 * FEWEST_ROUNDS
 
 
 def test_the_real_process_has_what_the_fakes_have() -> None:

@@ -4,10 +4,12 @@ import gc
 import io
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from benchmarks.suite.measure.worker import WARM_CALLS, Worker, serve, take_turn, warm_up
+from benchmarks.suite.measure.worker import WARM_CALLS, Worker, measure_memory, serve, take_turn, warm_up
 from benchmarks.suite.setup import Float32
 
 
@@ -67,3 +69,15 @@ def test_questions_are_answered_until_one_fails() -> None:
     assert first.keys() == {"resident_bytes"}
     assert second == {"logits": [[2.0]]}
     assert "AttributeError" in third["error"]
+
+
+def test_memory_is_what_the_system_says_of_the_process_now_and_at_its_peak(tmp_path: Path) -> None:
+    (tmp_path / "status").write_text("Name:\tpython\nVmHWM:\t   2000 kB\nVmRSS:\t    1000 kB\n", encoding="utf-8")
+    assert measure_memory(tmp_path / "status") == {"resident_bytes": 1_024_000, "peak_bytes": 2_048_000}
+    assert measure_memory(tmp_path / "nothing") == {}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system has no /proc")
+def test_a_worker_measures_its_own_memory() -> None:
+    found = Worker(Lengths(), "row").memory()
+    assert 0 < found["resident_bytes"] <= found["peak_bytes"]

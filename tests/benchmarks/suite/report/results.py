@@ -66,3 +66,26 @@ def results() -> dict[str, Any]:
         "rows": {"lengths": {"16": 16, "64": 64}, "throughput_tokens": [10, 20, 30], "throughput_source": "generated"},
         "samples": samples,
     }
+
+
+def results_of_today() -> dict[str, Any]:
+    """The same with what runs measure besides: 4e12 int8 operations and 1e10 bytes a second, noise, memory, energy."""
+    found = results()
+    found["reference"]["weights"] = {"matrices": 1_000_000_000, "per_token": 0}
+    found["reference"]["local_attention"] = None
+    every = {"int8_x": 4e12, "fp32_x": 1e12, "read_bytes": 1e10}
+    found["samples"] += [
+        {"kind": "instructions", "one": every, "every": every},
+        {"kind": "products", "seconds": {"16": 0.2, "64": 0.25}},
+        {"kind": "memory", "peer": "assay-int8", "mode": "latency", "resident_bytes": 1, "peak_bytes": 123_000_000},
+    ]
+    for record in found["samples"]:
+        if record["kind"] == "turn":
+            record["joules"] = 10 * record["seconds"][0]
+    quiet = {"one_best": 1.0, "one_mean": 1.0, "all_best": 2.0, "all_mean": 2.0}
+    for mode in ("latency", "throughput"):
+        for number in range(3):
+            steal = 0.2 if (mode, number) == ("latency", 0) else 0.0
+            block = {"threads": 2, "steal": steal, "others": 0.0, "before": quiet, "after": quiet}
+            found["samples"].append({"kind": "block", "mode": mode, "round": number, **block})
+    return found

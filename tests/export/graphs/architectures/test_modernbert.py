@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.architectures import modernbert
 from assay_export.graphs.writer import ACTIVATIONS, Dialect

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.graphs.architectures.relative_positions import BLOCK_ROWS
 from assay_export.graphs.writer import Dialect
 from tests.export import tiny

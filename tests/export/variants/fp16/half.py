@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.graphs.architectures import AUTHORED
 from assay_export.graphs.writer import Array
 from assay_export.variants.fp16 import graph

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.gates.parity import Case
 from assay_export.graphs import cpu_session
 from assay_export.variants.fp16 import chunked_attention, emulation, gate, overflow

@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.graphs import cpu_session
 from assay_export.graphs.architectures import deberta_v2
 from assay_export.graphs.architectures.relative_positions import BLOCK_ROWS

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.ort import kernels
-from assay_export.checkpoint.config_dialects import to_transformers_4
+from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.graphs.packing import pack_rows
 from assay_export.graphs.writer import Array
 from assay_export.variants.int8.linear import Recipe

@@ -1,0 +1,98 @@
+"""`python -m benchmarks quality-page`: writes the tables of docs/measurements/quality.md from the checked-in results.
+
+The results are docs/benchmarks/quality/*.json, which `python -m benchmarks quality --json` wrote.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ROOT
+from benchmarks.errors import BenchmarkError
+from benchmarks.suite.report.tables import format_table
+from benchmarks.suite.samples import read_json
+
+__all__ = ["HELP", "add_arguments", "compose_tables", "replace", "run"]
+
+HELP = "write the tables of docs/measurements/quality.md from docs/benchmarks/quality"
+FOLDER, PAGE = ROOT / "docs" / "benchmarks" / "quality", ROOT / "docs" / "measurements" / "quality.md"
+BEGIN, END = "<!-- python -m benchmarks quality-page: begin -->", "<!-- python -m benchmarks quality-page: end -->"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the tables differ")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the tables, or compare them.
+
+    Raises:
+        BenchmarkError: There are no results, the page lacks a marker, or with --check the tables differ.
+    """
+    before = PAGE.read_text(encoding="utf-8")
+    after = replace(before, compose_tables(FOLDER))
+    if options.check and before != after:
+        raise BenchmarkError(f"{PAGE} differs from {FOLDER}: run python -m benchmarks quality-page")
+    if not options.check:
+        PAGE.write_text(after, encoding="utf-8")
+    return 0
+
+
+def replace(text: str, tables: str) -> str:
+    """Put `tables` between the markers in `text`.
+
+    Raises:
+        BenchmarkError: The markers are not there once each, in order.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise BenchmarkError(f"quality.md lacks the lines {BEGIN} and {END}: add each of them once, in this order")
+    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
+    return f"{head}{BEGIN}\n\n{tables}\n\n{END}{tail}"
+
+
+def compose_tables(folder: Path) -> str:
+    """Compose one table per file of results in `folder`, of classifiers.
+
+    Raises:
+        BenchmarkError: There are none, or one of them is not what `quality` writes for a classifier.
+    """
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise BenchmarkError(f"{folder} has no results: run python -m benchmarks quality with --json below it")
+    parts = []
+    for path in paths:
+        try:
+            parts.append(_compose_table(read_json(path)))
+        except (KeyError, TypeError) as error:
+            raise BenchmarkError(
+                f"{path}: is not what python -m benchmarks quality writes for a classifier "
+                f"({type(error).__name__}: {error}); measure again"
+            ) from error
+    return "\n\n".join(parts)
+
+
+def _compose_table(results: dict[str, Any]) -> str:
+    baseline = results["baseline"]
+    rows = []
+    for name, found in results["results"].items():
+        if "failure" in found:
+            rows.append([name, *["-"] * 5])
+            continue
+        measures, delta = found["metrics"], found.get("against_baseline")
+        cells = ["-"] * 3
+        if delta:
+            changes = (delta["mean_delta_probability"], delta["max_delta_probability"])
+            cells = [str(delta["labels_changed"]), *(f"{change:.1e}" for change in changes)]
+        rows.append([name, f"{measures['accuracy']:.1%}", f"{measures['macro_f1']:.1%}", *cells])
+    head = [
+        f"{results['checkpoint']}, {results['rows']['good']:,} rows",
+        "accuracy",
+        "macro F1",
+        f"labels other than {baseline}'s",
+        "mean abs(delta probability)",
+        "max",
+    ]
+    failures = [f"{name}: {found['failure']}" for name, found in results["results"].items() if "failure" in found]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    return "\n\n".join([format_table(head, rows), *failures, f"Versions: {versions}."])

@@ -1,0 +1,1 @@
+"""The configs of a checkpoint: of the model, of an adapter, of sentence-transformers."""

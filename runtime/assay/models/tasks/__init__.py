@@ -1,0 +1,1 @@
+"""What a model is asked besides labels and scores: ranking, zero-shot labels, explanations, long texts."""

@@ -1,0 +1,93 @@
+"""Where sentence-transformers keeps the activation of a CrossEncoder, and what else its files may say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay_export.checkpoint.configs.cross_encoder import read_activation
+from assay_export.checkpoint.files import CheckpointFiles
+from assay_export.checkpoint.source import Source
+from assay_export.errors import CheckpointError
+
+TRANSFORMER = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}
+SIGMOID, IDENTITY = "torch.nn.modules.activation.Sigmoid", "torch.nn.modules.linear.Identity"
+SETTINGS = "config_sentence_transformers.json"
+
+
+def read(folder: Path, config: dict[str, Any] | None = None, **files: object) -> str | None:
+    """Read the activation of a folder with `files`, each under its name without .json, and a config.json."""
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    source = Source(folder, "x", "x", None, None)
+    return read_activation(CheckpointFiles(source, None, config or {}, {}, (), (), 1))
+
+
+def settings(**changes: object) -> dict[str, Any]:
+    return {
+        "model_type": "CrossEncoder",
+        "activation_fn": SIGMOID,
+        "prompts": {},
+        "default_prompt_name": None,
+    } | changes
+
+
+def test_the_newest_place_counts(tmp_path: Path) -> None:
+    config = {"sentence_transformers": {"activation_fn": IDENTITY}, "sbert_ce_default_activation_function": SIGMOID}
+    assert read(tmp_path, config) == "identity"
+    files: dict[str, object] = {"modules": [TRANSFORMER], "config_sentence_transformers": settings()}
+    assert read(tmp_path, config, **files) == "sigmoid"
+    assert read(tmp_path, config, config_sentence_transformers=settings(activation_fn=None)) == "identity"
+
+
+def test_settings_without_a_list_of_modules_are_not_read_as_in_sentence_transformers(tmp_path: Path) -> None:
+    assert read(tmp_path, config_sentence_transformers=settings()) is None
+
+
+def test_a_checkpoint_that_says_nothing_has_no_activation(tmp_path: Path) -> None:
+    assert read(tmp_path) is read(tmp_path, {"sentence_transformers": {"version": "4.1.0"}}) is None
+    assert read(tmp_path, modules=[TRANSFORMER]) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"config_sentence_transformers": settings(activation_fn="mine.Activation")},
+            "activation_fn = 'mine.Activation'",
+        ),
+        (
+            {"config_sentence_transformers": settings(model_type="SentenceTransformer")},
+            "model_type = 'SentenceTransformer'",
+        ),
+        ({"config_sentence_transformers": {"activation_fn": SIGMOID}}, "model_type = 'SentenceTransformer'"),
+        ({"config_sentence_transformers": "[]"}, "contains a JSON list"),
+        (
+            {"config_sentence_transformers": settings(default_prompt_name="query", prompts={"query": "query: "})},
+            "default_prompt_name = 'query' .* puts text before every row",
+        ),
+        ({"sentence_bert_config": {"transformer_task": "text-generation"}}, "transformer_task = 'text-generation'"),
+        ({"modules": [TRANSFORMER, {"type": "sentence_transformers.models.Pooling"}]}, "found the modules .*Pooling"),
+        ({"modules": []}, "found the modules"),
+        ({"modules": {"type": "a.Dense"}}, "found the modules a.Dense"),
+        ({"modules": [TRANSFORMER | {"path": "0_Transformer"}]}, "the model is in the folder '0_Transformer'"),
+        ({"modules": "["}, "modules.json cannot be read as JSON"),
+    ],
+    ids=str,
+)
+def test_files_of_something_else_are_refused_by_name(files: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read(tmp_path, None, **{"modules": [TRANSFORMER]} | files)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_default_prompt_without_text_is_none(tmp_path: Path) -> None:
+    empty = settings(default_prompt_name="query", prompts={"query": ""})
+    assert read(tmp_path, modules=[TRANSFORMER], config_sentence_transformers=empty) == "sigmoid"
+
+
+@pytest.mark.parametrize("value", ["Sigmoid", ["a"], 1, True])
+def test_a_key_of_another_type_is_refused(value: object, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"sentence_transformers = .* is not a JSON object"):
+        read(tmp_path, {"sentence_transformers": value})
