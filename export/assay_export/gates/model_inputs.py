@@ -10,9 +10,9 @@ import numpy as np
 
 from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reference import Feed, ReferenceModel
+from assay_export.checkpoint.rounding import FP32_MAX_DELTA
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ExportError
-from assay_export.gates.limits import FP32_MAX_DELTA
 from assay_export.gates.parity import encode
 from assay_export.texts import real_text
 
