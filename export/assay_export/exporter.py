@@ -110,7 +110,8 @@ def export(
             head = read_head(files, options.input, options.labels, options.score_range)
             origin = choose(files, options.variants)
             authored = origin.authored.for_rows(head.row) if origin.authored else None
-            tokens = tokenizer.read(files.folders, files.config_4, origin.max_length)
+            longest = files.setfit.max_length if files.setfit else None
+            tokens = tokenizer.read(files.folders, files.config_4, origin.max_length, longest)
             max_length = tokens.max_length
         with progress.step("Loading the PyTorch model"):
             loaded = load_reference(origin, files, _make_probes(tokens, max_length))

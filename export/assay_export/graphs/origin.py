@@ -12,10 +12,12 @@ from assay_export.checkpoint.loading import Checkpoint, load
 from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reading import refuse_bad_files
 from assay_export.checkpoint.reference import Feed
+from assay_export.checkpoint.setfit.sentences import SetFitFiles
 from assay_export.errors import ExportError, UnsupportedConfigError
 from assay_export.graphs import traced
 from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.architectures import AUTHORED
+from assay_export.graphs.embedding_head import EmbeddingHead
 
 __all__ = ["Authored", "Origin", "choose", "load_reference"]
 
@@ -65,6 +67,8 @@ def choose(files: CheckpointFiles, variants: Sequence[str]) -> Origin:
         ExportError: There is no authored graph, and one of `variants` needs one.
     """
     architecture: Architecture | None = AUTHORED.get(files.model_type)
+    if files.setfit is not None:
+        return _choose_for_setfit(architecture, files, files.setfit)
     asked = " and ".join(variants)
     if architecture is None:
         if variants:
@@ -80,6 +84,18 @@ def choose(files: CheckpointFiles, variants: Sequence[str]) -> Origin:
         if variants:
             raise UnsupportedConfigError(f"{asked}: needs an authored graph, and {refusal}") from refusal
         return Origin(None, str(refusal), traced.read_max_length(files.config_4), refusal)
+    return Origin(Authored(architecture, settings), None, settings.max_length)
+
+
+def _choose_for_setfit(architecture: Architecture | None, files: CheckpointFiles, setfit: SetFitFiles) -> Origin:
+    """Choose the authored architecture of a SetFit model's encoder: optimum-onnx traces no head of scikit-learn."""
+    if architecture is None:
+        raise ExportError(
+            f"{files.folder}: the encoder has the model_type {files.model_type!r}, and SetFit models are exported with "
+            f"one of {', '.join(kind for kind in AUTHORED if kind != 'deberta-v2')} only"
+        )
+    settings = architecture.read_config(files.config_4)
+    settings = settings.for_embeddings(EmbeddingHead(setfit.pooling, setfit.normalized))
     return Origin(Authored(architecture, settings), None, settings.max_length)
 
 
