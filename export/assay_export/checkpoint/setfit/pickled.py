@@ -89,8 +89,8 @@ class _Array(Stored):
         if state.get("numpy_array_alignment_bytes") is not None:
             self.stream.read(self.stream.read(1)[0])
         data = self.stream.read(math.prod(shape) * dtype.itemsize)
-        order = "F" if state.get("order") == "F" else "C"
-        self.array = np.frombuffer(data, dtype).reshape(shape, order=order)
+        flat = np.frombuffer(data, dtype)
+        self.array = flat.reshape(shape, order="F") if state.get("order") == "F" else flat.reshape(shape)
 
 
 _KNOWN: dict[tuple[str, str], type[Stored]] = {
@@ -114,8 +114,8 @@ class _Unpickler(pickle.Unpickler):
         known = _KNOWN.get((module, name))
         if known is None:
             raise CheckpointError(
-                f"it names {module}.{name:.80}, and only scikit-learn's LogisticRegression is read from a pickle, alone "
-                "or in a OneVsRestClassifier or MultiOutputClassifier: train the model with such a head"
+                f"it names {module}.{name:.80}, and only scikit-learn's LogisticRegression is read from a pickle, "
+                "alone or in a OneVsRestClassifier or MultiOutputClassifier: train the model with such a head"
             )
         return self._array if known is _Array else known
 
