@@ -65,8 +65,8 @@ def export(
     The options have the names that they have on the command line.
 
     Args:
-        source: A preset's name, a Hub id, or a folder with full weights or a PEFT adapter. A path object is always a
-            folder.
+        source: A preset's name, a Hub id, or a folder with full weights, a PEFT adapter or a SetFit model. A path
+            object is always a folder.
         out: The folder to write. It must not exist, unless `force` is set and it is a bundle.
         revision: A branch, tag or commit on the Hub.
         base: The base model of an adapter, in place of the one that the adapter names.

@@ -121,7 +121,7 @@ def _download(hub_id: str, revision: str | None) -> Path:
         folder = _fetch(hub_id, revision, local_files_only=True)
     except Exception as error:
         raise _explain(hub_id, revision, outage) from error
-    if not any(folder.glob("*.safetensors")):  # a download that broke off
+    if not any(folder.rglob("*.safetensors")):  # a download that broke off
         raise _explain(hub_id, revision, outage)
     if not constants.HF_HUB_OFFLINE:
         reason = one_line(outage, 200)
