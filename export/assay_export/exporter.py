@@ -124,7 +124,7 @@ def export(
             with progress.step("Writing the ONNX graphs"):
                 graphs = _author(authored, loaded, folder)
         else:
-            with progress.step("Tracing with optimum"):
+            with progress.step("Tracing the PyTorch model"):
                 graphs = _trace(loaded, origin, folder)
         inputs = tuple(graphs[Dialect.PORTABLE.value]["inputs"])
         tokens = tokens.with_inputs(inputs)
@@ -185,7 +185,10 @@ def _trace(loaded: Checkpoint, origin: Origin, folder: Path) -> _Graphs:
     """Write the portable graph of a checkpoint that has no authored one."""
     file = _GRAPH_FILES[Dialect.PORTABLE]
     try:
-        inputs = traced.export(loaded.reference, loaded.files.model_type, folder / file)
+        if loaded.files.setfit is not None:
+            inputs = traced.export_sentences(loaded.reference, folder / file)
+        else:
+            inputs = traced.export(loaded.reference, loaded.files.model_type, folder / file)
     except ExportError as error:
         if origin.refusal is None:
             raise

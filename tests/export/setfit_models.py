@@ -23,6 +23,10 @@ ENCODERS = {
     "roberta": tiny.bert_config("roberta", num_hidden_layers=2),
     "distilbert": tiny.distilbert_config(n_layers=2),
 }
+TRACED = {
+    "mpnet": {**tiny.bert_config("roberta", num_hidden_layers=2), "model_type": "mpnet"},
+    "deberta-v2": tiny.deberta_config(),
+}
 
 
 def heads(embeddings: np.ndarray) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def save(
     **setfit: Any,
 ) -> Path:
     """Write a SetFit model with a random encoder; by default with a head of three classes."""
-    config = ENCODERS[encoder]
+    config = (ENCODERS | TRACED)[encoder]
     module = tiny.model(config, head="Base")
     folder.mkdir(exist_ok=True)
     write_tokenizer(tiny.save(module, folder / subfolder))

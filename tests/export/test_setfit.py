@@ -23,7 +23,7 @@ def embed(encoder: str, tokenizer: Tokenizer, pooling: str, normalize: bool) -> 
     """Compute embeddings as sentence-transformers does, one text at a time, with transformers alone."""
     import torch
 
-    module = tiny.model(setfit_models.ENCODERS[encoder], head="Base")
+    module = tiny.model((setfit_models.ENCODERS | setfit_models.TRACED)[encoder], head="Base")
     rows = []
     for text in TEXTS:
         ids = tokenizer.encode(text).ids
@@ -78,6 +78,19 @@ def test_a_bundle_answers_as_scikit_learn_does_on_the_embeddings_of_the_encoder(
     assert (manifest.graph_origin, manifest.pooling, manifest.input) == ("authored", pooling, "text")
     assert (manifest.max_length, manifest.truncation) == (setfit_models.LENGTH, "longest_first")
     assert manifest.activation == ("sigmoid" if kind in ("one-vs-rest", "multi-output") else "softmax")
+    assert np.abs(answer(tmp_path / "bundle") - probabilities(head, embeddings)).max() < ROUNDING
+
+
+@pytest.mark.parametrize("encoder", setfit_models.TRACED)
+def test_an_encoder_without_an_authored_graph_is_traced_in_fp32_only(
+    encoder: str, tokenizer: Tokenizer, write_tokenizer: WriteTokenizer, tmp_path: Path
+) -> None:
+    embeddings = embed(encoder, tokenizer, "mean", True)
+    head = setfit_models.heads(embeddings)["three classes"]
+    folder = setfit_models.save(tmp_path / "model", write_tokenizer, encoder=encoder, head=head, normalize=True)
+    with pytest.raises(ExportError, match="fp16: needs an authored graph"):
+        export(folder, tmp_path / "bundle", variants=["fp32", "fp16"])
+    assert export(folder, tmp_path / "bundle").graph_origin == "traced"
     assert np.abs(answer(tmp_path / "bundle") - probabilities(head, embeddings)).max() < ROUNDING
 
 

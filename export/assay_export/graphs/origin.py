@@ -12,7 +12,6 @@ from assay_export.checkpoint.loading import Checkpoint, load
 from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reading import refuse_bad_files
 from assay_export.checkpoint.reference import Feed
-from assay_export.checkpoint.setfit.sentences import SetFitFiles
 from assay_export.errors import ExportError, UnsupportedConfigError
 from assay_export.graphs import traced
 from assay_export.graphs.architecture import Architecture, Settings
@@ -67,8 +66,6 @@ def choose(files: CheckpointFiles, variants: Sequence[str]) -> Origin:
         ExportError: There is no authored graph, and one of `variants` needs one.
     """
     architecture: Architecture | None = AUTHORED.get(files.model_type)
-    if files.setfit is not None:
-        return _choose_for_setfit(architecture, files, files.setfit)
     asked = " and ".join(variants)
     if architecture is None:
         if variants:
@@ -80,22 +77,12 @@ def choose(files: CheckpointFiles, variants: Sequence[str]) -> Origin:
         return Origin(None, reason, traced.read_max_length(files.config_4))
     try:
         settings = architecture.read_config(files.config_4)
+        if files.setfit is not None:
+            settings = settings.for_embeddings(EmbeddingHead(files.setfit.pooling, files.setfit.normalized))
     except UnsupportedConfigError as refusal:
         if variants:
             raise UnsupportedConfigError(f"{asked}: needs an authored graph, and {refusal}") from refusal
         return Origin(None, str(refusal), traced.read_max_length(files.config_4), refusal)
-    return Origin(Authored(architecture, settings), None, settings.max_length)
-
-
-def _choose_for_setfit(architecture: Architecture | None, files: CheckpointFiles, setfit: SetFitFiles) -> Origin:
-    """Choose the authored architecture of a SetFit model's encoder: optimum-onnx traces no head of scikit-learn."""
-    if architecture is None:
-        raise ExportError(
-            f"{files.folder}: the encoder has the model_type {files.model_type!r}, and SetFit models are exported with "
-            f"one of {', '.join(kind for kind in AUTHORED if kind != 'deberta-v2')} only"
-        )
-    settings = architecture.read_config(files.config_4)
-    settings = settings.for_embeddings(EmbeddingHead(setfit.pooling, setfit.normalized))
     return Origin(Authored(architecture, settings), None, settings.max_length)
 
 
@@ -125,5 +112,5 @@ def load_reference(origin: Origin, files: CheckpointFiles, probes: Sequence[Feed
     if logits.ndim != 2 or not np.isfinite(logits).all():
         found = "NaN or infinity" if logits.ndim == 2 else f"logits of shape {list(logits.shape)}"
         raise UnsupportedConfigError(f"{origin.reason}; nor does PyTorch answer with it: it returns {found}")
-    _LOG.warning("the graph is traced by optimum-onnx, in fp32 only and without a cpu graph: %s", origin.reason)
+    _LOG.warning("the graph is traced, in fp32 only and without a cpu graph: %s", origin.reason)
     return loaded

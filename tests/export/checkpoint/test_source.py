@@ -5,6 +5,7 @@ from pathlib import Path
 import huggingface_hub
 import huggingface_hub.constants
 import pytest
+from huggingface_hub.utils._paths import filter_repo_objects
 
 from assay_export.checkpoint import source
 from assay_export.checkpoint.presets import PRESETS
@@ -177,7 +178,7 @@ def test_the_files_of_a_setfit_model_are_downloaded_from_the_folders_of_its_modu
     folders = ["1_Pooling/config.json", "0_Transformer/model.safetensors", "0_Transformer/vocab.txt"]
     wanted = ["modules.json", "config_setfit.json", "model_head.pkl", *folders]
     others = ["2_Dense/pytorch_model.bin", "1_Pooling/code.py", "README.md", "0_Transformer/model_head.pkl"]
-    found = huggingface_hub.utils.filter_repo_objects([*wanted, *others], allow_patterns=source.CHECKPOINT_FILES)
+    found = filter_repo_objects([*wanted, *others], allow_patterns=source.CHECKPOINT_FILES)
     assert list(found) == wanted
 
 
