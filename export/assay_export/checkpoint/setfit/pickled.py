@@ -105,7 +105,9 @@ _KNOWN: dict[tuple[str, str], type[Stored]] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    """The unpickler that is written in Python: that in C allocates as much memory as a number in the file says."""
+
     def __init__(self, stream: io.BytesIO) -> None:
         super().__init__(stream)
         self._array = type("_ArrayOfFile", (_Array,), {"stream": stream})

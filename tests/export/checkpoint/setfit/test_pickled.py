@@ -109,6 +109,17 @@ def test_a_compressed_file_is_refused(tmp_path: Path) -> None:
     refuse(tmp_path / "head.pkl", "or a compressed one: save the head with joblib.dump")
 
 
+def test_a_large_number_in_the_file_allocates_nothing(tmp_path: Path) -> None:
+    (tmp_path / "head.pkl").write_bytes(b"\x80\x04Nr\xff\xff\xff\xff.")  # None, as entry 2**32 - 1 of the memo
+    assert pickled.load(tmp_path / "head.pkl") is None
+
+
+@pytest.mark.parametrize("state", [b"}", b"N}X\x01\x00\x00\x00aK\x01s\x86"])
+def test_a_file_cannot_change_the_classes_that_stand_for_its_names(state: bytes, tmp_path: Path) -> None:
+    (tmp_path / "head.pkl").write_bytes(b"\x80\x02cnumpy\nndarray\n" + state + b"b.")
+    refuse(tmp_path / "head.pkl", "is damaged: TypeError")
+
+
 def test_a_pickle_of_plain_values_is_no_classifier(tmp_path: Path) -> None:
     stream = io.BytesIO()
     pickle.dump({"coef_": 1}, stream)
