@@ -65,8 +65,8 @@ def export(
     The options have the names that they have on the command line.
 
     Args:
-        source: A preset's name, a Hub id, or a folder with full weights or a PEFT adapter. A path object is always a
-            folder.
+        source: A preset's name, a Hub id, or a folder with full weights, a PEFT adapter or a SetFit model. A path
+            object is always a folder.
         out: The folder to write. It must not exist, unless `force` is set and it is a bundle.
         revision: A branch, tag or commit on the Hub.
         base: The base model of an adapter, in place of the one that the adapter names.
@@ -109,7 +109,8 @@ def export(
             files = open_files(options.source, options.revision, options.base)
             head = read_head(files, options.input, options.labels, options.score_range)
             origin = choose(files, options.variants)
-            tokens = tokenizer.read(files.folders, files.config_4, origin.max_length)
+            longest = files.setfit.max_length if files.setfit else None
+            tokens = tokenizer.read(files.folders, files.config_4, origin.max_length, longest)
             # A pair whose texts transformers does not number is one sequence to the model.
             numbered: Input = head.row if tokens.gives_token_types else "text"
             authored = origin.authored.for_rows(numbered) if origin.authored else None
@@ -125,7 +126,7 @@ def export(
             with progress.step("Writing the ONNX graphs"):
                 graphs = _author(authored, loaded, folder)
         else:
-            with progress.step("Tracing with optimum"):
+            with progress.step("Tracing the PyTorch model"):
                 graphs = _trace(loaded, origin, folder)
         inputs = tuple(graphs[Dialect.PORTABLE.value]["inputs"])
         model_inputs.check(tokens, loaded.reference, head.row, inputs)
@@ -187,7 +188,10 @@ def _trace(loaded: Checkpoint, origin: Origin, folder: Path) -> _Graphs:
     """Write the portable graph of a checkpoint that has no authored one."""
     file = _GRAPH_FILES[Dialect.PORTABLE]
     try:
-        inputs = traced.export(loaded.reference, loaded.files.model_type, folder / file)
+        if loaded.files.setfit is not None:
+            inputs = traced.export_sentences(loaded.reference, folder / file)
+        else:
+            inputs = traced.export(loaded.reference, loaded.files.model_type, folder / file)
     except ExportError as error:
         if origin.refusal is None:
             raise

@@ -15,6 +15,7 @@ from assay_export.checkpoint.configs.adapter_config import check_adapter, descri
 from assay_export.checkpoint.configs.config_checks import refuse_absurd_sizes
 from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.checkpoint.reading import read_json
+from assay_export.checkpoint.setfit.sentences import SetFitFiles, is_setfit, read_setfit
 from assay_export.checkpoint.source import Source, resolve
 from assay_export.checkpoint.weight_files import find_weights, read_shapes
 from assay_export.errors import CheckpointError
@@ -36,7 +37,7 @@ class CheckpointFiles:
     `config` is config.json as it was written, with the labels of the head; `config_4` is the same in the keys of
     transformers 4. `weights` are the safetensors files of `source`, and `base_weights` those of `base`. `outputs` is
     the number of logits, by the weights of the classifier if they can be found. `has_own_head` is False for an adapter
-    that keeps the head of its base.
+    that keeps the head of its base. `setfit` is what SetFit's files say, None for any other checkpoint.
     """
 
     source: Source
@@ -47,16 +48,17 @@ class CheckpointFiles:
     base_weights: tuple[Path, ...]
     outputs: int
     has_own_head: bool = True
+    setfit: SetFitFiles | None = None
 
     @property
     def folder(self) -> Path:
-        """The folder of the checkpoint itself: the full weights or the adapter."""
-        return self.source.folder
+        """The folder of the checkpoint itself: the full weights, the adapter, or the encoder of a SetFit model."""
+        return self.setfit.encoder if self.setfit else self.source.folder
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Every folder that belongs to the checkpoint, its own first."""
-        return (self.source.folder, self.base.folder) if self.base else (self.source.folder,)
+        return (self.folder, self.base.folder) if self.base else (self.folder,)
 
     @property
     def model_type(self) -> str:
@@ -70,7 +72,7 @@ def open_files(
     """Find a checkpoint, download it if it is on the Hub, and read its config.json.
 
     Args:
-        source: A preset's name, a Hub id, or a folder with full weights or a PEFT adapter.
+        source: A preset's name, a Hub id, or a folder with full weights, a PEFT adapter or a SetFit model.
         revision: A branch, tag or commit on the Hub.
         base: The base model of an adapter, in place of the one that adapter_config.json names.
 
@@ -82,12 +84,15 @@ def open_files(
     found = resolve(source, revision)
     if control := find_control(found.name):
         raise CheckpointError(f"the name {found.name!r:.80} has the control character {control}: rename the folder")
-    if (found.folder / "adapter_config.json").is_file():
+    setfit = is_setfit(found.folder)
+    if (found.folder / "adapter_config.json").is_file() and not setfit:
         return _open_adapter(found, base)
     if base is not None:
         raise CheckpointError(
             f"--base {base} was given, but {found.folder} contains no adapter_config.json: drop --base"
         )
+    if setfit:
+        return _open_setfit(found)
     weights = find_weights(found.folder, "model")
     path = found.folder / "config.json"
     config = read_json(path)
@@ -97,6 +102,18 @@ def open_files(
     refuse_absurd_sizes(config, _find_widest(shapes))
     outputs = _count_outputs(shapes) or _count_configured(config)
     return CheckpointFiles(found, None, config, to_transformers_4(config), weights, (), outputs)
+
+
+def _open_setfit(found: Source) -> CheckpointFiles:
+    setfit = read_setfit(found.folder)
+    weights = find_weights(setfit.encoder, "model")
+    path = setfit.encoder / "config.json"
+    config = read_json(path)
+    _check_config(path, config)
+    refuse_absurd_sizes({**config, "num_labels": None}, _find_widest(read_shapes(weights)))
+    config = {key: value for key, value in config.items() if key not in ("id2label", "label2id", "problem_type")}
+    outputs = len(setfit.labels)
+    return CheckpointFiles(found, None, config, to_transformers_4(config), weights, (), outputs, setfit=setfit)
 
 
 def _open_adapter(found: Source, base: str | os.PathLike[str] | None) -> CheckpointFiles:

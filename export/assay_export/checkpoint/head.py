@@ -12,6 +12,7 @@ from assay.inputs.validation import first_twice
 from assay_export.checkpoint.configs.cross_encoder import Activation, read_activation
 from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.presets import TRUNCATION, Input, choose_input
+from assay_export.checkpoint.setfit.sentences import SetFitFiles
 from assay_export.checkpoint.source import Source
 from assay_export.errors import CheckpointError
 
@@ -26,6 +27,7 @@ class Head:
 
     `row` is what the model judges. `score_range` is the range of a regression's score, None if it is unknown;
     `evol_complexity` is the range of the scale that the Maxwell card converts it to, None for any other model.
+    `cuts_long_rows` is whether rows that are too long are cut whatever a row is, as sentence-transformers does.
     """
 
     task: Literal["classification", "regression"]
@@ -34,6 +36,7 @@ class Head:
     activation: Literal["softmax", "sigmoid", "identity"]
     score_range: tuple[float, float] | None = None
     evol_complexity: tuple[int, int] | None = None
+    cuts_long_rows: bool = False
 
     @property
     def measure(self) -> Literal["softmax", "sigmoid", "identity", "sigmoid score"]:
@@ -43,7 +46,7 @@ class Head:
     @property
     def truncation(self) -> str:
         """What the runtime does with an input that is too long, as the manifest names it."""
-        return TRUNCATION[self.row]
+        return "longest_first" if self.cuts_long_rows else TRUNCATION[self.row]
 
 
 def read_head(
@@ -63,6 +66,8 @@ def read_head(
     Raises:
         CheckpointError: These contradict one another, or no bundle can express them.
     """
+    if files.setfit is not None:
+        return _read_setfit(files.setfit, files.source, row, labels, score_range)
     config, source, outputs = files.config, files.source, files.outputs
     problem = config.get("problem_type")
     if problem is not None and problem not in _PROBLEM_TYPES:
@@ -71,7 +76,7 @@ def read_head(
         raise CheckpointError(
             f"config.json: a regression with {outputs} outputs is not supported (supported: one output)"
         )
-    names = _choose_labels(config, source, outputs, labels)
+    names = _check_count(_choose_labels(config, source, outputs, labels), outputs)
     if outputs == 1 and problem in (None, "regression"):
         return _read_regression(files, row, names, score_range)
     found = read_activation(files)
@@ -82,6 +87,25 @@ def read_head(
         )
     activation = _choose_activation(found, problem, outputs)
     return Head("classification", row or choose_input(files.model_type, "classification"), names, activation)
+
+
+def _read_setfit(
+    setfit: SetFitFiles,
+    source: Source,
+    row: Input | None,
+    labels: tuple[str, ...] | None,
+    score_range: tuple[float, float] | None,
+) -> Head:
+    """Read the head of a SetFit model, which classifies single texts and cuts those that are too long."""
+    if row == "pair":
+        raise CheckpointError(f"--input pair is for models of two texts, and {source.name} is a SetFit model: drop it")
+    if score_range is not None:
+        raise CheckpointError(
+            f"--score-range is for a regression, and {source.name} is a classifier with {len(setfit.labels)} outputs: "
+            "drop --score-range"
+        )
+    names = _check_count(setfit.labels if labels is None else labels, len(setfit.labels))
+    return Head("classification", "text", names, setfit.head.activation, cuts_long_rows=True)
 
 
 def _read_regression(
@@ -144,6 +168,11 @@ def _choose_labels(
                 f"config.json names the labels {', '.join(chosen)}, but {source.name} has "
                 f"{', '.join(source.preset.labels)}: is this another checkpoint?"
             )
+    return chosen
+
+
+def _check_count(chosen: tuple[str, ...], outputs: int) -> tuple[str, ...]:
+    """Return the labels, which must be as many as the outputs of the classifier."""
     if len(chosen) != outputs:
         found = "1 label is named" if len(chosen) == 1 else f"{len(chosen)} labels are named"
         raise CheckpointError(

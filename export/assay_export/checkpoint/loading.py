@@ -21,6 +21,8 @@ from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.reading import read_json, refuse_bad_files
 from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.checkpoint.rounding import FP32_MAX_DELTA, Logits, measure_rounding
+from assay_export.checkpoint.setfit.module import SentenceClassifier
+from assay_export.checkpoint.setfit.sentences import SetFitFiles
 from assay_export.checkpoint.weight_files import read_tensor_names
 from assay_export.errors import CheckpointError
 
@@ -62,9 +64,20 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
     """
     if files.base is not None:
         return _load_adapter(files, files.base.folder, probes)
+    if files.setfit is not None:
+        return _load_setfit(files, files.setfit)
     model, missing = _build(files.folder, files.config_4, files.outputs)
     _refuse_missing(files.folder, missing, read_tensor_names(files.weights))
     return Checkpoint(files, ReferenceModel(model), files.config, _hash(files.weights), None)
+
+
+def _load_setfit(files: CheckpointFiles, setfit: SetFitFiles) -> Checkpoint:
+    encoder, missing = _build(files.folder, files.config_4, None)
+    # transformers puts a pooler on some encoders, which sentence-transformers does not ask.
+    missing = {name for name in missing if not name.startswith("pooler.")}
+    _refuse_missing(files.folder, missing, read_tensor_names(files.weights))
+    reference = ReferenceModel(SentenceClassifier(encoder, setfit).eval())
+    return Checkpoint(files, reference, files.config, _hash([*files.weights, setfit.head_file]), None)
 
 
 def _load_adapter(files: CheckpointFiles, base: Path, probes: Sequence[Feed]) -> Checkpoint:
@@ -120,19 +133,24 @@ def _check_merge(files: CheckpointFiles, base: Path, delta: float, answers: Sequ
         )
 
 
-def _build(folder: Path, config: Mapping[str, Any], outputs: int) -> tuple[Any, set[str]]:
-    """Load the weights in `folder`; return the model and the names of parameters that the files do not contain."""
+def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tuple[Any, set[str]]:
+    """Load the weights in `folder`; return the model and the names of parameters that the files do not contain.
+
+    Without `outputs` the model is the encoder alone.
+    """
     model_type = config["model_type"]
     with refuse_bad_files(folder):
         dropped = ("layer_types", "torch_dtype", "id2label", "label2id", "num_labels")
         keys = {key: value for key, value in config.items() if key not in dropped}
-        keys |= _list_labels(config.get("id2label"), outputs)
+        if outputs is not None:
+            keys |= _list_labels(config.get("id2label"), outputs)
         model_config = transformers.CONFIG_MAPPING[model_type].from_dict(keys)
         attention = "sdpa" if model_type == "modernbert" else "eager"
         if model_type == "modernbert":
             model_config.reference_compile = False
         with silence_transformers(), _without_compiler():
-            model, info = transformers.AutoModelForSequenceClassification.from_pretrained(
+            auto = transformers.AutoModel if outputs is None else transformers.AutoModelForSequenceClassification
+            model, info = auto.from_pretrained(
                 folder,
                 config=model_config,
                 dtype=torch.float32,
@@ -157,7 +175,7 @@ def _apply_layer_types(model: Any, config: Mapping[str, Any]) -> None:
     """Set the attention of every ModernBERT layer by `layer_types`: transformers 4.57 knows periodic patterns only."""
     from transformers.models.modernbert.modeling_modernbert import ModernBertRotaryEmbedding
 
-    for layer, kind in zip(model.model.layers, config["layer_types"], strict=True):
+    for layer, kind in zip(model.base_model.layers, config["layer_types"], strict=True):
         is_global = kind == "full_attention"
         half = model.config.local_attention // 2
         layer.attn.local_attention = (-1, -1) if is_global else (half, half)

@@ -18,7 +18,8 @@ __all__ = ["CHECKPOINT_FILES", "Source", "resolve"]
 
 _LOG = logging.getLogger("assay")
 
-# The files of a checkpoint that are downloaded. Pickled weights never are.
+# The files of a checkpoint that are downloaded. Pickled weights never are; the pickled head of a SetFit model is read
+# without running what it names (checkpoint/setfit/pickled.py). sentence-transformers numbers the folders of modules.
 CHECKPOINT_FILES = [
     "config.json",
     "adapter_config.json",
@@ -37,6 +38,11 @@ CHECKPOINT_FILES = [
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "config_setfit.json",
+    "model_head.pkl",
+    "[0-9]_*/*.json",
+    "[0-9]_*/*.txt",
+    "[0-9]_*/*.model",
 ]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
@@ -115,7 +121,7 @@ def _download(hub_id: str, revision: str | None) -> Path:
         folder = _fetch(hub_id, revision, local_files_only=True)
     except Exception as error:
         raise _explain(hub_id, revision, outage) from error
-    if not any(folder.glob("*.safetensors")):  # a download that broke off
+    if not any(folder.rglob("*.safetensors")):  # a download that broke off
         raise _explain(hub_id, revision, outage)
     if not constants.HF_HUB_OFFLINE:
         reason = one_line(outage, 200)

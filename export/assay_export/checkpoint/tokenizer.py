@@ -93,13 +93,16 @@ class TokenizerFiles:
         return dataclasses.replace(self, config={**self.config, "model_input_names": inputs})
 
 
-def read(folders: Sequence[Path], config: Mapping[str, Any], positions: int) -> TokenizerFiles:
+def read(
+    folders: Sequence[Path], config: Mapping[str, Any], positions: int, longest: int | None = None
+) -> TokenizerFiles:
     """Read the tokenizer from the first of `folders` that has one.
 
     Args:
         folders: The folders of the checkpoint, its own first.
         config: config.json of the model.
         positions: The longest input, in tokens, that config.json states.
+        longest: The longest input by another file that counts before tokenizer_config.json, if there is one.
 
     Raises:
         CheckpointError: There is no tokenizer, transformers cannot open it, it has more tokens than the model, or its
@@ -116,7 +119,7 @@ def read(folders: Sequence[Path], config: Mapping[str, Any], positions: int) -> 
         folder / origin, built, config, "with those that tokenizer_config.json and added_tokens.json add, such as"
     )
     _check_encoding(folder / origin, built)
-    max_length = _choose_max_length(folder, config, positions, fast.model_max_length)
+    max_length = _choose_max_length(folder, config, positions, fast.model_max_length if longest is None else longest)
     if max_length <= (specials := len(built.encode("").ids)):
         raise CheckpointError(
             f"{folder}: the longest input is {max_length} tokens (model_max_length in tokenizer_config.json, else the "

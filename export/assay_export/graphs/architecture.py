@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 import onnx_ir as ir
 
 from assay_export.checkpoint.presets import Input
+from assay_export.graphs.embedding_head import EmbeddingHead
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array
 
@@ -36,6 +37,12 @@ class Settings(Protocol):
 
         A graph for pairs has the input token_type_ids if the model tells the two texts apart by it. `read_config`
         returns the settings for rows of one text.
+        """
+
+    def for_embeddings(self, head: EmbeddingHead, /) -> Self:
+        """Return the settings of the graph whose logits are a linear layer over the embedding of a text.
+
+        The weights of that layer are classifier.weight and classifier.bias.
         """
 
 

@@ -16,6 +16,7 @@ from assay_export.errors import ExportError, UnsupportedConfigError
 from assay_export.graphs import traced
 from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.architectures import AUTHORED
+from assay_export.graphs.embedding_head import EmbeddingHead
 
 __all__ = ["Authored", "Origin", "choose", "load_reference"]
 
@@ -76,6 +77,8 @@ def choose(files: CheckpointFiles, variants: Sequence[str]) -> Origin:
         return Origin(None, reason, traced.read_max_length(files.config_4))
     try:
         settings = architecture.read_config(files.config_4)
+        if files.setfit is not None:
+            settings = settings.for_embeddings(EmbeddingHead(files.setfit.pooling, files.setfit.normalized))
     except UnsupportedConfigError as refusal:
         if variants:
             raise UnsupportedConfigError(f"{asked}: needs an authored graph, and {refusal}") from refusal
@@ -109,5 +112,5 @@ def load_reference(origin: Origin, files: CheckpointFiles, probes: Sequence[Feed
     if logits.ndim != 2 or not np.isfinite(logits).all():
         found = "NaN or infinity" if logits.ndim == 2 else f"logits of shape {list(logits.shape)}"
         raise UnsupportedConfigError(f"{origin.reason}; nor does PyTorch answer with it: it returns {found}")
-    _LOG.warning("the graph is traced by optimum-onnx, in fp32 only and without a cpu graph: %s", origin.reason)
+    _LOG.warning("the graph is traced, in fp32 only and without a cpu graph: %s", origin.reason)
     return loaded

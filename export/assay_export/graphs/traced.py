@@ -1,16 +1,21 @@
-"""Graphs of architectures that are not authored here: optimum-onnx traces the PyTorch model."""
+"""Graphs of architectures that are not authored here: optimum-onnx traces the PyTorch model.
+
+optimum-onnx knows the models of transformers only, so torch itself traces an encoder with the head of a SetFit model.
+"""
 
 import contextlib
 import io
 import warnings
 from pathlib import Path
 
+import torch
+
 from assay.files import to_utf_8
 from assay_export.checkpoint.reference import ReferenceModel
 from assay_export.errors import ExportError
 from assay_export.graphs.writer import OPSET
 
-__all__ = ["export", "read_max_length"]
+__all__ = ["export", "export_sentences", "read_max_length"]
 
 # Models related to RoBERTa: their first token has position pad_token_id + 1.
 POSITIONS_AFTER_PADDING = ("data2vec-text", "ibert", "longformer", "mpnet", "xmod")
@@ -72,6 +77,53 @@ def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str,
             f"optimum-onnx's graph of {model_type!r} takes {', '.join(unknown)}, which the runtime does not have "
             f"(expected some of {', '.join(_INPUTS)}); this architecture cannot be exported"
         )
+    return inputs
+
+
+class _Logits(torch.nn.Module):
+    """Returns a tensor, as the tracer wants it, where a reference model returns an object with logits."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.module(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits
+
+
+def export_sentences(reference: ReferenceModel, path: Path) -> tuple[str, ...]:
+    """Trace a SetFit model and write the graph.
+
+    Args:
+        reference: The PyTorch model: an encoder with a linear head.
+        path: The .onnx file to write.
+
+    Returns:
+        The names of the graph's inputs, in order.
+
+    Raises:
+        ExportError: torch could not trace the encoder.
+    """
+    inputs = ("input_ids", "attention_mask")
+    ids = torch.ones((2, 16), dtype=torch.int64)
+    rows = {name: {0: "batch", 1: "sequence"} for name in inputs}
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _Logits(reference.module).eval(),
+                (ids, torch.ones_like(ids)),
+                path,
+                input_names=list(inputs),
+                output_names=["logits"],
+                dynamic_axes={**rows, "logits": {0: "batch"}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except Exception as error:  # whatever a module raises while it is traced
+        reason = " ".join(str(error).split())[:300]
+        raise ExportError(f"torch could not trace the encoder: {type(error).__name__}: {reason}") from error
     return inputs
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import huggingface_hub
 import huggingface_hub.constants
 import pytest
+from huggingface_hub.utils._paths import filter_repo_objects
 
 from assay_export.checkpoint import source
 from assay_export.checkpoint.presets import PRESETS
@@ -169,7 +170,16 @@ def test_a_name_that_is_neither_a_folder_nor_a_hub_id_is_refused_without_asking_
 
 
 def test_pickled_weights_are_never_downloaded() -> None:
-    assert not any(pattern.endswith((".bin", ".pt", ".pkl", ".ckpt", "*")) for pattern in source.CHECKPOINT_FILES)
+    patterns = set(source.CHECKPOINT_FILES) - {"model_head.pkl"}  # it is read without running what it names
+    assert not any(pattern.endswith((".bin", ".pt", ".pkl", ".ckpt", "*")) for pattern in patterns)
+
+
+def test_the_files_of_a_setfit_model_are_downloaded_from_the_folders_of_its_modules_too() -> None:
+    folders = ["1_Pooling/config.json", "0_Transformer/model.safetensors", "0_Transformer/vocab.txt"]
+    wanted = ["modules.json", "config_setfit.json", "model_head.pkl", *folders]
+    others = ["2_Dense/pytorch_model.bin", "1_Pooling/code.py", "README.md", "0_Transformer/model_head.pkl"]
+    found = filter_repo_objects([*wanted, *others], allow_patterns=source.CHECKPOINT_FILES)
+    assert list(found) == wanted
 
 
 @pytest.mark.parametrize("error", [ConnectionError, TimeoutError])

@@ -4,7 +4,7 @@ These are post-norm encoders with a learned vector for each position:
 
 - 1/sqrt(head_size) is folded into the query weights;
 - where all tokens are of type 0, its vector is folded into the table of positions;
-- the head reads the first token only, so the last layer computes a single query row.
+- where the head reads the first token only, the last layer computes a single query row.
 
 Shapes are written [batch, heads, query, key]; weights are [in, out].
 """
@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from assay_export.graphs.architectures.bert_config import FAMILY, BertConfig, read_config
+from assay_export.graphs.embedding_head import mean_over_real_tokens, mean_over_rows, write_head
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array, Dialect, Fusion, Norm
 
@@ -33,16 +34,24 @@ def author(net: Net, config: BertConfig, weights: Mapping[str, Array]) -> ir.Mod
         hidden = _embed(net, config, weights, input_ids, token_types, row_starts)
         for layer in layers[:-1]:
             hidden = packed.all_tokens(layer, hidden)
-        return net.finish(_head(net, config, weights, packed.first_token(layers[-1], hidden)))
+        if config.pooling == "cls":
+            pooled = packed.first_token(layers[-1], hidden)
+        else:
+            pooled = mean_over_rows(net, packed.all_tokens(layers[-1], hidden), row_starts, config.hidden_size)
+        return net.finish(_head(net, config, weights, pooled))
     input_ids = net.token_input("input_ids")
-    mask_bias = net.key_mask_bias(net.token_input("attention_mask")) if net.dialect is Dialect.PORTABLE else None
+    attention_mask = net.token_input("attention_mask") if net.dialect is Dialect.PORTABLE else None
+    mask_bias = None if attention_mask is None else net.key_mask_bias(attention_mask)
     token_types = net.token_input("token_type_ids") if config.takes_token_types else None
     attention = _Attention(net, config, mask_bias)
     hidden = _embed(net, config, weights, input_ids, token_types, None)
     for layer in layers[:-1]:
         hidden = attention.all_tokens(layer, hidden)
-    first = attention.first_token(layers[-1], hidden)
-    return net.finish(_head(net, config, weights, net.op.Squeeze(first, [1])))
+    if config.pooling == "cls":
+        pooled = net.op.Squeeze(attention.first_token(layers[-1], hidden), [1])
+    else:
+        pooled = mean_over_real_tokens(net, attention.all_tokens(layers[-1], hidden), attention_mask)
+    return net.finish(_head(net, config, weights, pooled))
 
 
 def absorbable(config: BertConfig) -> set[str]:
@@ -115,11 +124,13 @@ def _count_real_tokens(net: Net, input_ids: ir.Value, row_starts: ir.Value | Non
     return op.Cast(op.Add(op.Mul(count, is_real), float(pad_token_id)), to=ir.DataType.INT64)
 
 
-def _head(net: Net, config: BertConfig, weights: Mapping[str, Array], first: ir.Value) -> ir.Value:
-    """Compute the logits [rows, labels] of first tokens [rows, hidden]."""
+def _head(net: Net, config: BertConfig, weights: Mapping[str, Array], pooled: ir.Value) -> ir.Value:
+    """Compute the logits [rows, labels] of first tokens, or of pooled rows, [rows, hidden]."""
+    if config.embedding_head is not None:
+        return write_head(net, config.embedding_head, weights, pooled)
     member = config.member
     with net.scope("head"):
-        pooled = _dense(net, first, weights, member.pooler, "dense", Fusion(activation=member.pooler_activation))
+        pooled = _dense(net, pooled, weights, member.pooler, "dense", Fusion(activation=member.pooler_activation))
         return _dense(net, pooled, weights, member.classifier, "classifier", Fusion())
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from assay_export.checkpoint.configs.config_checks import expect, positive_number, whole_number
 from assay_export.checkpoint.presets import Input
 from assay_export.errors import UnsupportedConfigError
+from assay_export.graphs.embedding_head import EmbeddingHead
 
 __all__ = ["FAMILY", "BertConfig", "LayerNames", "Member", "read_config"]
 
@@ -135,6 +136,7 @@ class BertConfig:
     pad_token_id: int | None
     max_length: int
     pooling: str = "cls"
+    embedding_head: EmbeddingHead | None = None
 
     @property
     def head_size(self) -> int:
@@ -148,6 +150,10 @@ class BertConfig:
         """Return the settings of the graph for rows of one text, or for pairs, whose texts may differ in type."""
         types_differ = row == "pair" and self.member.tells_texts_apart and self.token_types > 1
         return replace(self, takes_token_types=types_differ)
+
+    def for_embeddings(self, head: EmbeddingHead) -> "BertConfig":
+        """Return the settings of the graph whose logits are a linear layer over the embedding of a text."""
+        return replace(self, pooling=head.pooling, embedding_head=head)
 
 
 def read_config(config: Mapping[str, Any]) -> BertConfig:

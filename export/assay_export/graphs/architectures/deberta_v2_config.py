@@ -10,6 +10,7 @@ from assay_export.checkpoint.presets import Input
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.architectures.convolution import Convolution
 from assay_export.graphs.architectures.relative_positions import Buckets
+from assay_export.graphs.embedding_head import EmbeddingHead
 from assay_export.graphs.writer import ACTIVATIONS
 
 __all__ = ["ARCHITECTURE", "DebertaConfig", "read_config"]
@@ -44,6 +45,14 @@ class DebertaConfig:
     def for_rows(self, row: Input) -> "DebertaConfig":  # noqa: ARG002
         """Return the settings themselves: the model does not tell the texts of a pair apart by token types."""
         return self
+
+    def for_embeddings(self, head: EmbeddingHead) -> "DebertaConfig":  # noqa: ARG002
+        """Refuse the encoder of a sentence model: its graph would need every token of the last layer.
+
+        Raises:
+            UnsupportedConfigError: Always.
+        """
+        raise UnsupportedConfigError(f"there is no authored graph for SetFit models whose encoder is a {ARCHITECTURE}")
 
     @property
     def layer_names(self) -> list[str]:

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from assay_export.graphs.architectures.modernbert_config import ARCHITECTURE, ModernBertConfig, read_config
 from assay_export.graphs.architectures.modernbert_positions import Positions, rotary_frequencies
 from assay_export.graphs.architectures.modernbert_smoothing import absorb, absorbable
+from assay_export.graphs.embedding_head import mean_over_real_tokens, mean_over_rows, write_head
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array, Dialect, Fusion, Norm
 
@@ -43,7 +44,7 @@ def author(net: Net, config: ModernBertConfig, weights: Mapping[str, Array]) -> 
         pooled = net.norm(op.Squeeze(attention.first_token(layers[-1], hidden), [1]), final_norm)
     else:
         hidden = net.norm(attention.all_tokens(layers[-1], hidden), final_norm)
-        pooled = _mean_over_real_tokens(net, hidden, attention_mask)
+        pooled = mean_over_real_tokens(net, hidden, attention_mask)
     return net.finish(_head(net, config, weights, pooled))
 
 
@@ -63,12 +64,14 @@ def _author_packed(net: Net, config: ModernBertConfig, weights: Mapping[str, Arr
         pooled = net.norm(attention.first_token(layers[-1], hidden), final_norm)
     else:
         hidden = net.norm(attention.all_tokens(layers[-1], hidden), final_norm)
-        pooled = net.kernel("MeanRows", hidden, row_starts, shape=["rows", config.hidden_size])
+        pooled = mean_over_rows(net, hidden, row_starts, config.hidden_size)
     return net.finish(_head(net, config, weights, pooled))
 
 
 def _head(net: Net, config: ModernBertConfig, weights: Mapping[str, Array], pooled: ir.Value) -> ir.Value:
     """Compute the logits [rows, labels] of pooled rows [rows, hidden]."""
+    if config.embedding_head is not None:
+        return write_head(net, config.embedding_head, weights, pooled)
     with net.scope("head"):
         pooled = _dense(net, pooled, weights, "head.dense", Fusion(activation=config.classifier_activation))
         return _dense(net, pooled, weights, "classifier", Fusion(norm=_norm(config, weights, "head.norm")))
@@ -247,15 +250,6 @@ class _Attention:
         return op.Concat(
             op.Sub(op.Mul(left, cos), op.Mul(right, sin)), op.Add(op.Mul(right, cos), op.Mul(left, sin)), axis=-1
         )
-
-
-def _mean_over_real_tokens(net: Net, hidden: ir.Value, attention_mask: ir.Value | None) -> ir.Value:
-    """Average [batch, sequence, hidden] to [batch, hidden]."""
-    op = net.op
-    if attention_mask is None:
-        return op.ReduceMean(hidden, [1], keepdims=0)
-    mask = op.Unsqueeze(op.Cast(attention_mask, to=ir.DataType.FLOAT), [2])
-    return op.Div(op.ReduceSum(op.Mul(hidden, mask), [1], keepdims=0), op.ReduceSum(mask, [1], keepdims=0))
 
 
 def _dense(net: Net, x: ir.Value, weights: Mapping[str, Array], name: str, fusion: Fusion) -> ir.Value:

@@ -1,12 +1,13 @@
 """What the graph of ModernBERT depends on in config.json, checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from assay_export.checkpoint.configs.config_checks import expect, positive_number, whole_number
 from assay_export.checkpoint.presets import Input
 from assay_export.errors import UnsupportedConfigError
+from assay_export.graphs.embedding_head import EmbeddingHead
 from assay_export.graphs.writer import ACTIVATIONS
 
 __all__ = ["ARCHITECTURE", "ModernBertConfig", "read_config"]
@@ -29,6 +30,7 @@ class ModernBertConfig:
     global_theta: float
     local_theta: float
     max_length: int
+    embedding_head: EmbeddingHead | None = None
 
     @property
     def head_size(self) -> int:
@@ -37,6 +39,10 @@ class ModernBertConfig:
     def for_rows(self, row: Input) -> "ModernBertConfig":  # noqa: ARG002
         """Return the settings themselves: the model does not tell the texts of a pair apart by token types."""
         return self
+
+    def for_embeddings(self, head: EmbeddingHead) -> "ModernBertConfig":
+        """Return the settings of the graph whose logits are a linear layer over the embedding of a text."""
+        return replace(self, pooling=head.pooling, embedding_head=head)
 
     @property
     def layer_names(self) -> list[str]:

@@ -1,0 +1,93 @@
+"""A logistic regression as a linear layer: its softmax or sigmoid is scikit-learn's predict_proba."""
+
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+
+from assay_export.checkpoint.setfit.linear_head import LinearHead, read_linear_head
+from assay_export.errors import CheckpointError
+from tests.export import setfit_models
+
+X = setfit_models.random_embeddings()
+HEADS = setfit_models.heads(X)
+
+
+def read(head: Any, folder: Path) -> LinearHead:
+    joblib.dump(head, folder / "model_head.pkl")
+    return read_linear_head(folder / "model_head.pkl")
+
+
+@pytest.mark.parametrize(
+    ("kind", "activation", "classes"),
+    [
+        ("three classes", "softmax", (0, 1, 2)),
+        ("two classes", "softmax", (0, 1)),
+        ("text classes", "softmax", ("maybe", "no", "yes")),
+        ("one-vs-rest", "sigmoid", (0, 1, 2)),
+        ("multi-output", "sigmoid", (0, 1, 2)),
+    ],
+)
+def test_probabilities_are_those_of_scikit_learn(
+    kind: str, activation: str, classes: tuple[object, ...], tmp_path: Path
+) -> None:
+    head = read(HEADS[kind], tmp_path)
+    logits = X @ head.weight.T + head.bias
+    found = softmax(logits, axis=1) if activation == "softmax" else expit(logits)
+    expected = HEADS[kind].predict_proba(X)
+    if isinstance(expected, list):
+        expected = np.stack([pair[:, 1] for pair in expected], axis=1)
+    assert (head.activation, head.classes) == (activation, classes)
+    assert head.weight.dtype == head.bias.dtype == np.float32
+    assert np.abs(found - expected).max() < 1e-6
+
+
+def fit(targets: Any, **attributes: Any) -> Any:
+    head = LogisticRegression().fit(X, targets)
+    for name, value in attributes.items():
+        setattr(head, name, value)
+    return head
+
+
+def test_a_multinomial_fit_of_two_classes_by_an_earlier_scikit_learn_is_the_softmax_of_both_signs(
+    tmp_path: Path,
+) -> None:
+    head = fit(np.arange(8) % 2, multi_class="multinomial")
+    decision = head.decision_function(X)
+    expected = softmax(np.stack([-decision, decision], axis=1), axis=1)  # its predict_proba
+    found = read(head, tmp_path)
+    assert np.abs(softmax(X @ found.weight.T + found.bias, axis=1) - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (fit(np.arange(8) % 3, multi_class="ovr"), "whose probabilities are no softmax"),
+        (fit(np.arange(8) % 3, multi_class="auto", solver="liblinear"), "whose probabilities are no softmax"),
+        (LogisticRegression(), "has no array coef_: it was not trained"),
+        (fit(np.arange(8) % 2, coef_=np.full((1, 32), np.nan)), "the coefficients have NaN or infinity"),
+        (fit(np.arange(8) % 2, intercept_=np.zeros(3)), r"coef_ has the shape \[1, 32\], intercept_ \[3\]"),
+        (fit(np.arange(8) % 3, classes_=np.arange(5)), "coef_ has 3 rows for 5 classes"),
+        (fit(np.arange(8) % 2, classes_=np.array([0.5, 1.5])), "classes_ has the type float64"),
+        (OneVsRestClassifier(LogisticRegression()).fit(X, np.arange(8) % 3), "trained on 'multiclass' targets"),
+        ([1, 2], "it holds a list, expected a LogisticRegression"),
+    ],
+)
+def test_what_is_no_softmax_or_sigmoid_of_a_linear_layer_is_refused(head: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read(head, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_label_that_all_or_no_training_texts_had_is_refused_by_name(tmp_path: Path) -> None:
+    targets = setfit_models.SEVERAL.copy()
+    targets[:, 1] = 1
+    with pytest.warns(UserWarning, match="present in all training"):
+        head = OneVsRestClassifier(LogisticRegression()).fit(X, targets)
+    with pytest.raises(CheckpointError, match=r"it names sklearn\.multiclass\._ConstantPredictor"):
+        read(head, tmp_path)
