@@ -1,9 +1,10 @@
-"""`python -m benchmarks quality-page`: writes the tables of docs/measurements/quality.md from the checked-in results.
+"""`python -m benchmarks quality-page`: writes the tables of docs/measurements/quality.md and the README.
 
 The results are docs/benchmarks/quality/*.json, which `python -m benchmarks quality --json` wrote.
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.suite.report.tables import format_table
 from benchmarks.suite.samples import read_json
 
-__all__ = ["HELP", "add_arguments", "compose_tables", "replace", "run"]
+__all__ = ["HELP", "add_arguments", "compose_summary", "compose_tables", "replace", "run"]
 
-HELP = "write the tables of docs/measurements/quality.md from docs/benchmarks/quality"
-FOLDER, PAGE = ROOT / "docs" / "benchmarks" / "quality", ROOT / "docs" / "measurements" / "quality.md"
+HELP = "write the tables of docs/measurements/quality.md and README.md from docs/benchmarks/quality"
+FOLDER = ROOT / "docs" / "benchmarks" / "quality"
+PAGE, README = ROOT / "docs" / "measurements" / "quality.md", ROOT / "README.md"
 BEGIN, END = "<!-- python -m benchmarks quality-page: begin -->", "<!-- python -m benchmarks quality-page: end -->"
 
 
@@ -30,23 +32,24 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         BenchmarkError: There are no results, the page lacks a marker, or with --check the tables differ.
     """
-    before = PAGE.read_text(encoding="utf-8")
-    after = replace(before, compose_tables(FOLDER))
-    if options.check and before != after:
-        raise BenchmarkError(f"{PAGE} differs from {FOLDER}: run python -m benchmarks quality-page")
-    if not options.check:
-        PAGE.write_text(after, encoding="utf-8")
+    for page, compose in ((PAGE, compose_tables), (README, compose_summary)):
+        before = page.read_text(encoding="utf-8")
+        after = replace(before, compose(FOLDER), page.name)
+        if options.check and before != after:
+            raise BenchmarkError(f"{page} differs from {FOLDER}: run python -m benchmarks quality-page")
+        if not options.check:
+            page.write_text(after, encoding="utf-8")
     return 0
 
 
-def replace(text: str, tables: str) -> str:
-    """Put `tables` between the markers in `text`.
+def replace(text: str, tables: str, name: str = "quality.md") -> str:
+    """Put `tables` between the markers in `text`, the file `name`.
 
     Raises:
         BenchmarkError: The markers are not there once each, in order.
     """
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise BenchmarkError(f"quality.md lacks the lines {BEGIN} and {END}: add each of them once, in this order")
+        raise BenchmarkError(f"{name} lacks the lines {BEGIN} and {END}: add each of them once, in this order")
     head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
     return f"{head}{BEGIN}\n\n{tables}\n\n{END}{tail}"
 
@@ -57,19 +60,39 @@ def compose_tables(folder: Path) -> str:
     Raises:
         BenchmarkError: There are none, or one of them is not what `quality` writes for a classifier.
     """
+    return "\n\n".join(_compose_table(results) for results in _read(folder))
+
+
+def compose_summary(folder: Path) -> str:
+    """Compose one table of all files of results: how many labels each int8 changes. Raises as `compose_tables`."""
+    found = list(_read(folder))
+    names = list(dict.fromkeys(name for results in found for name in results["results"] if "int8" in name))
+    rows = [
+        [f"{Path(results['checkpoint']).name}, {results['rows']['good']:,} rows", *(_count(results, n) for n in names)]
+        for results in found
+    ]
+    return format_table(["labels that differ from PyTorch's in float32", *names], rows)
+
+
+def _count(results: dict[str, Any], name: str) -> str:
+    delta = results["results"].get(name, {}).get("against_baseline")
+    return str(delta["labels_changed"]) if delta else "-"
+
+
+def _read(folder: Path) -> Iterator[dict[str, Any]]:
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise BenchmarkError(f"{folder} has no results: run python -m benchmarks quality with --json below it")
-    parts = []
     for path in paths:
+        results = read_json(path)
         try:
-            parts.append(_compose_table(read_json(path)))
+            _compose_table(results)
         except (KeyError, TypeError) as error:
             raise BenchmarkError(
                 f"{path}: is not what python -m benchmarks quality writes for a classifier "
                 f"({type(error).__name__}: {error}); measure again"
             ) from error
-    return "\n\n".join(parts)
+        yield results
 
 
 def _compose_table(results: dict[str, Any]) -> str:

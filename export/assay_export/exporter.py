@@ -20,7 +20,7 @@ from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ExportError, UnsupportedConfigError
-from assay_export.gates import limits, parity
+from assay_export.gates import limits, model_inputs, parity
 from assay_export.gates import tokenizer as tokenizer_gate
 from assay_export.graphs import cpu_session, traced
 from assay_export.graphs.entry import make_entry
@@ -109,9 +109,11 @@ def export(
             files = open_files(options.source, options.revision, options.base)
             head = read_head(files, options.input, options.labels, options.score_range)
             origin = choose(files, options.variants)
-            authored = origin.authored.for_rows(head.row) if origin.authored else None
             longest = files.setfit.max_length if files.setfit else None
             tokens = tokenizer.read(files.folders, files.config_4, origin.max_length, longest)
+            # A pair whose texts transformers does not number is one sequence to the model.
+            numbered: Input = head.row if tokens.gives_token_types else "text"
+            authored = origin.authored.for_rows(numbered) if origin.authored else None
             max_length = tokens.max_length
         with progress.step("Loading the PyTorch model"):
             loaded = load_reference(origin, files, _make_probes(tokens, max_length))
@@ -127,6 +129,7 @@ def export(
             with progress.step("Tracing the PyTorch model"):
                 graphs = _trace(loaded, origin, folder)
         inputs = tuple(graphs[Dialect.PORTABLE.value]["inputs"])
+        model_inputs.check(tokens, loaded.reference, head.row, inputs)
         tokens = tokens.with_inputs(inputs)
         _lint(graphs, folder, max_length, progress, refuse=authored is not None)
         cases = _gate(graphs, loaded, tokens, head, max_length, folder, progress)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import transformers
 from tokenizers import Tokenizer
 
 import assay
@@ -13,6 +14,7 @@ from assay.ort import kernels
 from assay_export import export
 from assay_export.errors import ExportError
 from tests.export import tiny
+from tests.export.checkpoints import edit_json
 
 PAIRS = [("abc", "de"), ("a", ""), ("a b", "[SEP] c"), ("x[SEP]y", "z"), ("where", "is it")]
 
@@ -87,3 +89,15 @@ def test_a_config_that_the_graph_does_not_support_is_refused_and_nothing_is_writ
     with pytest.raises(ExportError, match="position_embedding_type = 'relative_key' is not supported"):
         export(str(tmp_path / "checkpoint"), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_pair_classifier_whose_tokenizer_does_not_number_the_texts_answers_as_transformers_does(
+    module: Any, checkpoint: Path, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    edit_json(checkpoint / "tokenizer_config.json", model_input_names=["input_ids", "attention_mask"])
+    manifest = export(str(checkpoint), tmp_path / "bundle", input="pair")
+    assert manifest.variants["fp32"]["portable"].inputs == ("input_ids", "attention_mask")
+    assert set(transformers.AutoTokenizer.from_pretrained(checkpoint)("a", "b")) == {"input_ids", "attention_mask"}
+    expected = np.stack([ask_pytorch(module, tokenizer, pair, keep_types=False) for pair in PAIRS])
+    found = assay.load(tmp_path / "bundle", threads=1).logits(PAIRS)
+    assert np.abs(found - expected).max() < tiny.ROUNDING

@@ -60,6 +60,11 @@ class TokenizerFiles:
     split_special_tokens: bool
     reference: TransformersTokenizers
 
+    @property
+    def gives_token_types(self) -> bool:
+        """Whether transformers calls the model with the numbers of the texts, token_type_ids."""
+        return "token_type_ids" in self.reference.fast.model_input_names
+
     def describe_template(self) -> dict[str, list[str]]:
         """Return how special tokens surround one text and a pair, as $A, $B and the names of tokens."""
         return {"single": _describe_template(self.tokenizer, False), "pair": _describe_template(self.tokenizer, True)}

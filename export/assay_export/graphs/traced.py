@@ -19,6 +19,7 @@ __all__ = ["export", "export_sentences", "read_max_length"]
 
 # Models related to RoBERTa: their first token has position pad_token_id + 1.
 POSITIONS_AFTER_PADDING = ("data2vec-text", "ibert", "longformer", "mpnet", "xmod")
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str, ...]:
@@ -33,7 +34,7 @@ def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str,
         The names of the graph's inputs, in order.
 
     Raises:
-        ExportError: optimum-onnx does not know the architecture, or could not trace it.
+        ExportError: optimum-onnx does not know the architecture, could not trace it, or its graph has other inputs.
     """
     import onnxruntime
     from optimum.exporters.onnx import onnx_export_from_model
@@ -70,7 +71,13 @@ def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str,
         if not extra.name.startswith(path.name):
             extra.unlink()
     session = onnxruntime.InferenceSession(to_utf_8(path), providers=["CPUExecutionProvider"])
-    return tuple(node.name for node in session.get_inputs())
+    inputs = tuple(node.name for node in session.get_inputs())
+    if unknown := [name for name in inputs if name not in _INPUTS]:
+        raise ExportError(
+            f"optimum-onnx's graph of {model_type!r} takes {', '.join(unknown)}, which the runtime does not have "
+            f"(expected some of {', '.join(_INPUTS)}); this architecture cannot be exported"
+        )
+    return inputs
 
 
 class _Logits(torch.nn.Module):

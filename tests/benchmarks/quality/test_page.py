@@ -1,4 +1,4 @@
-"""The tables of docs/measurements/quality.md are those that the checked-in results give."""
+"""The tables of docs/measurements/quality.md and README.md are those that the checked-in results give."""
 
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ def make_results() -> dict[str, Any]:
 
 
 def test_the_page_says_what_the_results_say() -> None:
-    text = page.PAGE.read_text(encoding="utf-8")
-    assert page.replace(text, page.compose_tables(page.FOLDER)) == text, "python -m benchmarks quality-page"
+    for path, compose in ((page.PAGE, page.compose_tables), (page.README, page.compose_summary)):
+        text = path.read_text(encoding="utf-8")
+        assert page.replace(text, compose(page.FOLDER), path.name) == text, "python -m benchmarks quality-page"
 
 
 def test_a_table_has_accuracy_f1_and_flips_and_says_why_a_peer_has_none(tmp_path: Path) -> None:
@@ -39,6 +40,13 @@ def test_a_table_has_accuracy_f1_and_flips_and_says_why_a_peer_has_none(tmp_path
     assert "| int8 | 74.8% | 69.9% | 3 | 1.0e-02 | 2.5e-01 |" in tables
     assert "openvino-int8: it crashed" in tables
     assert "Versions: torch 2.13.0." in tables
+
+
+def test_the_summary_has_the_changed_labels_of_every_int8_and_a_dash_for_a_failure(tmp_path: Path) -> None:
+    write_json(tmp_path / "none.json", make_results())
+    lines = page.compose_summary(tmp_path).splitlines()
+    assert lines[0] == "| labels that differ from PyTorch's in float32 | int8 | openvino-int8 |"
+    assert lines[2] == "| none, 1,000 rows | 3 | - |"
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:

@@ -87,6 +87,21 @@ def test_an_architecture_that_optimum_does_not_know_is_refused_and_nothing_is_wr
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
+def test_a_graph_with_an_input_that_the_runtime_does_not_have_is_refused(
+    write_tokenizer: Write, tmp_path: Path
+) -> None:
+    config = COMMON | {
+        "model_type": "longformer",
+        "max_position_embeddings": 66,
+        "pad_token_id": 1,
+        "attention_window": 8,
+    }
+    write_checkpoint(tmp_path / "checkpoint", config, write_tokenizer)
+    with pytest.raises(ExportError, match="'longformer' takes global_attention_mask, which the runtime does not have"):
+        exporter.export(str(tmp_path / "checkpoint"), tmp_path / "bundle")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
 def test_a_tracer_that_fails_is_an_error_of_one_line_and_nothing_is_written(
     write_tokenizer: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,8 @@ def check_adapter(path: Path, settings: Mapping[str, Any]) -> None:
         settings: Its content.
 
     Raises:
-        CheckpointError: The adapter is of another kind or for another task. The message names what was found.
+        CheckpointError: The adapter is of another kind or for another task, or a flag is a string. The message names
+            what was found.
     """
     kind = settings.get("peft_type")
     if kind in _NOT_MERGEABLE:
@@ -73,6 +74,9 @@ def check_adapter(path: Path, settings: Mapping[str, Any]) -> None:
             f"{path}: task_type = {task!r:.80} is not supported (supported: 'SEQ_CLS'): only sequence classifiers can "
             "be exported"
         )
+    for name, value in settings.items():
+        if isinstance(value, str) and value.lower() in ("true", "false"):  # peft would take either for true
+            raise CheckpointError(f"{path}: {name} = {value!r} is a string, expected true or false without quotes")
     for name, off in _REFUSED_OPTIONS.items():
         if settings.get(name, off) != off:
             raise CheckpointError(

@@ -91,10 +91,14 @@ def read_config(config: Mapping[str, Any]) -> DebertaConfig:
     position_terms = config.get("pos_att_type") or []
     if isinstance(position_terms, str):
         position_terms = [term.strip() for term in position_terms.lower().split("|") if term.strip()]
-    unknown = sorted(set(position_terms) - {"c2p", "p2c"})
+    if not isinstance(position_terms, list):
+        raise UnsupportedConfigError(
+            f"config.json: pos_att_type = {position_terms!r:.80}, expected a list of 'c2p' and 'p2c'"
+        )
+    unknown = [term for term in position_terms if term not in ("c2p", "p2c")]
     if unknown:
         raise UnsupportedConfigError(
-            f"config.json: pos_att_type contains {unknown[0]!r}, which the authored {ARCHITECTURE} graph does not "
+            f"config.json: pos_att_type contains {unknown[0]!r:.80}, which the authored {ARCHITECTURE} graph does not "
             "support (supported: 'c2p', 'p2c')"
         )
     max_length = count("max_position_embeddings")

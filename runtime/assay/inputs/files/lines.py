@@ -192,13 +192,26 @@ def decode_line(line: bytes, where: str, first: bool) -> str:
     """Decode `line` as UTF-8, the first line of a file without its byte order mark.
 
     Raises:
-        InputError: A byte is not UTF-8. The message names `where` and the byte.
+        InputError: A byte is not UTF-8, or the line looks like UTF-16. The message names `where` and the byte.
     """
     try:
-        return line.decode("utf-8-sig" if first else "utf-8")
+        text = line.decode("utf-8-sig" if first else "utf-8")
     except UnicodeDecodeError as error:
         remedy = next((words for start, words in _OTHER_STARTS if first and line.startswith(start)), _CONVERT)
         raise InputError(f"{where}: byte 0x{line[error.start]:02x} at {error.start} is not UTF-8; {remedy}") from None
+    if b"\0" in line and _looks_like_utf16(line):
+        raise InputError(f"{where}: found NUL bytes where UTF-16 has them, expected UTF-8; {_CONVERT}")
+    return text
+
+
+def _looks_like_utf16(line: bytes) -> bool:
+    """Whether `line` has NUL bytes where UTF-16 without a mark has them. It often is valid UTF-8, Cyrillic included.
+
+    In UTF-16 a line feed is \\n\\0 or \\0\\n, so a NUL ends or starts all lines but the first or the last; and most
+    letters of Latin script have one. A NUL within a line of UTF-8 is a character like any other.
+    """
+    count = line.count(b"\0")
+    return line.startswith(b"\0") or line.rstrip(b"\r\n").endswith(b"\0") or (count > 1 and 4 * count >= len(line))
 
 
 def _standard_input() -> BinaryIO:

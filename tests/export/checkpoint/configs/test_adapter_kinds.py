@@ -215,6 +215,14 @@ class TestRefusals:
         edit_json(tmp_path / "adapter" / "adapter_config.json", task_type=task)
         assert repr(task) in assert_refused(tmp_path / "adapter", "task_type = .*only sequence classifiers")
 
+    @pytest.mark.parametrize(("name", "value"), [("use_rslora", "false"), ("use_dora", "True")])
+    def test_a_flag_that_is_a_string_is_refused_because_peft_would_take_it_for_true(
+        self, name: str, value: str, tmp_path: Path
+    ) -> None:
+        adapt(tmp_path, peft.LoraConfig(target_modules=TARGETS))
+        edit_json(tmp_path / "adapter" / "adapter_config.json", **{name: value})
+        assert_refused(tmp_path / "adapter", f"{name} = '{value}' is a string, expected true or false without quotes")
+
     @pytest.mark.parametrize(
         ("name", "value"),
         [("layer_replication", [[0, 2], [1, 2]]), ("alora_invocation_tokens", [5]), ("arrow_config", {"a": 1})],

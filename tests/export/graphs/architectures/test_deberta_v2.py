@@ -199,6 +199,9 @@ def test_distances_past_the_longest_have_the_last_row_in_transformers_too() -> N
         ("max_relative_positions", None),
         ("position_buckets", "8"),
         ("position_buckets", 1),
+        ("pos_att_type", 1e30),
+        ("pos_att_type", {"a": 1}),
+        ("pos_att_type", [None]),
         ("layer_norm_eps", None),
     ],
 )

@@ -204,7 +204,7 @@ def test_compressed_files_are_read(name: str, content: str, compression: str, tm
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (gzip.compress(b"a"), "line 1: byte 0x8b at 1 is not UTF-8; it is gzip: .* end in .gz"),
+        (gzip.compress(b"a", mtime=0), "line 1: byte 0x8b at 1 is not UTF-8; it is gzip: .* end in .gz"),
         (b"\x28\xb5\x2f\xfd\x00", "it is Zstandard: .* end in .zst"),
         (b"\xff\xfea\x00", "line 1: byte 0xff at 0 is not UTF-8; it is UTF-16"),
         (b"\xfe\xff\x00a", "it is UTF-16"),
@@ -216,3 +216,34 @@ def test_a_file_that_is_not_what_its_name_says_is_recognised(data: bytes, messag
     (tmp_path / "a.txt").write_bytes(data)
     with pytest.raises(InputError, match=message):
         read_rows(tmp_path / "a.txt", "text")
+
+
+_CYRILLIC = "\u0434\u0430\n\u043d\u0435\u0442\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "a b\nc\n"),
+        ("a.txt", "a b\r\nc\r\n"),
+        ("a.txt", "one line without an end"),
+        ("a.txt", "\n\n"),
+        ("a.txt", "waits…\n"),
+        ("a.txt", _CYRILLIC),
+        ("a.csv", "text\na\n"),
+        ("a.tsv", "text\na\n"),
+        ("a.jsonl", '{"text": "a"}\n'),
+    ],
+)
+def test_utf_16_without_a_mark_is_refused_by_its_name(name: str, content: str, encoding: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content.encode(encoding))
+    with pytest.raises(
+        InputError, match=rf"{name}, line [12]: found NUL bytes where UTF-16 .*; convert the file to UTF-8"
+    ):
+        read_rows(tmp_path / name, "text")
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\0\0bcdefgh", "abc \0 def \0 ghi"])
+def test_nul_characters_within_a_line_are_text(text: str, tmp_path: Path) -> None:
+    assert read_rows(write(tmp_path, "a.txt", f"{text}\n{text}"), "text") == [text, text]
