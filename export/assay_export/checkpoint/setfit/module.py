@@ -1,5 +1,6 @@
 """A SetFit model as one PyTorch module: encoder, pooling, normalisation and a linear layer."""
 
+import inspect
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,10 +38,14 @@ class SentenceClassifier(torch.nn.Module):
         self.classifier.weight.data = torch.from_numpy(setfit.head.weight.copy())
         self.classifier.bias.data = torch.from_numpy(setfit.head.bias.copy())
         self.pooling, self.normalized = setfit.pooling, setfit.normalized
+        self.reads_types = "token_type_ids" in inspect.signature(encoder.forward).parameters
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **inputs: torch.Tensor) -> SimpleNamespace:
-        """Return an object with `logits` [batch, labels]."""
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> SimpleNamespace:
+        """Return an object with `logits` [batch, labels]. An encoder that reads no types is not given any."""
         encoder = getattr(self, self.encoder_name)
+        inputs = {"token_type_ids": token_type_ids} if self.reads_types else {}
         hidden = encoder(input_ids=input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
         if self.pooling == "cls":
             pooled = hidden[:, 0]
