@@ -19,7 +19,6 @@ peer is set up is in `benchmarks.engines`.
 import argparse
 import dataclasses
 import importlib.metadata
-import json
 import os
 import statistics
 import sys
@@ -32,8 +31,8 @@ from typing import Any
 import numpy as np
 
 from assay.bundle import manifest
-from assay.errors import AssayError
 from assay.optional_packages import require
+from benchmarks.command_line import run_measurement
 from benchmarks.engines import openvino
 from benchmarks.engines.kernel_products import bare_kernel_products
 from benchmarks.engines.products import bare_products, compute_floor, read_layers
@@ -203,14 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the milliseconds of every turn there")
     options = parser.parse_args(arguments)
-    try:
-        result = measure(options)
-        if options.json:
-            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_measurement(measure, options)
 
 
 if __name__ == "__main__":

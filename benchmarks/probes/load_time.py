@@ -22,9 +22,9 @@ from typing import Any
 
 from assay.bundle import manifest
 from assay.bundle.manifest import Manifest
-from assay.errors import AssayError
 from assay.optional_packages import require
 from benchmarks import ROOT
+from benchmarks.command_line import run_measurement
 from benchmarks.engines import openvino
 from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.calibration import read_calibration
@@ -57,14 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.runs < 1:
         parser.error(f"--runs is {options.runs}, expected at least 1")
-    try:
-        result = measure(options)
-        if options.json:
-            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_measurement(measure, options)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

@@ -16,7 +16,6 @@ round has the next block; ratios are taken within a block.
 
 import argparse
 import importlib.metadata
-import json
 import statistics
 import sys
 import time
@@ -27,10 +26,10 @@ from typing import Any
 
 import assay
 from assay.bundle import manifest
-from assay.errors import AssayError
 from assay.inputs.tokenization import BundleTokenizer
 from assay.inputs.validation import Row
 from assay.optional_packages import require
+from benchmarks.command_line import run_measurement
 from benchmarks.engines import openvino
 from benchmarks.engines.pytorch import open_pipeline
 from benchmarks.inputs.texts import choose_throughput_rows
@@ -71,14 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not 1 <= options.sample <= options.block <= options.rows:
         parser.error("expected 1 <= --sample <= --block <= --rows")
-    try:
-        result = measure(options)
-        if options.json:
-            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_measurement(measure, options)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

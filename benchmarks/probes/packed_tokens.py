@@ -8,7 +8,6 @@ that of the constant in `assay.ort.batching`, round by round.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -18,10 +17,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from assay.bundle import manifest
-from assay.errors import AssayError
 from assay.inputs.tokenization import BundleTokenizer
 from assay.ort.batching import PACKED_TOKENS_PER_CALL, PACKED_TOKENS_PER_CALL_OF_A_CORE, pack
 from assay.ort.engine import Engine, Mode
+from benchmarks.command_line import run_measurement
 from benchmarks.engines.session import choose_int8_graph, open_session
 from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.texts import choose_throughput_rows
@@ -55,14 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--budgets is {options.budgets!r}, expected numbers of tokens such as 256,1024")
     if min(*options.budgets, options.rows, options.rounds, 1) < 1:
         parser.error("--budgets, --rows and --rounds are at least 1")
-    try:
-        result = measure(options)
-        if options.json:
-            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_measurement(measure, options)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

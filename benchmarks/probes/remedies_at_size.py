@@ -11,7 +11,6 @@ so that this shows time only.
 """
 
 import argparse
-import json
 import re
 import sys
 import tempfile
@@ -25,8 +24,8 @@ import numpy as np
 
 from assay.bundle import manifest
 from assay.bundle.manifest import Graph
-from assay.errors import AssayError
 from assay_export.variants.int8.linear import Recipe
+from benchmarks.command_line import run_measurement
 from benchmarks.engines.session import open_graph
 from benchmarks.errors import BenchmarkError
 from benchmarks.machine import peaks, usable_cores
@@ -91,14 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--lengths is {options.lengths!r}, expected numbers of tokens such as 16,64")
     if min(*options.lengths, options.rounds, 512) < 1:
         parser.error("--lengths and --rounds are at least 1")
-    try:
-        result = measure(options)
-        if options.json:
-            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_measurement(measure, options)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

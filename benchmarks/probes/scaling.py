@@ -24,10 +24,10 @@ import psutil
 
 import assay
 from assay.annotate import annotate_file
-from assay.errors import AssayError
 from assay.inputs.tokenization import BundleTokenizer
 from assay.models.base import Model
 from benchmarks import machine
+from benchmarks.command_line import run_measurement
 from benchmarks.cost import FEWEST_LENGTHS, Cost, fit_cost
 from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.texts import choose_throughput_rows, make_rows
@@ -64,14 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.rounds < 1:
         parser.error(f"--rounds is {options.rounds}, expected at least 1")
-    try:
-        result = measure(options)
-        if options.json:
-            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    except (AssayError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_measurement(measure, options)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
