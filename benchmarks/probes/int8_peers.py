@@ -32,13 +32,12 @@ import numpy as np
 
 from assay.bundle import manifest
 from assay.optional_packages import require
-from benchmarks.command_line import run_measurement
 from benchmarks.engines import openvino
 from benchmarks.engines.kernel_products import bare_kernel_products
 from benchmarks.engines.products import bare_products, compute_floor, read_layers
 from benchmarks.engines.pytorch import open_checkpoint
 from benchmarks.engines.session import choose_int8_graph, open_graph
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError, run_measurement
 from benchmarks.inputs.calibration import tokenise_calibration
 from benchmarks.machine import peaks, usable_cores
 from benchmarks.timing import Call, Ids, Turn, from_callers, one_at_a_time, ratio, round_robin, summarise

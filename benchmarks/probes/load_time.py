@@ -24,9 +24,8 @@ from assay.bundle import manifest
 from assay.bundle.manifest import Manifest
 from assay.optional_packages import require
 from benchmarks import ROOT
-from benchmarks.command_line import run_measurement
 from benchmarks.engines import openvino
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError, run_measurement
 from benchmarks.inputs.calibration import read_calibration
 from benchmarks.machine import peaks
 from benchmarks.standins.ungated import choose_bundle

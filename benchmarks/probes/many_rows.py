@@ -29,9 +29,9 @@ from assay.bundle import manifest
 from assay.inputs.tokenization import BundleTokenizer
 from assay.inputs.validation import Row
 from assay.optional_packages import require
-from benchmarks.command_line import run_measurement
 from benchmarks.engines import openvino
 from benchmarks.engines.pytorch import open_pipeline
+from benchmarks.errors import run_measurement
 from benchmarks.inputs.texts import choose_throughput_rows
 from benchmarks.machine import peaks, usable_cores
 from benchmarks.standins.ungated import choose_bundle

@@ -20,9 +20,8 @@ from assay.bundle import manifest
 from assay.inputs.tokenization import BundleTokenizer
 from assay.ort.batching import PACKED_TOKENS_PER_CALL, PACKED_TOKENS_PER_CALL_OF_A_CORE, pack
 from assay.ort.engine import Engine, Mode
-from benchmarks.command_line import run_measurement
 from benchmarks.engines.session import choose_int8_graph, open_session
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError, run_measurement
 from benchmarks.inputs.texts import choose_throughput_rows
 from benchmarks.machine import peaks, usable_cores
 from benchmarks.timing import ratio, round_robin

@@ -25,9 +25,8 @@ import numpy as np
 from assay.bundle import manifest
 from assay.bundle.manifest import Graph
 from assay_export.variants.int8.linear import Recipe
-from benchmarks.command_line import run_measurement
 from benchmarks.engines.session import open_graph
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError, run_measurement
 from benchmarks.machine import peaks, usable_cores
 from benchmarks.standins import plain_int8
 from benchmarks.timing import Ids, Turn, one_at_a_time, ratio, round_robin

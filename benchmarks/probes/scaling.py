@@ -27,9 +27,8 @@ from assay.annotate import annotate_file
 from assay.inputs.tokenization import BundleTokenizer
 from assay.models.base import Model
 from benchmarks import machine
-from benchmarks.command_line import run_measurement
 from benchmarks.cost import FEWEST_LENGTHS, Cost, fit_cost
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError, run_measurement
 from benchmarks.inputs.texts import choose_throughput_rows, make_rows
 from benchmarks.timing import round_robin
 

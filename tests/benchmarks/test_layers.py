@@ -13,7 +13,7 @@ BENCHMARKS = ROOT / "benchmarks"
 FLOORS = (
     ("__init__",),
     ("errors",),
-    ("command_line", "cost", "limits", "machine", "timing"),
+    ("cost", "limits", "machine", "timing"),
     ("inputs",),
     ("engines",),
     ("standins",),

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.command_line import run_measurement
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError, run_measurement
 
 
 def test_the_result_is_written_where_a_file_was_named(tmp_path: Path) -> None:
