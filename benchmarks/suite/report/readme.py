@@ -21,6 +21,8 @@ HELP = "write the README's tables and picture from docs/benchmarks"
 FOLDER = ROOT / "docs" / "benchmarks"
 BEGIN, END = "<!-- python -m benchmarks readme: begin -->", "<!-- python -m benchmarks readme: end -->"
 LENGTHS = ("16", "64", "128", "512")
+OMITTED = ("openvino-fp32", "optimum-fp32", "sentence-transformers")
+"""Peers that only the reports have, so that the README stays short: others of the same library stand for them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +78,8 @@ def _compose_table(analysis: Analysis, path: Path) -> str:
     ranks = analysis.rank("latency")
     rows = []
     for name in sorted(ranks, key=lambda name: ranks[name]):
+        if name in OMITTED:
+            continue
         peer = analysis.peers[name]
         times = [
             f"{statistics.percentile(rounds, 50) * 1e3:.0f}" if (rounds := peer.cells["latency"].get(cell)) else "-"
