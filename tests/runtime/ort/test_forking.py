@@ -107,7 +107,7 @@ def test_a_closed_model_is_not_pickled(tmp_path: Path) -> None:
 
 def test_the_default_number_of_threads_is_the_workers_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = pickle.dumps(assay.load(tiny.write(tmp_path / "bundle")))
-    monkeypatch.setattr("assay.loading.usable_cores", lambda: 7)
+    monkeypatch.setattr("assay.load_options.usable_cores", lambda: 7)
     assert pickle.loads(data).info["threads"] == 7
 
 
