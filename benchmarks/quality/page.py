@@ -10,10 +10,10 @@ from typing import Any
 
 from benchmarks import ROOT
 from benchmarks.errors import BenchmarkError
-from benchmarks.suite.report.tables import format_table
+from benchmarks.suite.report.tables import format_table, replace_between
 from benchmarks.suite.samples import read_json
 
-__all__ = ["HELP", "add_arguments", "compose_summary", "compose_tables", "replace", "run"]
+__all__ = ["HELP", "add_arguments", "compose_summary", "compose_tables", "run"]
 
 HELP = "write the tables of docs/measurements/quality.md and README.md from docs/benchmarks/quality"
 FOLDER = ROOT / "docs" / "benchmarks" / "quality"
@@ -34,24 +34,12 @@ def run(options: argparse.Namespace) -> int:
     """
     for page, compose in ((PAGE, compose_tables), (README, compose_summary)):
         before = page.read_text(encoding="utf-8")
-        after = replace(before, compose(FOLDER), page.name)
+        after = replace_between(before, BEGIN, END, compose(FOLDER), page.name)
         if options.check and before != after:
             raise BenchmarkError(f"{page} differs from {FOLDER}: run python -m benchmarks quality-page")
         if not options.check:
             page.write_text(after, encoding="utf-8")
     return 0
-
-
-def replace(text: str, tables: str, name: str = "quality.md") -> str:
-    """Put `tables` between the markers in `text`, the file `name`.
-
-    Raises:
-        BenchmarkError: The markers are not there once each, in order.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise BenchmarkError(f"{name} lacks the lines {BEGIN} and {END}: add each of them once, in this order")
-    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
-    return f"{head}{BEGIN}\n\n{tables}\n\n{END}{tail}"
 
 
 def compose_tables(folder: Path) -> str:

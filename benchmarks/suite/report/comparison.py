@@ -18,7 +18,9 @@ from benchmarks.timing import Ratio
 
 __all__ = ["Change", "Outcome", "compare_runs", "compare_times", "refuse_unlike"]
 
-Outcome = Literal["faster", "slower", "same", "failed", "mended", "wrong", "too few rounds", "only in A", "only in B"]
+Outcome = Literal[
+    "faster", "slower", "same", "failed", "works now", "wrong", "too few rounds", "only in A", "only in B"
+]
 REGRESSIONS: tuple[Outcome, ...] = ("slower", "failed", "wrong")
 SPREAD = (10, 90)  # percentiles of the rounds
 FEWEST_ROUNDS = 3  # below this a spread says nothing
@@ -145,7 +147,7 @@ def _compare_peer(
         yield Change(name, "", "", "wrong", reason="its answers differ from PyTorch's in B and not in A")
     for mode in dict.fromkeys([*old.failures, *new.failures]):
         if (mode in old.failures) != (mode in new.failures):
-            outcome: Outcome = "failed" if mode in new.failures else "mended"
+            outcome: Outcome = "failed" if mode in new.failures else "works now"
             yield Change(name, mode, "", outcome, reason=new.failures.get(mode) or old.failures[mode])
     for mode in dict.fromkeys([*old.cells, *new.cells]):
         for cell in dict.fromkeys([*old.cells.get(mode, {}), *new.cells.get(mode, {})]):

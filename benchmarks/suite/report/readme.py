@@ -12,7 +12,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.suite.report import statistics
 from benchmarks.suite.report.analysis import THROUGHPUT_CELL, Analysis, analyse
 from benchmarks.suite.report.picture import draw_picture
-from benchmarks.suite.report.tables import format_table
+from benchmarks.suite.report.tables import format_table, replace_between
 from benchmarks.suite.samples import RESULTS, read_json
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -38,25 +38,13 @@ def run(options: argparse.Namespace) -> int:
     """
     readme = ROOT / "README.md"
     before = readme.read_text(encoding="utf-8")
-    after = replace(before, compose_tables(FOLDER))
+    after = replace_between(before, BEGIN, END, compose_tables(FOLDER), readme.name)
     if options.check and before != after:
         raise BenchmarkError(f"{readme} differs from docs/benchmarks: run python -m benchmarks readme")
     if not options.check:
         readme.write_text(after, encoding="utf-8")
         draw_picture(FOLDER)
     return 0
-
-
-def replace(text: str, tables: str) -> str:
-    """Put `tables` between the markers in `text`.
-
-    Raises:
-        BenchmarkError: The markers are not there once each, in order.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise BenchmarkError(f"README.md lacks the lines {BEGIN} and {END}: add each of them once, in this order")
-    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
-    return f"{head}{BEGIN}\n\n{tables}\n\n{END}{tail}"
 
 
 def compose_tables(folder: Path) -> str:

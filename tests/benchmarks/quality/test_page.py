@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.quality import page
+from benchmarks.suite.report.tables import replace_between
 from benchmarks.suite.samples import write_json
 
 
@@ -29,7 +30,8 @@ def make_results() -> dict[str, Any]:
 def test_the_page_says_what_the_results_say() -> None:
     for path, compose in ((page.PAGE, page.compose_tables), (page.README, page.compose_summary)):
         text = path.read_text(encoding="utf-8")
-        assert page.replace(text, compose(page.FOLDER), path.name) == text, "python -m benchmarks quality-page"
+        written = replace_between(text, page.BEGIN, page.END, compose(page.FOLDER), path.name)
+        assert written == text, "python -m benchmarks quality-page"
 
 
 def test_a_table_has_accuracy_f1_and_flips_and_says_why_a_peer_has_none(tmp_path: Path) -> None:
@@ -60,4 +62,4 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["no markers", page.BEGIN, f"{page.END} {page.BEGIN}", page.BEGIN * 2 + page.END])
 def test_a_page_without_the_markers_is_refused(text: str) -> None:
     with pytest.raises(BenchmarkError, match="lacks the lines"):
-        page.replace(text, "table")
+        replace_between(text, page.BEGIN, page.END, "table", "quality.md")

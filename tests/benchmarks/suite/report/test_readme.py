@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.suite.report import readme
+from benchmarks.suite.report.tables import replace_between
 from benchmarks.suite.samples import RESULTS, write_json
 from tests.benchmarks.suite.report.results import results
 from tests.conftest import ROOT
@@ -14,9 +15,12 @@ from tests.conftest import ROOT
 
 def test_readme_says_what_docs_benchmarks_says() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme.replace(text, readme.compose_tables(ROOT / "docs" / "benchmarks")) == text, (
-        "python -m benchmarks readme"
-    )
+    assert (
+        replace_between(
+            text, readme.BEGIN, readme.END, readme.compose_tables(ROOT / "docs" / "benchmarks"), "README.md"
+        )
+        == text
+    ), "python -m benchmarks readme"
 
 
 def test_the_checked_in_results_name_no_machine() -> None:
@@ -51,7 +55,7 @@ def test_another_result_makes_another_table(tmp_path: Path) -> None:
 )
 def test_a_readme_without_the_markers_is_refused(text: str) -> None:
     with pytest.raises(BenchmarkError, match="lacks the lines"):
-        readme.replace(text, "table")
+        replace_between(text, readme.BEGIN, readme.END, "table", "README.md")
 
 
 def test_no_results_is_refused(tmp_path: Path) -> None:
