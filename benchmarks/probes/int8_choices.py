@@ -23,7 +23,8 @@ import numpy as np
 
 from assay.bundle.manifest import Graph
 from assay.errors import AssayError
-from assay_export.graphs.architectures import local_attention, relative_positions
+from assay_export.graphs.architectures.deberta_v2 import relative_positions
+from assay_export.graphs.architectures.modernbert import local_attention
 from assay_export.graphs.precision import Precision
 from assay_export.graphs.writer import Dialect
 from assay_export.variants.int8.graph import Int8

@@ -9,8 +9,8 @@ import pytest
 
 from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.graphs import cpu_session
-from assay_export.graphs.architectures import deberta_v2
-from assay_export.graphs.architectures.relative_positions import BLOCK_ROWS
+from assay_export.graphs.architectures.deberta_v2 import graph as deberta_v2
+from assay_export.graphs.architectures.deberta_v2.relative_positions import BLOCK_ROWS
 from assay_export.graphs.net import Net
 from assay_export.graphs.weights import WeightFile
 from assay_export.graphs.writer import Array, Dialect

@@ -9,8 +9,8 @@ import torch
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
 from assay_export.errors import UnsupportedConfigError
-from assay_export.graphs.architectures import deberta_v2
-from assay_export.graphs.architectures.relative_positions import Buckets, bucket_rows
+from assay_export.graphs.architectures.deberta_v2 import graph as deberta_v2
+from assay_export.graphs.architectures.deberta_v2.relative_positions import Buckets, bucket_rows
 from assay_export.graphs.writer import ACTIVATIONS, Dialect
 from assay_export.tensorrt import lint
 from tests.export import tiny

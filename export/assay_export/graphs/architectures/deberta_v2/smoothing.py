@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from assay_export.graphs.architectures.deberta_v2_config import DebertaConfig
+from assay_export.graphs.architectures.deberta_v2.config import DebertaConfig
 from assay_export.graphs.writer import Array
 
 __all__ = ["absorb", "absorbable"]

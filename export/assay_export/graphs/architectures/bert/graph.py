@@ -1,4 +1,4 @@
-"""The ONNX graph of sequence classifiers and regressors of the BERT family (bert_config.py lists its members).
+"""The ONNX graph of sequence classifiers and regressors of the BERT family (config.py lists its members).
 
 These are post-norm encoders with a learned vector for each position:
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from assay_export.graphs.architectures.bert_config import FAMILY, BertConfig, read_config
+from assay_export.graphs.architectures.bert.config import FAMILY, BertConfig, read_config
 from assay_export.graphs.embedding_head import mean_over_real_tokens, mean_over_rows, write_head
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array, Dialect, Fusion, Norm

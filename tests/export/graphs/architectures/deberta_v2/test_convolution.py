@@ -10,8 +10,8 @@ import transformers
 
 from assay.ort import kernels
 from assay_export import export
-from assay_export.graphs.architectures import convolution
-from assay_export.graphs.architectures.convolution import Convolution
+from assay_export.graphs.architectures.deberta_v2 import convolution
+from assay_export.graphs.architectures.deberta_v2.convolution import Convolution
 from tests.conftest import CHECKPOINTS
 from tests.export.variants.int8.stand_ins import write_calibration
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from assay_export.graphs.architectures.modernbert_config import ModernBertConfig
+from assay_export.graphs.architectures.modernbert.config import ModernBertConfig
 from assay_export.graphs.writer import Array
 
 __all__ = ["absorb", "absorbable"]

@@ -25,10 +25,10 @@ import onnx_ir as ir
 import torch
 
 from assay_export.graphs import attention_tables
-from assay_export.graphs.architectures import convolution
-from assay_export.graphs.architectures.deberta_v2_config import ARCHITECTURE, DebertaConfig, read_config
-from assay_export.graphs.architectures.deberta_v2_smoothing import absorb, absorbable
-from assay_export.graphs.architectures.relative_positions import Distances, bucket_rows, stack_tables
+from assay_export.graphs.architectures.deberta_v2 import convolution
+from assay_export.graphs.architectures.deberta_v2.config import ARCHITECTURE, DebertaConfig, read_config
+from assay_export.graphs.architectures.deberta_v2.relative_positions import Distances, bucket_rows, stack_tables
+from assay_export.graphs.architectures.deberta_v2.smoothing import absorb, absorbable
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array, Dialect, Fusion, Norm
 

@@ -4,8 +4,8 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from assay_export.graphs.architectures.local_attention import LocalBlocks
-from assay_export.graphs.architectures.modernbert_config import ModernBertConfig
+from assay_export.graphs.architectures.modernbert.config import ModernBertConfig
+from assay_export.graphs.architectures.modernbert.local_attention import LocalBlocks
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array, Dialect
 

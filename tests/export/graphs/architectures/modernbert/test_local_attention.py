@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assay_export.checkpoint.configs.config_dialects import to_transformers_4
-from assay_export.graphs.architectures.local_attention import BLOCK_ROWS
+from assay_export.graphs.architectures.modernbert.local_attention import BLOCK_ROWS
 from assay_export.graphs.writer import Dialect
 from tests.export import tiny
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assay_export.checkpoint.configs.config_dialects import to_transformers_4
-from assay_export.graphs.architectures.relative_positions import BLOCK_ROWS
+from assay_export.graphs.architectures.deberta_v2.relative_positions import BLOCK_ROWS
 from assay_export.graphs.writer import Dialect
 from tests.export import tiny
 

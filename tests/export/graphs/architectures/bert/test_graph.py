@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from assay_export.errors import UnsupportedConfigError
-from assay_export.graphs.architectures import bert
+from assay_export.graphs.architectures.bert import graph as bert
 from assay_export.graphs.packing import pack_rows
 from assay_export.graphs.writer import Dialect
 from assay_export.tensorrt import lint

@@ -8,8 +8,8 @@ from typing import Any
 from assay_export.checkpoint.configs.config_checks import expect, positive_number, whole_number
 from assay_export.checkpoint.presets import Input
 from assay_export.errors import UnsupportedConfigError
-from assay_export.graphs.architectures.convolution import Convolution
-from assay_export.graphs.architectures.relative_positions import Buckets
+from assay_export.graphs.architectures.deberta_v2.convolution import Convolution
+from assay_export.graphs.architectures.deberta_v2.relative_positions import Buckets
 from assay_export.graphs.embedding_head import EmbeddingHead
 from assay_export.graphs.writer import ACTIVATIONS
 

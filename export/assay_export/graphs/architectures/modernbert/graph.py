@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from assay_export.graphs.architectures.modernbert_config import ARCHITECTURE, ModernBertConfig, read_config
-from assay_export.graphs.architectures.modernbert_positions import Positions, rotary_frequencies
-from assay_export.graphs.architectures.modernbert_smoothing import absorb, absorbable
+from assay_export.graphs.architectures.modernbert.config import ARCHITECTURE, ModernBertConfig, read_config
+from assay_export.graphs.architectures.modernbert.positions import Positions, rotary_frequencies
+from assay_export.graphs.architectures.modernbert.smoothing import absorb, absorbable
 from assay_export.graphs.embedding_head import mean_over_real_tokens, mean_over_rows, write_head
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array, Dialect, Fusion, Norm

@@ -10,7 +10,7 @@ import torch
 
 from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.errors import UnsupportedConfigError
-from assay_export.graphs.architectures import modernbert
+from assay_export.graphs.architectures.modernbert import graph as modernbert
 from assay_export.graphs.writer import ACTIVATIONS, Dialect
 from assay_export.tensorrt import lint
 from tests.export import tiny
