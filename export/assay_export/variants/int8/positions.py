@@ -1,9 +1,9 @@
 """Products with tables of relative positions in 8 bits: uint8 activations, an int8 table, uint8 scores.
 
 A table by distance has twice as many rows as the sequence has tokens, and the scores are copied three times before they
-are realigned by position (architectures/deberta_v2/relative_positions.py). Copying one byte per score instead of four is most of
-what int8 saves here. QLinearMatMul writes the scores as bytes. Their scale is the activations' scale, which is found at
-run time, times a factor from calibration.
+are realigned by position (architectures/deberta_v2/relative_positions.py). Copying one byte per score instead of four
+is most of what int8 saves here. QLinearMatMul writes the scores as bytes. Their scale is the activations' scale, which
+is found at run time, times a factor from calibration.
 """
 
 from collections.abc import Sequence

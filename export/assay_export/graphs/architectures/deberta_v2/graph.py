@@ -24,11 +24,11 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from assay_export.graphs import attention_tables
 from assay_export.graphs.architectures.deberta_v2 import convolution
 from assay_export.graphs.architectures.deberta_v2.config import ARCHITECTURE, DebertaConfig, read_config
 from assay_export.graphs.architectures.deberta_v2.relative_positions import Distances, bucket_rows, stack_tables
 from assay_export.graphs.architectures.deberta_v2.smoothing import absorb, absorbable
+from assay_export.graphs.kernels import attention_tables
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Array, Dialect, Fusion, Norm
 

@@ -10,7 +10,7 @@ import torch
 
 from assay_export.errors import UnsupportedConfigError
 from assay_export.graphs.architectures.bert import graph as bert
-from assay_export.graphs.packing import pack_rows
+from assay_export.graphs.kernels.packing import pack_rows
 from assay_export.graphs.writer import Dialect
 from assay_export.tensorrt import lint
 from tests.export import tiny

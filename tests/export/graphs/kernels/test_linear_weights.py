@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from assay_export.graphs.kernel_weights import pack_columns, pack_weight, sum_columns
+from assay_export.graphs.kernels.linear_weights import pack_columns, pack_weight, sum_columns
 
 
 def int8(rows: int, columns: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from assay_export.graphs.attention_tables import PANEL, compact, pack_float32, pack_int8
+from assay_export.graphs.kernels.attention_tables import PANEL, compact, pack_float32, pack_int8
 
 BUCKET_ROWS = [
     np.arange(3),
