@@ -26,7 +26,7 @@ SUITE_FLOORS = (
     ("environments", "setup", "samples"),
     ("peers",),
     ("preparation", "measure", "report"),
-    ("command",),
+    ("compare", "readme", "command"),
 )
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from benchmarks import ROOT
 from benchmarks.errors import BenchmarkError
+from benchmarks.suite.readme.picture import draw_picture
 from benchmarks.suite.report import statistics
 from benchmarks.suite.report.analysis import THROUGHPUT_CELL, Analysis, analyse
-from benchmarks.suite.report.picture import draw_picture
 from benchmarks.suite.report.tables import format_table, replace_between
 from benchmarks.suite.samples import RESULTS, read_json
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.suite.report import readme
+from benchmarks.suite.readme import command as readme
 from benchmarks.suite.report.tables import replace_between
 from benchmarks.suite.samples import RESULTS, write_json
 from tests.benchmarks.suite.report.results import results
@@ -65,7 +65,7 @@ def test_no_results_is_refused(tmp_path: Path) -> None:
 
 def test_the_picture_is_small_text_and_the_same_for_the_same_results(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib draws the picture: extra bench")
-    from benchmarks.suite.report.picture import PICTURE, draw_picture
+    from benchmarks.suite.readme.picture import PICTURE, draw_picture
 
     pictures = []
     for name in "ab":
@@ -83,7 +83,7 @@ def test_the_picture_is_small_text_and_the_same_for_the_same_results(tmp_path: P
 
 
 def test_a_picture_without_a_run_is_refused(tmp_path: Path) -> None:
-    from benchmarks.suite.report.picture import draw_picture
+    from benchmarks.suite.readme.picture import draw_picture
 
     with pytest.raises(BenchmarkError, match="run python -m benchmarks run"):
         draw_picture(tmp_path)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.suite.compare.comparison import compare_runs, compare_times
 from benchmarks.suite.report.analysis import analyse
-from benchmarks.suite.report.comparison import compare_runs, compare_times
 from benchmarks.suite.samples import RESULTS, write_json
 from tests.benchmarks.suite.report.results import results
 from tests.conftest import ROOT

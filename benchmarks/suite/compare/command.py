@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.suite.compare.comparison import Change, compare_runs
 from benchmarks.suite.report.analysis import Analysis, read_analysis
-from benchmarks.suite.report.comparison import Change, compare_runs
 from benchmarks.suite.report.tables import format_table
 
 __all__ = ["HELP", "add_arguments", "run"]
