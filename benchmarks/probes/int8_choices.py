@@ -27,8 +27,8 @@ from assay_export.graphs.architectures.deberta_v2 import relative_positions
 from assay_export.graphs.architectures.modernbert import local_attention
 from assay_export.graphs.precision import Precision
 from assay_export.graphs.writer import Dialect
-from assay_export.variants.int8.graph import Int8
 from assay_export.variants.int8.linear import Recipe
+from assay_export.variants.int8.providers.graph import Int8
 from benchmarks.engines.session import open_graph
 from benchmarks.machine import usable_cores
 from benchmarks.standins import plain_int8

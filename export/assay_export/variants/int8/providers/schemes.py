@@ -11,11 +11,12 @@ from assay_export.checkpoint.reference import Feed
 from assay_export.graphs import cpu_session
 from assay_export.graphs.precision import Precision
 from assay_export.graphs.writer import Array, Dialect
-from assay_export.variants.int8 import graph, linear, positions, qdq, smoothing
-from assay_export.variants.int8.damage import Write
+from assay_export.variants.int8 import linear, smoothing
 from assay_export.variants.int8.linear import Recipe
-from assay_export.variants.int8.search import Ladder
-from assay_export.variants.int8.static_scales import fit_static
+from assay_export.variants.int8.providers import graph, positions, qdq
+from assay_export.variants.int8.providers.damage import Write
+from assay_export.variants.int8.providers.search import Ladder
+from assay_export.variants.int8.providers.static_scales import fit_static
 from assay_export.variants.int8.statistics import LayerStatistics, Statistics, TableStatistics
 
 __all__ = ["GRAPH_OPTIMIZATION", "SCHEMES", "Scheme"]

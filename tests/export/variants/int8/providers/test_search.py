@@ -9,7 +9,7 @@ import pytest
 from assay_export.errors import ParityError
 from assay_export.variants.int8.gate import Limits
 from assay_export.variants.int8.linear import Recipe
-from assay_export.variants.int8.search import Ladder, search
+from assay_export.variants.int8.providers.search import Ladder, search
 
 PLAIN, COLUMNS, FP32 = Recipe(), Recipe("columns", columns=(1, 2)), Recipe("fp32")
 

@@ -14,8 +14,9 @@ from assay_export.graphs.architectures.deberta_v2.relative_positions import BLOC
 from assay_export.graphs.net import Net
 from assay_export.graphs.weights import WeightFile
 from assay_export.graphs.writer import Array, Dialect
-from assay_export.variants.int8 import damage, graph, positions, statistics
+from assay_export.variants.int8 import statistics
 from assay_export.variants.int8.linear import Recipe
+from assay_export.variants.int8.providers import damage, graph, positions
 from assay_export.variants.int8.statistics import TableStatistics
 from tests.export import tiny
 

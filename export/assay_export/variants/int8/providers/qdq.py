@@ -30,7 +30,7 @@ from assay_export.graphs.precision import Precision
 from assay_export.graphs.writer import Array, GraphWriter
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe
-from assay_export.variants.int8.static_scales import compute_activation_scale
+from assay_export.variants.int8.providers.static_scales import compute_activation_scale
 
 __all__ = ["Qdq", "write"]
 

@@ -12,10 +12,10 @@ from assay_export.graphs import cpu_session
 from assay_export.graphs.net import Net
 from assay_export.graphs.weights import WeightFile
 from assay_export.graphs.writer import Array, Dialect
-from assay_export.variants.int8 import qdq
 from assay_export.variants.int8.linear import Recipe
+from assay_export.variants.int8.providers import qdq
+from assay_export.variants.int8.providers.static_scales import CLIPS, fit_static
 from assay_export.variants.int8.smoothing import list_candidates
-from assay_export.variants.int8.static_scales import CLIPS, fit_static
 from assay_export.variants.int8.statistics import LayerStatistics, _LayerGatherer
 
 GENERATOR = np.random.default_rng(0)

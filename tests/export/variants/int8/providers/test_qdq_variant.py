@@ -18,8 +18,8 @@ from assay_export.graphs.writer import OPSET
 from assay_export.variants.int8 import smoothing
 from assay_export.variants.int8.gate import Limits, excess, measure
 from assay_export.variants.int8.linear import Recipe
-from assay_export.variants.int8.search import Ladder
-from assay_export.variants.int8.static_scales import fit_static
+from assay_export.variants.int8.providers.search import Ladder
+from assay_export.variants.int8.providers.static_scales import fit_static
 from tests.conftest import CHECKPOINTS, held_out
 from tests.export.variants.int8.outliers import inject_into_deberta_values, inject_into_modernbert
 from tests.export.variants.int8.stand_ins import change_weights, merge_scorer, write_calibration

@@ -16,10 +16,10 @@ from assay_export.checkpoint.reference import Feed
 from assay_export.errors import ExportError, ParityError
 from assay_export.graphs.writer import Array
 from assay_export.variants import table
-from assay_export.variants.int8 import variant
 from assay_export.variants.int8.gate import Limits, excess, measure
-from assay_export.variants.int8.schemes import SCHEMES, _run_sharing
-from assay_export.variants.int8.search import Ladder
+from assay_export.variants.int8.providers import variant
+from assay_export.variants.int8.providers.schemes import SCHEMES, _run_sharing
+from assay_export.variants.int8.providers.search import Ladder
 from tests.conftest import CHECKPOINTS, held_out
 from tests.export.variants.int8.outliers import inject_into_deberta_values, inject_into_modernbert
 from tests.export.variants.int8.stand_ins import change_weights, merge_scorer, write_calibration

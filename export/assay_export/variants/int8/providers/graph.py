@@ -1,6 +1,6 @@
 """Write an int8 graph of an architecture, each layer by its recipe.
 
-`Int8` is the precision of the variant int8, in the cpu dialect. That of int8_qdq is in qdq.py.
+`Int8` is the precision of the variant int8_ort, in the cpu dialect. That of int8_qdq is in qdq.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from assay_export.graphs.weights import WeightFile
 from assay_export.graphs.writer import Array, Dialect, GraphWriter
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe
-from assay_export.variants.int8.positions import Int8TableProducts
+from assay_export.variants.int8.providers.positions import Int8TableProducts
 
 __all__ = ["Int8", "save"]
 

@@ -10,11 +10,12 @@ from typing import Any
 from assay.ort.batching import INT8_TOKENS_PER_CALL
 from assay_export.graphs.entry import list_inputs, make_entry
 from assay_export.variants.batch import make_batch
-from assay_export.variants.int8 import damage, gate, graph
+from assay_export.variants.int8 import gate
 from assay_export.variants.int8.calibration import Calibration, calibrate
 from assay_export.variants.int8.linear import Recipe
-from assay_export.variants.int8.schemes import GRAPH_OPTIMIZATION, Scheme
-from assay_export.variants.int8.search import Ladder, search
+from assay_export.variants.int8.providers import damage, graph
+from assay_export.variants.int8.providers.schemes import GRAPH_OPTIMIZATION, Scheme
+from assay_export.variants.int8.providers.search import Ladder, search
 from assay_export.variants.material import Material
 
 __all__ = ["write"]

@@ -19,7 +19,7 @@ from assay_export.graphs.weights import WeightFile
 from assay_export.graphs.writer import Array, Dialect, GraphWriter
 from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe
-from assay_export.variants.int8.positions import SimulatedTableProducts
+from assay_export.variants.int8.providers.positions import SimulatedTableProducts
 
 __all__ = ["Write", "rank"]
 
