@@ -67,11 +67,11 @@ class Timed:
     """Wraps the function that answers a batch, and keeps the longest time in seconds and the most rows of one."""
 
     def __init__(self, model: Model) -> None:
-        runner = runner_of(model)
+        runner: Any = runner_of(model)
         self._answer = runner.answer
         self.longest = 0.0
         self.rows = 0
-        runner.answer = self  # type: ignore[method-assign]
+        runner.answer = self
 
     def __call__(self, tokens: Sequence[Any]) -> Any:
         start = time.monotonic()

@@ -20,8 +20,8 @@ from assay.annotate import annotate_file
 from assay.errors import AssayError
 from assay.inputs.tokenization import BundleTokenizer
 from assay.inputs.validation import Row
-from assay.models.base import Model
 from assay.models.classifier import Classifier
+from assay.models.scorer import Scorer
 from benchmarks.inputs.texts import choose_throughput_rows
 from benchmarks.timing import ratio, round_robin
 
@@ -83,12 +83,12 @@ def measure(bundle: Path, count: int, rounds: int) -> None:
     print(f"{FILES} / {MEMORY}: {ratio(times[FILES], times[MEMORY])}")
 
 
-def answer(model: Model, rows: list[Row]) -> None:
+def answer(model: Classifier | Scorer, rows: list[Row]) -> None:
     """Answer the rows in memory."""
     if isinstance(model, Classifier):
         model.predict_batch(rows, truncate=True)
     else:
-        model.score_batch(rows, truncate=True)  # type: ignore[attr-defined]
+        model.score_batch(rows, truncate=True)
 
 
 def time_call(call: Callable[[], None]) -> float:
