@@ -24,8 +24,9 @@ from assay.bundle import manifest
 from assay.bundle.manifest import Manifest
 from assay.optional_packages import require
 from benchmarks import ROOT
+from benchmarks.command_line import add_json, add_nncf_options, make_parser, parse_count, run_measurement
 from benchmarks.engines import openvino
-from benchmarks.errors import BenchmarkError, run_measurement
+from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.calibration import read_calibration
 from benchmarks.machine import peaks
 from benchmarks.standins.ungated import choose_bundle
@@ -42,21 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.load_time", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("load_time", __doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="whole checkpoint, for transformers")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
-    parser.add_argument("--runs", type=int, default=9, metavar="N", help="processes of each contender; default: 9")
-    parser.add_argument("--ungated", action="store_true", help="random weights: give the bundle an ungated int8 graph")
     parser.add_argument(
-        "--work", type=Path, default=Path("build/int8_peers"), metavar="FOLDER", help="keeps the model that NNCF made"
+        "--runs", type=parse_count, default=9, metavar="N", help="processes of each contender; default: 9"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the seconds of every run there")
-    options = parser.parse_args(arguments)
-    if options.runs < 1:
-        parser.error(f"--runs is {options.runs}, expected at least 1")
-    return run_measurement(measure, options)
+    add_nncf_options(parser)
+    add_json(parser, "the seconds of every run")
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

@@ -13,7 +13,7 @@ BENCHMARKS = ROOT / "benchmarks"
 FLOORS = (
     ("__init__",),
     ("errors",),
-    ("cost", "limits", "machine", "timing"),
+    ("command_line", "cost", "limits", "machine", "timing"),
     ("inputs",),
     ("engines",),
     ("standins",),
