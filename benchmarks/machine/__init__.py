@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 from packaging.requirements import Requirement
 
-from assay.threads import usable_cores
+from assay.system.threads import usable_cores
 
 __all__ = ["describe", "describe_gpu", "load_average", "measure_environment", "usable_cores"]
 

@@ -10,7 +10,7 @@ from assay.gpu.providers import GpuOptions
 from assay.inputs.validation import check_flag, describe
 from assay.models.base import Model
 from assay.ort.engine import Mode
-from assay.threads import usable_cores
+from assay.system.threads import usable_cores
 
 __all__ = ["LoadOptions", "Options", "check_gpu_options", "check_mode", "check_threads"]
 

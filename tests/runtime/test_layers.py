@@ -12,7 +12,7 @@ ROOT = Path(assay.__file__).parent
 LAYERS = [
     ["control_characters"],
     ["errors"],
-    ["optional_packages", "file_lock", "files", "interruption", "threads"],
+    ["optional_packages", "files", "system"],
     ["inputs"],
     ["devices"],
     ["bundle"],

@@ -84,7 +84,7 @@ def _compare_graphs(bundle: Bundle, device: Device, threads: int | None) -> Iter
     """Yield how far each graph for the device is from PyTorch on the golden rows."""
     from assay.load_options import LoadOptions
     from assay.loading import load_choice
-    from assay.threads import usable_cores
+    from assay.system.threads import usable_cores
 
     choices = [choice for choice in bundle.list_choices() if choice.dialect == "portable" or not device.on_gpu]
     if not choices:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.threads import usable_cores
+from assay.system.threads import usable_cores
 
 
 @pytest.fixture(autouse=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from assay import file_lock
-from assay.file_lock import exclusive, exclusive_at_once
+from assay.system import file_lock
+from assay.system.file_lock import exclusive, exclusive_at_once
 
 HOLD = """
 import sys
 from pathlib import Path
-from assay.file_lock import exclusive
+from assay.system.file_lock import exclusive
 with exclusive(Path(sys.argv[1]), "x"):
     print("held", flush=True)
     sys.stdin.read()
