@@ -1,4 +1,7 @@
-"""What a run ran on, without anything that identifies the machine, and how much disk space its packages take."""
+"""What a run ran on, without anything that identifies the machine, and how much disk space its packages take.
+
+`peaks` measures what the machine does in a second, and `limits` says how fast that lets an answer be.
+"""
 
 import importlib.metadata
 import os

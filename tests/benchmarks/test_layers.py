@@ -13,7 +13,7 @@ BENCHMARKS = ROOT / "benchmarks"
 FLOORS = (
     ("__init__",),
     ("errors",),
-    ("command_line", "cost", "limits", "machine", "timing"),
+    ("command_line", "cost", "machine", "timing"),
     ("inputs",),
     ("engines",),
     ("standins",),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.limits import (
+from benchmarks.machine.limits import (
     DATA_SHEETS,
     count_bytes,
     count_operations,
