@@ -20,7 +20,7 @@ from assay.models.base import Model
 from assay.models.columns import ERROR
 from assay.models.streams.streaming import Answered, answer_windows
 from assay.models.thresholds import Threshold, check_threshold
-from assay.ort.engine import Mode
+from assay.ort.batching import Mode
 
 __all__ = ["Annotation", "AnswerOptions", "ReadOptions", "check_columns", "check_pinned", "pin", "take_fields"]
 
