@@ -18,8 +18,8 @@ from typing import Any, get_args
 
 from assay.bundle import manifest
 from assay.inputs.tokenization import BundleTokenizer
-from assay.ort.batching import PACKED_TOKENS_PER_CALL, PACKED_TOKENS_PER_CALL_OF_A_CORE, pack
-from assay.ort.engine import Engine, Mode
+from assay.ort.batching import PACKED_TOKENS_PER_CALL, PACKED_TOKENS_PER_CALL_OF_A_CORE, Mode, pack
+from assay.ort.engine import Engine
 from benchmarks.command_line import add_json, make_parser, parse_count, parse_counts, run_measurement
 from benchmarks.engines.session import choose_int8_graph, open_session
 from benchmarks.errors import BenchmarkError

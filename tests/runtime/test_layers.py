@@ -20,6 +20,7 @@ LAYERS = [
     ["gpu"],
     ["models"],
     ["load_options"],
+    ["building"],
     ["loading"],
     ["aio", "annotate", "demo", "integrations", "publish", "select", "triton"],
     ["assay"],  # the package itself, which offers names of all the rooms below

@@ -74,8 +74,8 @@ def verify_bundle(bundle: Bundle, threads: int | None) -> Iterator[str]:
 
 def _check_tokens(bundle: Bundle) -> int:
     """Return on how many golden rows the tokenizer was compared with the export's."""
+    from assay.building import open_tokenizer
     from assay.bundle import golden
-    from assay.loading import open_tokenizer
 
     return golden.check_tokens(bundle, open_tokenizer(bundle, verify=False))
 
