@@ -1,6 +1,6 @@
 """What Classifier and Scorer share: uses of a bundle that need only its scores. core.py has the rest."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,12 @@ from assay.inputs.validation import Row, check_batch, check_count, check_flag, c
 from assay.models.core import Core
 from assay.models.runner import Float32, Runner
 from assay.models.streams.endless import answer_stream
+from assay.models.streams.progress import show_progress
 from assay.models.tasks import ranking
 from assay.models.tasks.explanation import Explanation, find_words, leave_out, weigh
 from assay.models.tasks.long_texts import Long, LongScores, check_aggregate, count_windows, score_long
 from assay.models.tasks.ranking import Ranked, find_label
+from assay.ort.batching import Limits
 
 __all__ = ["STREAMED_TOGETHER", "Float32", "Model", "runner_of"]
 
@@ -130,9 +132,19 @@ class Model(Core):
         """
         return count_windows(self._runner, check_batch(batch, self.manifest.input), 0)
 
-    def _score_long(self, rows: Sequence[Row], long: Long, aggregate: object, single: bool) -> LongScores:
-        """Return the scores [n, labels] of checked rows of any length, and how many windows they had."""
-        return score_long(self._runner, rows, long, check_aggregate(aggregate), self._activate, single=single)
+    def _score_long(self, row: Row, long: Long, aggregate: object) -> LongScores:
+        """Return the scores [1, labels] of a checked row of any length, and how many windows it had."""
+        return score_long(self._runner, [row], long, check_aggregate(aggregate), self._activate, single=True)
+
+    def _score_long_batch(
+        self, batch: object, long: Long, aggregate: object, progress: bool, batch_tokens: int | None
+    ) -> LongScores:
+        """Return the scores [n, labels] of rows of any length, and how many windows each had."""
+        how = check_aggregate(aggregate)
+        limits = Limits(tokens=check_count(batch_tokens, "batch_tokens"))
+        rows = check_batch(batch, self.manifest.input)
+        with show_progress(progress, len(rows)) as report:
+            return score_long(self._runner, rows, long, how, self._activate, single=False, limits=limits, report=report)
 
     def _stream_logits(self, rows: object, batch_size: object, truncate: object) -> Iterator[Float32]:
         """Return an iterator over the logits [n, labels] of `rows`, some at a time. The arguments are checked now."""

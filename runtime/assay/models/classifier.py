@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from assay.inputs.validation import check_batch, check_flag, check_single
+from assay.inputs.validation import check_flag, check_single
 from assay.models.activations import sigmoid, softmax
 from assay.models.base import STREAMED_TOGETHER, Float32, Model
 from assay.models.tasks import ranking, zero_shot
-from assay.models.tasks.long_texts import Aggregate, Long, LongScores, check_long, refuse_batch_options
+from assay.models.tasks.long_texts import Aggregate, Long, LongScores, check_long
 from assay.models.tasks.zero_shot import ZeroShot
 from assay.models.thresholds import Threshold, check_threshold
 
@@ -75,7 +75,7 @@ class Classifier(Model):
         limits = check_threshold(threshold, self.manifest)
         if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
             row = check_single(text, text_pair, self.manifest.input)
-            return self._name_long(self._score_long([row], handling, aggregate, single=True), limits)[0]
+            return self._name_long(self._score_long(row, handling, aggregate), limits)[0]
         return self._name(self._run_single(text, text_pair, truncate), limits)[0]
 
     def predict_batch(
@@ -92,9 +92,8 @@ class Classifier(Model):
         """Return one Prediction per row of `batch`, in its order. See `logits` for the rows, `predict` for the rest."""
         limits = check_threshold(threshold, self.manifest)
         if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
-            refuse_batch_options(progress, batch_tokens)
-            rows = check_batch(batch, self.manifest.input)
-            return self._name_long(self._score_long(rows, handling, aggregate, single=False), limits)
+            answers = self._score_long_batch(batch, handling, aggregate, progress, batch_tokens)
+            return self._name_long(answers, limits)
         logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
         return self._name(logits, limits)
 
