@@ -64,7 +64,8 @@ class Tensor(Stored):
         self, storage: Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
     ) -> None:
         numbers = storage.numbers
-        if len(size) != len(stride) or min((offset, *size, *stride)) < 0:
+        whole = all(type(number) is int and number >= 0 for number in (offset, *size, *stride))
+        if len(size) != len(stride) or not whole:
             raise ValueError(f"a tensor has the shape {size!r:.80}, strides {stride!r:.80} and offset {offset!r:.80}")
         last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
         if max(math.prod(size), last + 1) > len(numbers):
