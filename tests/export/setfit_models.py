@@ -76,7 +76,8 @@ def dump(head: Any, path: Path) -> Path:
     """Write a head as SetFit does, a differentiable one under the name that SetFit's class has."""
     module: Any = ModuleType("setfit.modeling")
     module.SetFitHead = type(head)
-    with mock.patch.dict(sys.modules, {"setfit.modeling": module} if type(head).__name__ == "SetFitHead" else {}):
+    modules = {"setfit": ModuleType("setfit"), "setfit.modeling": module}
+    with mock.patch.dict(sys.modules, modules if type(head).__name__ == "SetFitHead" else {}):
         joblib.dump(head, path)
     return path
 
