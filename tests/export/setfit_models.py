@@ -48,7 +48,7 @@ def torch_head(
     out_features: int = 3,
     *,
     temperature: float = 1.0,
-    multitarget: bool = False,
+    multitarget: object = False,
     bias: bool = True,
     width: int = 32,
     **attributes: Any,
@@ -57,6 +57,15 @@ def torch_head(
     import torch
 
     class SetFitHead(torch.nn.Module):
+        linear: torch.nn.Linear
+        in_features: int
+        out_features: int
+        temperature: float
+        eps: float
+        bias: bool
+        _device: torch.device
+        multitarget: object
+
         def predict_proba(self, embeddings: torch.Tensor) -> torch.Tensor:
             logits = self.linear(embeddings) / (self.temperature + self.eps)
             return torch.sigmoid(logits) if self.multitarget else torch.softmax(logits, dim=-1)

@@ -40,7 +40,8 @@ def probabilities(head: Any, embeddings: np.ndarray) -> np.ndarray:
     """Return the head's probabilities, those of "yes" where it has a pair for each label."""
     import torch
 
-    if isinstance(head, torch.nn.Module):
+    is_torch = isinstance(head, torch.nn.Module)
+    if is_torch:
         with torch.inference_mode():
             result: np.ndarray = head.predict_proba(torch.from_numpy(embeddings)).numpy()
         return result

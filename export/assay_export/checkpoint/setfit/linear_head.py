@@ -117,9 +117,10 @@ def _read_torch(stored: SetFitHead) -> LinearHead:
     if arrays.get("bias") is None:
         bias = np.zeros(len(weight))
     if not isinstance(bias, np.ndarray) or bias.shape != weight.shape[:1]:
+        found = list(bias.shape) if isinstance(bias, np.ndarray) else "none"
         raise CheckpointError(
-            f"the weight has the shape {list(weight.shape)} and the bias {list(np.shape(bias))}, "
-            "expected [labels, channels] and [labels]"
+            f"the weight has the shape {list(weight.shape)} and the bias {found}, expected [labels, channels] and "
+            "[labels]"
         )
     temperature, eps = (_read_number(stored, name) for name in ("temperature", "eps"))
     scale = temperature + eps

@@ -79,6 +79,12 @@ def test_a_multinomial_fit_of_two_classes_by_an_earlier_scikit_learn_is_the_soft
     assert np.abs(softmax(X @ found.weight.T + found.bias, axis=1) - expected).max() < 1e-6
 
 
+def with_bias(bias: torch.Tensor) -> Any:
+    head = setfit_models.torch_head()
+    head.linear.bias = torch.nn.Parameter(bias)
+    return head
+
+
 @pytest.mark.parametrize(
     ("head", "message"),
     [
@@ -94,6 +100,10 @@ def test_a_multinomial_fit_of_two_classes_by_an_earlier_scikit_learn_is_the_soft
         (torch.nn.Linear(3, 2), "it holds a Linear, expected a LogisticRegression of scikit-learn or a SetFitHead"),
         (setfit_models.torch_head(1), "no linear layer with a weight for each of two labels or more"),
         (setfit_models.torch_head(linear=None), "no linear layer with a weight for each of two labels or more"),
+        (
+            with_bias(torch.ones(5)),
+            r"the weight has the shape \[3, 32\] and the bias \[5\], expected \[labels, channels\] and \[labels\]",
+        ),
         (setfit_models.torch_head(temperature=-1e-5), r"divides by temperature \+ eps, which is 0"),
         (setfit_models.torch_head(temperature=1e-45, eps=0), "the coefficients have NaN or infinity"),
         (setfit_models.torch_head(eps=None), "has eps = None, expected a number: save it with SetFit 1.0"),
