@@ -9,6 +9,7 @@ import torch
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain
 
 from assay_export.checkpoint.setfit.linear_head import LinearHead, read_linear_head
 from assay_export.errors import CheckpointError
@@ -96,6 +97,10 @@ def with_bias(bias: torch.Tensor) -> Any:
         (fit(np.arange(8) % 3, classes_=np.arange(5)), "coef_ has 3 rows for 5 classes"),
         (fit(np.arange(8) % 2, classes_=np.array([0.5, 1.5])), "classes_ has the type float64"),
         (OneVsRestClassifier(LogisticRegression()).fit(X, np.arange(8) % 3), "trained on 'multiclass' targets"),
+        (
+            ClassifierChain(LogisticRegression()).fit(X, setfit_models.SEVERAL),
+            r"it names sklearn\.multioutput\.ClassifierChain, and only .*: train the model with such a head",
+        ),
         ([1, 2], "it holds a list, expected a LogisticRegression of scikit-learn or a SetFitHead"),
         (torch.nn.Linear(3, 2), "it holds a Linear, expected a LogisticRegression of scikit-learn or a SetFitHead"),
         (setfit_models.torch_head(1), "no linear layer with a weight for each of two labels or more"),
