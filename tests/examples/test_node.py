@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 import assay
+from assay.bundle import manifest
 from assay.ort import saturation
+from assay.publish.card import write_card
 from tests.conftest import ROOT
 from tests.examples.conftest import GRAPHS
 from tests.examples.rows import LIMITS, ROWS, expect, measure
@@ -68,6 +70,19 @@ def test_the_guides_snippet_runs_as_pasted(node: str, web_bundles: Path, tmp_pat
     row = ("What causes rain?", "Rain forms when water vapor condenses.")
     expected = assay.load(web_bundles / "pair-classifier", variant="fp32").logits([row])
     assert logits == pytest.approx(expected[0].tolist(), rel=0, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["pair-classifier", "complexity"])
+def test_a_model_cards_snippet_for_node_runs_as_pasted(name: str, node: str, web_bundles: Path, tmp_path: Path) -> None:
+    card = write_card(manifest.read(web_bundles / name / "assay.json"), f"acme/{name}")
+    snippet, _ = re.findall(r"^```js\n(.*?)^```$", card, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "node_modules").symlink_to(ROOT / "examples/node_modules")
+    (tmp_path / name).symlink_to(web_bundles / name)
+    command = [node, "--input-type=module"]
+    done = subprocess.run(command, input=snippet, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    pair = ("What causes rain?", "Rain forms when water vapor condenses.")
+    expected = assay.load(web_bundles / name, variant="fp32").logits([pair if name == "pair-classifier" else pair[0]])
+    assert json.loads(done.stdout) == pytest.approx(expected[0].tolist(), rel=0, abs=1e-4)
 
 
 def test_node_probes_for_saturation_with_the_runtimes_own_graph() -> None:

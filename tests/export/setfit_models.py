@@ -1,9 +1,12 @@
 """Tiny SetFit models on disk, as setfit and sentence-transformers save them: neither is needed to write them."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import joblib
 import numpy as np
@@ -41,6 +44,53 @@ def heads(embeddings: np.ndarray) -> dict[str, Any]:
     }
 
 
+def torch_head(
+    out_features: int = 3,
+    *,
+    temperature: float = 1.0,
+    multitarget: object = False,
+    bias: bool = True,
+    width: int = 32,
+    **attributes: Any,
+) -> Any:
+    """Return SetFit's differentiable head with random weights: its class, its attributes and its forward pass."""
+    import torch
+
+    class SetFitHead(torch.nn.Module):
+        linear: torch.nn.Linear
+        in_features: int
+        out_features: int
+        temperature: float
+        eps: float
+        bias: bool
+        _device: torch.device
+        multitarget: object
+
+        def predict_proba(self, embeddings: torch.Tensor) -> torch.Tensor:
+            logits = self.linear(embeddings) / (self.temperature + self.eps)
+            return torch.sigmoid(logits) if self.multitarget else torch.softmax(logits, dim=-1)
+
+    SetFitHead.__module__, SetFitHead.__qualname__ = "setfit.modeling", "SetFitHead"
+    torch.manual_seed(0)
+    head = SetFitHead()
+    head.linear = torch.nn.Linear(width, out_features, bias=bias)
+    head.in_features, head.out_features, head.temperature, head.eps = width, out_features, temperature, 1e-5
+    head.bias, head._device, head.multitarget = bias, torch.device("cpu"), multitarget
+    for name, value in attributes.items():
+        setattr(head, name, value)
+    return head
+
+
+def dump(head: Any, path: Path) -> Path:
+    """Write a head as SetFit does, a differentiable one under the name that SetFit's class has."""
+    module: Any = ModuleType("setfit.modeling")
+    module.SetFitHead = type(head)
+    modules = {"setfit": ModuleType("setfit"), "setfit.modeling": module}
+    with mock.patch.dict(sys.modules, modules if type(head).__name__ == "SetFitHead" else {}):
+        joblib.dump(head, path)
+    return path
+
+
 def random_embeddings(rows: int = len(TEXTS), width: int = 32) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((rows, width)).astype(np.float32)
 
@@ -75,7 +125,7 @@ def save(
     _write(folder / "1_Pooling" / "config.json", {"embedding_dimension": 32, "pooling_mode": pooling})
     _write(folder / subfolder / "sentence_bert_config.json", {"max_seq_length": LENGTH, "do_lower_case": False})
     _write(folder / "config_setfit.json", {"labels": labels, "normalize_embeddings": False, **setfit})
-    joblib.dump(heads(random_embeddings())["three classes"] if head is None else head, folder / "model_head.pkl")
+    dump(heads(random_embeddings())["three classes"] if head is None else head, folder / "model_head.pkl")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Exports of SetFit models: the bundle answers as SetFitModel, sentence-transformers and scikit-learn do."""
+"""Exports of SetFit models: the bundle answers as SetFitModel, sentence-transformers and the head alone do."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,14 @@ def embed(encoder: str, tokenizer: Tokenizer, pooling: str, normalize: bool) -> 
 
 
 def probabilities(head: Any, embeddings: np.ndarray) -> np.ndarray:
-    """Return scikit-learn's probabilities, those of "yes" where it has a pair for each label."""
+    """Return the head's probabilities, those of "yes" where it has a pair for each label."""
+    import torch
+
+    is_torch = isinstance(head, torch.nn.Module)
+    if is_torch:
+        with torch.inference_mode():
+            result: np.ndarray = head.predict_proba(torch.from_numpy(embeddings)).numpy()
+        return result
     found = head.predict_proba(embeddings)
     return np.stack([pair[:, 1] for pair in found], axis=1) if isinstance(found, list) else found
 
@@ -58,9 +65,11 @@ def answer(bundle: Path, variant: str = "fp32") -> np.ndarray:
         ("modernbert", "cls", False, "text classes"),
         ("roberta", "mean", False, "multi-output"),
         ("distilbert", "mean", True, "three classes"),
+        ("bert", "mean", True, "torch"),
+        ("modernbert", "cls", False, "torch, several labels"),
     ],
 )
-def test_a_bundle_answers_as_scikit_learn_does_on_the_embeddings_of_the_encoder(
+def test_a_bundle_answers_as_its_head_does_on_the_embeddings_of_the_encoder(
     encoder: str,
     pooling: str,
     normalize: bool,
@@ -70,14 +79,18 @@ def test_a_bundle_answers_as_scikit_learn_does_on_the_embeddings_of_the_encoder(
     tmp_path: Path,
 ) -> None:
     embeddings = embed(encoder, tokenizer, pooling, normalize)
-    head = setfit_models.heads(embeddings)[kind]
+    is_torch, is_multi = kind.startswith("torch"), kind in ("one-vs-rest", "multi-output", "torch, several labels")
+    if is_torch:
+        head = setfit_models.torch_head(temperature=0.5, multitarget=is_multi)
+    else:
+        head = setfit_models.heads(embeddings)[kind]
     folder = setfit_models.save(
         tmp_path / "model", write_tokenizer, encoder=encoder, head=head, pooling=pooling, normalize=normalize
     )
     manifest = export(folder, tmp_path / "bundle")
     assert (manifest.graph_origin, manifest.pooling, manifest.input) == ("authored", pooling, "text")
     assert (manifest.max_length, manifest.truncation) == (setfit_models.LENGTH, "longest_first")
-    assert manifest.activation == ("sigmoid" if kind in ("one-vs-rest", "multi-output") else "softmax")
+    assert manifest.activation == ("sigmoid" if is_multi else "softmax")
     assert np.abs(answer(tmp_path / "bundle") - probabilities(head, embeddings)).max() < ROUNDING
 
 
@@ -95,11 +108,12 @@ def test_an_encoder_without_an_authored_graph_is_traced_in_fp32_only(
 
 
 @pytest.mark.skipif(kernels.find_problem() is not None, reason="the CPU kernels are not installed")
-@pytest.mark.parametrize("encoder", ["bert", "modernbert"])
+@pytest.mark.parametrize(("encoder", "is_torch"), [("bert", False), ("modernbert", False), ("bert", True)])
 def test_every_variant_answers_as_the_float32_graph_does(
-    encoder: str, write_tokenizer: WriteTokenizer, tmp_path: Path
+    encoder: str, is_torch: bool, write_tokenizer: WriteTokenizer, tmp_path: Path
 ) -> None:
-    folder = setfit_models.save(tmp_path / "model", write_tokenizer, encoder=encoder, normalize=True)
+    head = setfit_models.torch_head(multitarget=True) if is_torch else None
+    folder = setfit_models.save(tmp_path / "model", write_tokenizer, encoder=encoder, head=head, normalize=True)
     variants = ["fp32", "int8", "int8_ort", "fp16"]
     # Random weights say nothing of what int8 does to answers: its gate is as wide as an option allows.
     export(folder, tmp_path / "bundle", variants=variants, max_flips=1.0, max_drift=1.0)
@@ -108,18 +122,32 @@ def test_every_variant_answers_as_the_float32_graph_does(
         assert np.abs(answer(tmp_path / "bundle", variant) - expected).max() < limit, variant
 
 
-def test_setfits_own_answers_are_those_of_the_bundle(write_tokenizer: WriteTokenizer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_torch", [False, True])
+@pytest.mark.parametrize("strategy", [None, "one-vs-rest", "multi-output"])
+def test_setfits_own_answers_are_those_of_the_bundle(
+    strategy: str | None, is_torch: bool, write_tokenizer: WriteTokenizer, tmp_path: Path
+) -> None:
     setfit = pytest.importorskip("setfit", reason="the right probabilities are those of SetFitModel")
     body = setfit_models.save(tmp_path / "body", write_tokenizer, encoder="modernbert", normalize=True)
-    model = setfit.SetFitModel.from_pretrained(str(body), device="cpu")
-    model.labels, model.normalize_embeddings = ["bad", "fair", "good"], True
-    model.model_head.fit(model.encode(TEXTS), [0, 1, 2, 0, 1, 2, 0, 1])
+    (body / "model_head.pkl").unlink()
+    made: dict[str, Any] = {"labels": ["bad", "fair", "good"], "normalize_embeddings": True, "device": "cpu"}
+    if is_torch:
+        made |= {"use_differentiable_head": True, "head_params": {"out_features": 3, "temperature": 0.3}}
+    model = setfit.SetFitModel.from_pretrained(str(body), multi_target_strategy=strategy, **made)
+    targets: Any = [0, 1, 2, 0, 1, 2, 0, 1] if strategy is None else setfit_models.SEVERAL.tolist()
+    model.fit(TEXTS, targets, num_epochs=2, batch_size=4, head_learning_rate=0.1, show_progress_bar=False)
     model.save_pretrained(tmp_path / "saved")
     export(tmp_path / "saved", tmp_path / "bundle")
     found = assay.load_classifier(tmp_path / "bundle", threads=1)
     assert found.labels == ("bad", "fair", "good")
-    assert np.abs(found.predict_proba(TEXTS) - model.predict_proba(TEXTS, as_numpy=True)).max() < 1e-4
-    assert [answer.label for answer in found.predict_batch(TEXTS)] == list(model.predict(TEXTS))
+    expected = model.predict_proba(TEXTS, as_numpy=True)
+    expected = expected[:, :, 1] if expected.ndim == 3 else expected  # multi-output of scikit-learn: no and yes
+    assert np.abs(found.predict_proba(TEXTS) - expected).max() < 1e-5
+    answers, predicted = found.predict_batch(TEXTS), model.predict(TEXTS, as_numpy=True)
+    if strategy is None:
+        assert [answer.label for answer in answers] == list(predicted)
+    else:
+        assert [[label in answer.labels for label in found.labels] for answer in answers] == predicted.tolist()
 
 
 def test_sentence_transformers_files_of_today_and_in_folders_of_their_own_are_read(

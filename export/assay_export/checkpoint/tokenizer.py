@@ -115,6 +115,9 @@ def read(
     reference = open_tokenizers(folder, origin, config)
     fast = reference.fast
     built = Tokenizer.from_str(fast.backend_tokenizer.to_str())
+    # A tokenizer that trained a model pads and cuts as its last call did. transformers sets both anew in each call.
+    built.no_padding()
+    built.no_truncation()
     _check_size(
         folder / origin, built, config, "with those that tokenizer_config.json and added_tokens.json add, such as"
     )
@@ -126,8 +129,6 @@ def read(
             f"positions of config.json), and {specials} special tokens around a text leave no room for it"
         )
     json_bytes = _write_json(folder, own, built, fast.truncation_side, max_length)
-    built.no_padding()
-    built.no_truncation()
     built.encode_special_tokens = bool(fast.split_special_tokens)
     return TokenizerFiles(
         json_bytes=json_bytes,

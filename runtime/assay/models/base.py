@@ -1,6 +1,6 @@
 """What Classifier and Scorer share: uses of a bundle that need only its scores. core.py has the rest."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from assay.inputs.validation import Row, check_batch, check_count, check_flag, c
 from assay.models.core import Core
 from assay.models.runner import Float32, Runner
 from assay.models.streams.endless import answer_stream
+from assay.models.streams.progress import show_progress
 from assay.models.tasks import ranking
 from assay.models.tasks.explanation import Explanation, find_words, leave_out, weigh
 from assay.models.tasks.long_texts import (
@@ -19,10 +20,10 @@ from assay.models.tasks.long_texts import (
     check_aggregate,
     check_long,
     count_windows,
-    refuse_batch_options,
     score_long,
 )
 from assay.models.tasks.ranking import Ranked, find_label
+from assay.ort.batching import Limits
 
 __all__ = ["STREAMED_TOGETHER", "Float32", "Model", "runner_of"]
 
@@ -146,7 +147,7 @@ class Model(Core):
         if handling is None:
             return self._score_logits(self._run_single(text, text_pair, truncate))
         row = check_single(text, text_pair, self.manifest.input)
-        return self._score_long([row], handling, aggregate, single=True)
+        return self._score_long(row, handling, aggregate)
 
     def _score_batch(
         self, batch: object, truncate: bool, progress: bool, batch_tokens: int | None, long: object, aggregate: object
@@ -156,16 +157,25 @@ class Model(Core):
         if handling is None:
             logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
             return self._score_logits(logits)
-        refuse_batch_options(progress, batch_tokens)
-        return self._score_long(check_batch(batch, self.manifest.input), handling, aggregate, single=False)
+        return self._score_long_batch(batch, handling, aggregate, progress, batch_tokens)
 
     def _score_logits(self, logits: Float32) -> LongScores:
         """Return the scores [n, labels] of rows that were read whole."""
         return LongScores(self._activate(logits), np.ones(len(logits), np.int64))
 
-    def _score_long(self, rows: Sequence[Row], long: Long, aggregate: object, single: bool) -> LongScores:
-        """Return the scores [n, labels] of checked rows of any length, and how many windows they had."""
-        return score_long(self._runner, rows, long, check_aggregate(aggregate), self._activate, single=single)
+    def _score_long(self, row: Row, long: Long, aggregate: object) -> LongScores:
+        """Return the scores [1, labels] of a checked row of any length, and how many windows it had."""
+        return score_long(self._runner, [row], long, check_aggregate(aggregate), self._activate, single=True)
+
+    def _score_long_batch(
+        self, batch: object, long: Long, aggregate: object, progress: bool, batch_tokens: int | None
+    ) -> LongScores:
+        """Return the scores [n, labels] of rows of any length, and how many windows each had."""
+        how = check_aggregate(aggregate)
+        limits = Limits(tokens=check_count(batch_tokens, "batch_tokens"))
+        rows = check_batch(batch, self.manifest.input)
+        with show_progress(progress, len(rows)) as report:
+            return score_long(self._runner, rows, long, how, self._activate, single=False, limits=limits, report=report)
 
     def _stream_logits(self, rows: object, batch_size: object, truncate: object) -> Iterator[Float32]:
         """Return an iterator over the logits [n, labels] of `rows`, some at a time. The arguments are checked now."""

@@ -73,9 +73,11 @@ class Runner:
         """Return the tokens of each row, or why the model cannot read it."""
         return self.tokenizer.encode_each(rows, truncate)
 
-    def answer(self, tokens: Sequence[Tokens]) -> Float32:
-        """Return the logits [n, labels] of n tokenised rows. They may be NaN or infinite."""
-        return self.engine.get().answer(tokens, self._labels)
+    def answer(
+        self, tokens: Sequence[Tokens], limits: Limits = NO_LIMITS, report: Callable[[int], object] | None = None
+    ) -> Float32:
+        """Return the logits [n, labels] of n tokenised rows. They may be NaN or infinite. See `run` for the rest."""
+        return self.engine.get().answer(tokens, self._labels, limits, report)
 
     def build(self, length: int) -> bool:
         """Build the TensorRT engine for rows of `length` tokens. Returns False where it was built before."""

@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from assay.bundle.manifest import Graph, Manifest
 
@@ -38,7 +38,7 @@ def write_card(manifest: Manifest, name: str, measured: str | None = None) -> st
         _write_limits(manifest),
         "## Use it",
         _write_python(manifest, name),
-        _write_javascript(manifest, name),
+        *_write_javascript(manifest, name),
         "## Variants",
         _write_variants(manifest),
     ]
@@ -89,20 +89,60 @@ def _write_python(manifest: Manifest, name: str) -> str:
     )
 
 
-def _write_javascript(manifest: Manifest, name: str) -> str:
+def _write_javascript(manifest: Manifest, name: str) -> Iterator[str]:
     variant = next((variant for variant in _PRESETS if "portable" in manifest.variants.get(variant, {})), None)
     if variant is None:
-        return "It does not run in transformers.js: it has no portable graph."
-    options = json.dumps({**_PRESETS[variant], "use_external_data_format": True})
-    pair = ', { text_pair: "Rain forms when water vapor condenses." }' if manifest.input == "pair" else ""
-    return (
+        yield "It does not run in Node or in a browser: it has no portable graph."
+        return
+    graph = manifest.variants[variant]["portable"]
+    scores = "the score" if manifest.activation == "identity" else f"turned into scores by a {manifest.activation}"
+    vnni = " On x86 this graph needs a CPU with VNNI there." if variant == "int8_ort" else ""
+    yield (
+        "In Node, with [onnxruntime-node](https://www.npmjs.com/package/onnxruntime-node) and the tokenizer of "
+        f"transformers.js. The logits are {scores}.{vnni}\n\n" + _write_node(manifest, graph, name)
+    )
+    yield (
         "In Node or in a browser, with [transformers.js](https://huggingface.co/docs/transformers.js). Call the "
         "tokenizer and the model, not the pipeline, which reads no pairs and shows every regression as 1:\n\n"
+        + _write_transformers_js(manifest, graph, _PRESETS[variant], name)
+    )
+
+
+def _write_node(manifest: Manifest, graph: Graph, name: str) -> str:
+    folder = name.partition("/")[2]
+    options = _write_pair(manifest) | {"return_token_type_ids": "token_type_ids" in graph.inputs}
+    level = {"graphOptimizationLevel": graph.graph_optimization}
+    return (
+        f"```\nhf download {name} --local-dir {folder}\nnpm install onnxruntime-node @huggingface/transformers\n```\n\n"
+        '```js\nimport { AutoTokenizer, env } from "@huggingface/transformers";\n'
+        'import { InferenceSession, Tensor } from "onnxruntime-node";\n\n'
+        'env.localModelPath = "./";\nenv.allowRemoteModels = false;\n'
+        f'const tokenizer = await AutoTokenizer.from_pretrained("{folder}");\n'
+        f'const session = await InferenceSession.create("{folder}/{graph.file}", {json.dumps(level)});\n'
+        f'const inputs = tokenizer("What causes rain?", {json.dumps(options)});\n'
+        "const feeds = session.inputNames.map((name) => "
+        '[name, new Tensor("int64", inputs[name].data, inputs[name].dims)]);\n'
+        "const { logits } = await session.run(Object.fromEntries(feeds));\nconsole.log([...logits.data]);\n```"
+    )
+
+
+def _write_transformers_js(manifest: Manifest, graph: Graph, preset: Mapping[str, str], name: str) -> str:
+    options: dict[str, object] = dict(preset)
+    if graph.data:
+        options["use_external_data_format"] = True
+    if graph.graph_optimization != "all":
+        options["session_options"] = {"graphOptimizationLevel": graph.graph_optimization}
+    pair = f", {json.dumps(_write_pair(manifest))}" if manifest.input == "pair" else ""
+    return (
         '```js\nimport { pipeline } from "@huggingface/transformers";\n\n'
-        f'const answer = await pipeline("text-classification", "{name}", {options});\n'
+        f'const answer = await pipeline("text-classification", "{name}", {json.dumps(options)});\n'
         f'const inputs = answer.tokenizer("What causes rain?"{pair});\n'
         "console.log((await answer.model(inputs)).logits.tolist());\n```"
     )
+
+
+def _write_pair(manifest: Manifest) -> dict[str, object]:
+    return {"text_pair": "Rain forms when water vapor condenses."} if manifest.input == "pair" else {}
 
 
 def _write_variants(manifest: Manifest) -> str:

@@ -47,12 +47,13 @@ class TestOwnTokenizer:
         assert files.json_bytes == file.read_bytes()
         assert files.origin == "tokenizer.json"
 
+    @pytest.mark.parametrize("length", [20, 90])  # 90 is also the longest input: SetFit's training pads to it
     def test_padding_and_truncation_in_the_file_do_not_affect_the_encodings(
-        self, tokenizer: Tokenizer, tmp_path: Path
+        self, length: int, tokenizer: Tokenizer, tmp_path: Path
     ) -> None:
         own = Tokenizer.from_str(tokenizer.to_str())
         own.enable_truncation(4)
-        own.enable_padding(length=20)
+        own.enable_padding(length=length)
         own.save(str(tmp_path / "tokenizer.json"))
         files = read([tmp_path], CONFIG, 90)
         assert ids(files.tokenizer, "abcdefgh") == ids(tokenizer, "abcdefgh")

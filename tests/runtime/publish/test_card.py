@@ -30,6 +30,58 @@ def test_a_card_says_what_the_manifest_says(tmp_path: Path, pair_bundle: Path) -
     assert "## Speed" not in found
 
 
+def snippets(found: str) -> list[str]:
+    return re.findall(r"^```js\n(.*?)^```$", found, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_node_runs_the_graph_that_the_manifest_lists_with_the_inputs_that_it_has(tmp_path: Path) -> None:
+    found = card(tmp_path)
+    assert (
+        "```\nhf download acme/judge --local-dir judge\nnpm install onnxruntime-node @huggingface/transformers\n```"
+        in found
+    )
+    assert "The logits are turned into scores by a softmax." in found
+    node, web = snippets(found)
+    assert 'import { InferenceSession, Tensor } from "onnxruntime-node";\n' in node
+    assert 'AutoTokenizer.from_pretrained("judge")' in node
+    assert 'InferenceSession.create("judge/onnx/model.onnx", {"graphOptimizationLevel": "all"})' in node
+    pair = '"text_pair": "Rain forms when water vapor condenses."'
+    assert f'tokenizer("What causes rain?", {{{pair}, "return_token_type_ids": false}})' in node
+    assert f'answer.tokenizer("What causes rain?", {{{pair}}})' in web
+
+
+def test_a_regression_over_texts_has_no_second_text_in_javascript(tmp_path: Path) -> None:
+    found = card(tmp_path, **tiny.REGRESSION)
+    node, web = snippets(found)
+    assert "The logits are the score." in found
+    assert 'tokenizer("What causes rain?", {"return_token_type_ids": false})' in node
+    assert 'answer.tokenizer("What causes rain?");' in web
+
+
+def test_token_types_are_asked_for_where_the_graph_reads_them(tmp_path: Path) -> None:
+    inputs = ["input_ids", "attention_mask", "token_type_ids"]
+    graph = tiny.document()["variants"]["fp32"]["portable"] | {"inputs": inputs}
+    node, _ = snippets(card(tmp_path, variants={"fp32": {"portable": graph}}))
+    assert '"return_token_type_ids": true' in node
+
+
+def test_javascript_has_the_most_exact_portable_graph_and_its_optimisation_level(tmp_path: Path) -> None:
+    graph = tiny.document()["variants"]["fp32"]["portable"] | {"graph_optimization": "basic"}
+    found = card(tmp_path, variants={"int8_ort": {"portable": graph}})
+    node, web = snippets(found)
+    assert "On x86 this graph needs a CPU with VNNI" in found
+    assert '{"graphOptimizationLevel": "basic"}' in node
+    assert '"model_file_name": "model_int8_ort"' in web
+    assert '"session_options": {"graphOptimizationLevel": "basic"}' in web
+
+
+def test_a_bundle_without_a_portable_graph_has_no_javascript(tmp_path: Path) -> None:
+    variants = {"fp32": {"cpu": tiny.document()["variants"]["fp32"]["cpu"]}}
+    found = card(tmp_path, variants=variants)
+    assert "It does not run in Node or in a browser: it has no portable graph." in found
+    assert snippets(found) == []
+
+
 def test_a_regression_has_a_score_and_its_range(tmp_path: Path) -> None:
     found = card(tmp_path, **tiny.REGRESSION)
     assert "a regression over texts" in found

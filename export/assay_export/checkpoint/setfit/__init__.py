@@ -1,1 +1,1 @@
-"""SetFit models: an encoder of sentence-transformers, and a classifier of scikit-learn over its embeddings."""
+"""SetFit models: an encoder of sentence-transformers, and a linear classifier over its embeddings."""

@@ -1,5 +1,6 @@
-"""The head of a SetFit model as one linear layer: scikit-learn's logistic regression, by the probabilities it gives."""
+"""The head of a SetFit model as one linear layer, by the probabilities it gives: scikit-learn's or SetFit's own."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay_export.checkpoint.setfit.pickled import LabelBinarizer, LogisticRegression, MultiOutput, OneVsRest, load
+from assay_export.checkpoint.setfit.tensors import Linear, SetFitHead
 from assay_export.errors import CheckpointError
 
 __all__ = ["LinearHead", "read_linear_head"]
@@ -17,12 +19,12 @@ _Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class LinearHead:
-    """A linear layer over embeddings whose activation gives the probabilities of scikit-learn.
+    """A linear layer over embeddings whose activation gives the probabilities of the head.
 
     Attributes:
         weight: float32 [labels, channels].
         bias: float32 [labels].
-        classes: What scikit-learn calls the labels: text, or numbers that count SetFit's own list of labels.
+        classes: What the head calls the labels: text, or numbers that count SetFit's own list of labels.
         activation: "softmax" for one label of several, "sigmoid" for labels of their own.
     """
 
@@ -36,8 +38,8 @@ def read_linear_head(path: Path) -> LinearHead:
     """Read model_head.pkl.
 
     Raises:
-        CheckpointError: It is damaged, holds something else than logistic regressions, or one whose probabilities are
-            no softmax or sigmoid of a linear layer.
+        CheckpointError: It is damaged, holds something else than logistic regressions or a SetFitHead, or one whose
+            probabilities are no softmax or sigmoid of a linear layer.
     """
     stored = load(path)
     try:
@@ -45,9 +47,11 @@ def read_linear_head(path: Path) -> LinearHead:
             head = _read_single(stored)
         elif isinstance(stored, OneVsRest | MultiOutput):
             head = _read_multi(stored)
+        elif isinstance(stored, SetFitHead):
+            head = _read_torch(stored)
         else:
             found = type(stored).__name__
-            raise CheckpointError(f"it holds a {found}, expected a LogisticRegression of scikit-learn")
+            raise CheckpointError(f"it holds a {found}, expected a LogisticRegression of scikit-learn or a SetFitHead")
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
@@ -99,6 +103,42 @@ def _read_multi(stored: OneVsRest | MultiOutput) -> LinearHead:
         raise CheckpointError("its classifiers read embeddings of different widths: train the head again")
     weight, bias = np.stack(weights), np.stack(biases)
     return LinearHead(weight.astype(np.float32), bias.astype(np.float32), tuple(range(len(parts))), "sigmoid")
+
+
+def _read_torch(stored: SetFitHead) -> LinearHead:
+    """Read a differentiable head: its probabilities are those of the layer's outputs over temperature + eps."""
+    modules = stored.state.get("_modules")
+    linear = modules.get("linear") if isinstance(modules, dict) else None
+    parameters = linear.state.get("_parameters") if isinstance(linear, Linear) else None
+    arrays = parameters if isinstance(parameters, dict) else {}
+    weight, bias = (getattr(arrays.get(name), "array", None) for name in ("weight", "bias"))
+    if not isinstance(weight, np.ndarray) or weight.ndim != 2 or len(weight) < 2:
+        raise CheckpointError("the SetFitHead has no linear layer with a weight for each of two labels or more")
+    if arrays.get("bias") is None:
+        bias = np.zeros(len(weight))
+    if not isinstance(bias, np.ndarray) or bias.shape != weight.shape[:1]:
+        found = list(bias.shape) if isinstance(bias, np.ndarray) else "none"
+        raise CheckpointError(
+            f"the weight has the shape {list(weight.shape)} and the bias {found}, expected [labels, channels] and "
+            "[labels]"
+        )
+    temperature, eps = (_read_number(stored, name) for name in ("temperature", "eps"))
+    scale = temperature + eps
+    if scale == 0:
+        raise CheckpointError("the SetFitHead divides by temperature + eps, which is 0: train it with another one")
+    multitarget = stored.state.get("multitarget")
+    if not isinstance(multitarget, bool):
+        raise CheckpointError(f"the SetFitHead has multitarget = {multitarget!r:.40}, expected true or false")
+    with np.errstate(over="ignore"):  # infinity is refused where all heads are
+        weight, bias = ((array.astype(np.float64) / scale).astype(np.float32) for array in (weight, bias))
+    return LinearHead(weight, bias, tuple(range(len(weight))), "sigmoid" if multitarget else "softmax")
+
+
+def _read_number(stored: SetFitHead, name: str) -> float:
+    value = stored.state.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise CheckpointError(f"the SetFitHead has {name} = {value!r:.40}, expected a number: save it with SetFit 1.0")
+    return value
 
 
 def _read_fit(stored: LogisticRegression) -> tuple[_Array, _Array, tuple[str | int, ...]]:

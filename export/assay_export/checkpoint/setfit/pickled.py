@@ -1,8 +1,8 @@
-"""Read scikit-learn classifiers out of model_head.pkl without running anything that the file names.
+"""Read the classifier out of model_head.pkl without running anything that the file names.
 
-A pickle is a program that may call any function. Here, every name in the file becomes an inert class of this module or
-is refused: scikit-learn, joblib and numpy are never called. joblib writes the numbers of an array raw into the middle
-of the pickle, after the object that describes them.
+A pickle is a program that may call any function. Here, every name in the file becomes an inert class of this package or
+is refused: scikit-learn, joblib, numpy, torch and SetFit are never called. joblib writes the numbers of an array raw
+into the middle of the pickle, after the object that describes them.
 """
 
 import io
@@ -17,23 +17,14 @@ import numpy.typing as npt
 
 from assay.files import read_bounded
 from assay_export.checkpoint.reading import refuse_bad_files, refuse_pointer
+from assay_export.checkpoint.setfit.stored import Dictionary, Mention, Stored
+from assay_export.checkpoint.setfit.tensors import Linear, Parameter, SetFitHead, Storage, Tensor
 from assay_export.errors import CheckpointError
 
-__all__ = ["LabelBinarizer", "LogisticRegression", "MultiOutput", "OneVsRest", "Stored", "load"]
+__all__ = ["LabelBinarizer", "LogisticRegression", "MultiOutput", "OneVsRest", "load"]
 
 _MAX_BYTES = 256 << 20  # a head of 1,000 labels over 4,096 channels has 33 MB
 _PLAIN = re.compile(r"[fiu][1248]|b1|U\d{1,6}")
-
-
-class Stored:
-    """An object of the file: the state that it was saved with, and nothing that acts."""
-
-    state: dict[str, Any]
-
-    def __setstate__(self, state: object) -> None:
-        if not isinstance(state, dict):
-            raise ValueError(f"the state of a {type(self).__name__} is a {type(state).__name__}, expected a dictionary")
-        self.state = state
 
 
 class LogisticRegression(Stored):
@@ -50,10 +41,6 @@ class MultiOutput(Stored):
 
 class LabelBinarizer(Stored):
     """scikit-learn's LabelBinarizer, which a OneVsRestClassifier keeps its labels in."""
-
-
-class _Marker(Stored):
-    """A class that the file only mentions."""
 
 
 class _DType(Stored):
@@ -101,7 +88,15 @@ _KNOWN: dict[tuple[str, str], type[Stored]] = {
     ("sklearn.preprocessing._label", "LabelBinarizer"): LabelBinarizer,
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): _Array,
     ("numpy", "dtype"): _DType,
-    ("numpy", "ndarray"): _Marker,
+    ("numpy", "ndarray"): Mention,
+    ("setfit.modeling", "SetFitHead"): SetFitHead,
+    ("torch.nn.modules.linear", "Linear"): Linear,
+    ("torch._utils", "_rebuild_parameter"): Parameter,
+    ("torch._utils", "_rebuild_tensor_v2"): Tensor,
+    ("torch.storage", "_load_from_bytes"): Storage,
+    ("torch", "device"): Mention,
+    ("collections", "OrderedDict"): Dictionary,
+    ("builtins", "set"): Mention,
 }
 
 
@@ -117,7 +112,8 @@ class _Unpickler(pickle._Unpickler):
         if known is None:
             raise CheckpointError(
                 f"it names {module}.{name:.80}, and only scikit-learn's LogisticRegression is read from a pickle, "
-                "alone or in a OneVsRestClassifier or MultiOutputClassifier: train the model with such a head"
+                "alone or in a OneVsRestClassifier or MultiOutputClassifier, and SetFit's SetFitHead: train the model "
+                "with such a head"
             )
         return self._array if known is _Array else known
 

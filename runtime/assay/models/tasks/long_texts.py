@@ -15,6 +15,7 @@ from assay.errors import InputError
 from assay.inputs.tokenization import Tokens
 from assay.inputs.validation import Row, describe
 from assay.models.runner import Float32, Runner, non_finite_error
+from assay.ort.batching import NO_LIMITS, Limits
 
 __all__ = [
     "Aggregate",
@@ -23,7 +24,6 @@ __all__ = [
     "check_aggregate",
     "check_long",
     "count_windows",
-    "refuse_batch_options",
     "score_long",
 ]
 
@@ -68,12 +68,6 @@ def check_aggregate(aggregate: object) -> Aggregate:
     raise InputError(f"aggregate is {found}, expected 'max', 'mean' or 'first'")
 
 
-def refuse_batch_options(progress: object, batch_tokens: object) -> None:
-    """Raise InputError where an option is given that long texts do not have."""
-    if progress is not False or batch_tokens is not None:
-        raise InputError("found long together with progress or batch_tokens, expected long alone; leave the others out")
-
-
 def count_windows(runner: Runner, rows: Sequence[Row], first: int | None) -> npt.NDArray[np.int64]:
     """Return the number of windows of each row, int64 [n]; 1 for a row that the model reads whole."""
     return np.array([len(windows) for windows in runner.tokenizer.encode_windows(rows, first)], dtype=np.int64)
@@ -87,6 +81,8 @@ def score_long(
     activate: Callable[[Float32], Float32],
     *,
     single: bool,
+    limits: Limits = NO_LIMITS,
+    report: Callable[[int], object] | None = None,
 ) -> LongScores:
     """Return the scores of rows of any length.
 
@@ -97,6 +93,8 @@ def score_long(
         aggregate: Over the windows of a row: the highest or the mean score of each label, or those of the first window.
         activate: Turns logits [n, labels] into scores.
         single: Errors call the one row "the text" and have no row index.
+        limits: The caller's limits for a call of the session.
+        report: Takes the number of rows that were just answered.
 
     Raises:
         InputError: A row is too long, or the first text of a pair is.
@@ -104,13 +102,13 @@ def score_long(
     """
     first = None if single else 0
     if long == "truncate" or not rows:
-        return LongScores(activate(runner.run(rows, True, single)), np.ones(len(rows), dtype=np.int64))
+        return LongScores(activate(runner.run(rows, True, single, limits, report)), np.ones(len(rows), dtype=np.int64))
     counts: list[int] = []
     scores: list[Float32] = []
     for start, windows in _batch(_encode(runner, rows, long, first)):
         ran = [tokens for row in windows for tokens in (row[:1] if aggregate == "first" else row)]
         sizes = [1 if aggregate == "first" else len(row) for row in windows]
-        logits = runner.answer(ran)
+        logits = runner.answer(ran, limits, report and _count_rows(report, len(windows), len(ran)))
         begins = np.cumsum([0, *sizes[:-1]])
         finite = np.isfinite(logits).all(axis=1)
         if not finite.all():
@@ -125,6 +123,21 @@ def score_long(
             scores.append(np.maximum.reduceat(activated, begins, axis=0))
         counts += [len(row) for row in windows]
     return LongScores(np.concatenate(scores), np.array(counts, dtype=np.int64))
+
+
+def _count_rows(report: Callable[[int], object], rows: int, windows: int) -> Callable[[int], None]:
+    """Return what takes the windows of each call that ended and reports the rows that they amount to.
+
+    A call has windows of several rows, and a row has windows in several calls, so rows are counted in proportion.
+    """
+    ended = 0
+
+    def take(count: int) -> None:
+        nonlocal ended
+        before, ended = ended, ended + count
+        report(rows * ended // windows - rows * before // windows)
+
+    return take
 
 
 def _encode(runner: Runner, rows: Sequence[Row], long: Long, first: int | None) -> Iterator[list[Tokens]]:

@@ -84,10 +84,11 @@ def test_another_head_is_refused_by_name(head: Any, message: str, tmp_path: Path
     refuse(dump(head.fit(X, Y), tmp_path), message)
 
 
-def test_a_torch_head_is_refused_by_name(tmp_path: Path) -> None:
+def test_another_torch_head_is_refused_by_name(tmp_path: Path) -> None:
     import torch
 
-    refuse(dump(torch.nn.Linear(3, 2), tmp_path), r"it names torch\.nn\.modules\.linear\.Linear")
+    refuse(dump(torch.nn.Sequential(torch.nn.Linear(3, 2)), tmp_path), r"it names torch\.nn\.modules\.container\.Seq")
+    refuse(dump(torch.nn.LazyLinear(2), tmp_path), r"it names torch\.nn\.modules\.linear\.LazyLinear")
 
 
 def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Long texts in windows. The tiny bundles read 16 tokens: 14 of a text, 13 of a pair."""
 
 import itertools
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -106,8 +108,10 @@ def test_wrong_arguments_are_refused(judge: Classifier, scorer: Scorer) -> None:
             scorer.score("a", long="windows", aggregate=wrong)
     with pytest.raises(InputError, match="found truncate=True and long='windows', expected one of them"):
         scorer.score("a", long="windows", truncate=True)
-    with pytest.raises(InputError, match="found long together with progress or batch_tokens"):
-        scorer.score_batch(["a"], long="windows", progress=True)
+    with pytest.raises(InputError, match="progress is the int 1, expected True or False"):
+        scorer.score_batch(["a"], long="windows", progress=1)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="batch_tokens is the int 0, expected an integer of at least 1, or None"):
+        judge.predict_batch([("a", "b")], long="windows", batch_tokens=0)
 
 
 def test_many_windows_run_in_parts(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,3 +120,57 @@ def test_many_windows_run_in_parts(scorer: Scorer, monkeypatch: pytest.MonkeyPat
     assert np.allclose(scorer.score_batch([LONG, "a", LONG, "b"], long="windows"), expected, atol=1e-6)
     with pytest.raises(NumericalError, match="row 3 "):
         scorer.score_batch([LONG, "a", LONG, "nan"], long="windows")
+
+
+@pytest.mark.parametrize("long", ["windows", "truncate"])
+@pytest.mark.parametrize("aggregate", ["max", "mean", "first"])
+def test_batch_tokens_limit_the_tokens_of_a_call_and_change_no_answer(
+    aggregate: Any, long: Any, judge: Classifier, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, pairs = [LONG, "a", "b c", LONG, "d"], [("rain", LONG), ("a", "b"), ("b", "a"), ("is", LONG)]
+    options: Any = {"long": long, "aggregate": aggregate}
+    expected = scorer.score_batch(texts, **options)
+    predictions = judge.predict_batch(pairs, **options)
+    session = runner_of(scorer).engine.get().session
+    answer, calls = session.answer, []
+
+    def record(tokens: Any) -> Any:
+        calls.append([len(row.ids) for row in tokens])
+        return answer(tokens)
+
+    monkeypatch.setattr(session, "answer", record)
+    assert np.allclose(scorer.score_batch(texts, **options, batch_tokens=32), expected, atol=1e-6)
+    assert max(sum(call) for call in calls) == 32
+    found = judge.predict_batch(pairs, **options, batch_tokens=16)
+    assert [(one.label, one.windows) for one in found] == [(one.label, one.windows) for one in predictions]
+    for one, other in zip(found, predictions, strict=True):
+        assert list(one.scores.values()) == pytest.approx(list(other.scores.values()), abs=1e-6)
+
+
+@pytest.mark.parametrize("aggregate", ["max", "first"])
+@pytest.mark.parametrize("long", ["windows", "truncate"])
+def test_a_progress_bar_counts_the_rows_and_not_their_windows(
+    long: Any, aggregate: Any, judge: Classifier, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[Any] = []
+
+    class Bar:
+        def __init__(self, *, total: int, **_: Any) -> None:
+            self.total, self.steps = total, list[int]()
+            self.update = self.steps.append
+            bars.append(self)
+
+        def __enter__(self) -> "Bar":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setitem(sys.modules, "tqdm", SimpleNamespace(tqdm=Bar))
+    monkeypatch.setattr("assay.models.tasks.long_texts._WINDOWS_PER_RUN", 6)
+    texts, pairs = [LONG, "a", "b c", LONG, "d"], [("rain", LONG), ("a", "b")]
+    options: Any = {"long": long, "aggregate": aggregate, "batch_tokens": 16}
+    assert np.array_equal(scorer.score_batch(texts, **options, progress=True), scorer.score_batch(texts, **options))
+    assert judge.predict_batch(pairs, **options, progress=True) == judge.predict_batch(pairs, **options)
+    assert [(bar.total, sum(bar.steps)) for bar in bars] == [(5, 5), (2, 2)]
+    assert all(step >= 0 for bar in bars for step in bar.steps)
