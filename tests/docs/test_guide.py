@@ -59,6 +59,38 @@ def test_the_snippet_about_rewards_runs_as_pasted(folder: Path) -> None:
     assert all(0 <= found[0] <= 1 for found in scores)
 
 
+def test_the_snippet_about_verl_runs_in_its_reward_manager(folder: Path) -> None:
+    pytest.importorskip("verl", reason="verl is not installed: pip install verl")
+    (folder / "reward.py").write_text(find("def compute_score"))
+    script = """
+import asyncio, json
+from types import SimpleNamespace
+import numpy, torch
+from omegaconf import OmegaConf
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
+from verl.trainer.ppo.reward import get_custom_reward_fn
+
+async def reward(text):
+    columns = {"data_source": "d", "reward_model": {"ground_truth": ""}, "extra_info": {}}
+    data = DataProto.from_dict(
+        tensors={"responses": torch.tensor([[1, 2, 0]]), "attention_mask": torch.tensor([[1, 1, 1, 0]])},
+        non_tensors={name: numpy.array([value], dtype=object) for name, value in columns.items()},
+    )
+    tokenizer = SimpleNamespace(decode=lambda ids, skip_special_tokens: text)
+    manager = get_reward_manager_cls("naive")(config, tokenizer, get_custom_reward_fn(config))
+    return (await manager.run_single(data))["reward_score"]
+
+config = OmegaConf.create({"reward": {"custom_reward_function": {"path": "reward.py", "name": "compute_score"}}})
+print(json.dumps([asyncio.run(reward(text)) for text in ("Name a prime.", "word " * 9000)]))
+"""
+    found = json.loads(paste([sys.executable, "-c", script], folder).splitlines()[-1])
+    model = assay.load_scorer(folder / "bundles/complexity")
+    assert found == pytest.approx(
+        [model.score(t, scale=(0, 1), truncate=True) for t in ("Name a prime.", "word " * 9000)]
+    )
+
+
 def test_the_snippets_about_deita_run_as_pasted(folder: Path) -> None:
     found = paste([sys.executable, "-c", find("infer_complexity(")], folder)
     assert 1 <= float(found) <= 6
@@ -114,7 +146,8 @@ def check_reranked(clone: Path, recipe: str, use: str) -> None:
     *best, everything = printed[-3:]
     for line, (score, text) in zip(best, expected, strict=False):
         found, _, document = line.partition(" ")
-        assert (float(found), document) == (pytest.approx(score, abs=1e-6), text)
+        assert document == text
+        assert float(found) == pytest.approx(score, abs=1e-6)
     assert [text for _, text in json.loads(everything)] == [text for _, text in expected]
     assert [score for score, _ in json.loads(everything)] == pytest.approx([score for score, _ in expected], abs=1e-6)
 
