@@ -150,7 +150,7 @@ class Classifier(Model):
 
         The numbers are those of transformers' zero-shot-classification pipeline; its rules are in
         assay.models.tasks.zero_shot.
-        A call answers len(texts) * len(labels) pairs as one batch.
+        A call answers len(texts) * len(labels) pairs as one batch, and encodes each text and each label once.
 
         Args:
             texts: A text, or an iterable of texts, which may be empty.
@@ -174,11 +174,9 @@ class Classifier(Model):
         hypotheses = zero_shot.write_hypotheses(hypothesis_template, candidates)
         check_flag(multi_label, "multi_label")
         premises = zero_shot.check_texts(texts)
-        pairs = [(text, hypothesis) for text in premises for hypothesis in hypotheses]
         with zero_shot.rows_of_texts(len(candidates)):
-            logits = self.logits(pairs, truncate=truncate)
-        shaped = logits.reshape(len(premises), len(candidates), len(self.labels))
-        scores = zero_shot.score_labels(shaped, *columns, multi_label=multi_label).tolist()
+            logits = self._runner.run_crossed(premises, hypotheses, check_flag(truncate, "truncate"))
+        scores = zero_shot.score_labels(logits, *columns, multi_label=multi_label).tolist()
         answers = [zero_shot.order(text, candidates, row) for text, row in zip(premises, scores, strict=True)]
         return answers[0] if isinstance(texts, str) else answers
 
