@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from assay.inputs.validation import check_batch, check_flag, check_single
+from assay.inputs.validation import check_batch, check_count, check_flag, check_single
 from assay.models.activations import sigmoid, softmax
 from assay.models.base import STREAMED_TOGETHER, Float32, Model
+from assay.models.streams.progress import show_progress
 from assay.models.tasks import ranking, zero_shot
 from assay.models.tasks.long_texts import Aggregate, Long, LongScores, check_long, refuse_batch_options
 from assay.models.tasks.zero_shot import ZeroShot
 from assay.models.thresholds import Threshold, check_threshold
+from assay.ort.batching import Limits
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -145,6 +147,8 @@ class Classifier(Model):
         *,
         entailment: str | None = None,
         truncate: bool = False,
+        progress: bool = False,
+        batch_tokens: int | None = None,
     ) -> ZeroShot | list[ZeroShot]:
         """Classify texts by labels of the caller's choice, with a model of natural language inference.
 
@@ -159,6 +163,8 @@ class Classifier(Model):
             multi_label: Score each label alone, since several may be right; else the scores of a text sum to 1.
             entailment: The model's label that means entailment. Default: the first one that starts with "entail".
             truncate: Cut a text that the bundle would refuse as too long.
+            progress: As `logits`; a row is a text with a label.
+            batch_tokens: As `logits`.
 
         Returns:
             A dict of sequence, labels (best first) and scores; a list of these for an iterable.
@@ -174,8 +180,11 @@ class Classifier(Model):
         hypotheses = zero_shot.write_hypotheses(hypothesis_template, candidates)
         check_flag(multi_label, "multi_label")
         premises = zero_shot.check_texts(texts)
-        with zero_shot.rows_of_texts(len(candidates)):
-            logits = self._runner.run_crossed(premises, hypotheses, check_flag(truncate, "truncate"))
+        check_flag(truncate, "truncate")
+        limits = Limits(tokens=check_count(batch_tokens, "batch_tokens"))
+        rows = len(premises) * len(candidates)
+        with zero_shot.rows_of_texts(len(candidates)), show_progress(progress, rows) as report:
+            logits = self._runner.run_crossed(premises, hypotheses, truncate, limits, report)
         scores = zero_shot.score_labels(logits, *columns, multi_label=multi_label).tolist()
         answers = [zero_shot.order(text, candidates, row) for text, row in zip(premises, scores, strict=True)]
         return answers[0] if isinstance(texts, str) else answers

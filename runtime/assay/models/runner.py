@@ -65,7 +65,14 @@ class Runner:
         """
         return self._answer(self._windows(rows, truncate, single), len(rows), single, limits, report)
 
-    def run_crossed(self, firsts: Sequence[str], seconds: Sequence[str], truncate: bool) -> Float32:
+    def run_crossed(
+        self,
+        firsts: Sequence[str],
+        seconds: Sequence[str],
+        truncate: bool,
+        limits: Limits = NO_LIMITS,
+        report: Callable[[int], object] | None = None,
+    ) -> Float32:
         """Return the logits [firsts, seconds, labels] of the pairs of each first text with each second text.
 
         Every text is encoded once. Errors have the index of the pair: those of the first text come first.
@@ -74,6 +81,8 @@ class Runner:
             firsts: Texts that `assay.inputs.validation` accepted.
             seconds: The same, at least one.
             truncate: Cut texts that the bundle would refuse as too long.
+            limits: As `run`.
+            report: As `run`.
 
         Raises:
             InputError: A pair is too long.
@@ -86,7 +95,7 @@ class Runner:
             for start in range(0, len(firsts), step)
         )
         ahead = look_ahead(windows) if len(firsts) > step else windows
-        logits = self._answer(ahead, len(firsts) * len(seconds), single=False)
+        logits = self._answer(ahead, len(firsts) * len(seconds), False, limits, report)
         return logits.reshape(len(firsts), len(seconds), self._labels)
 
     def encode(self, rows: Sequence[Row], *, truncate: bool) -> list[Tokens | InputError]:

@@ -8,6 +8,7 @@ import pytest
 
 import assay
 from assay import Classifier, InputError, NumericalError, Scorer
+from assay.models.base import runner_of
 from tests.runtime import tiny
 
 QUERY = "what causes rain"
@@ -99,3 +100,28 @@ def test_a_bundle_ranks_as_cross_encoder_does_with_its_checkpoint(tmp_path: Path
     )
     assert [entry["corpus_id"] for entry in theirs] == [entry["corpus_id"] for entry in expected]
     assert [float(entry["score"]) for entry in theirs] == pytest.approx([entry["score"] for entry in ranked], abs=1e-5)
+
+
+def test_progress_and_a_limit_of_tokens_change_no_answer(
+    reranker: Scorer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm", reason="tqdm is not installed: pip install tqdm")
+    documents = ["a b", "c", "rain forms", "a"] * 3
+    expected = reranker.rank(QUERY, documents)
+    session = runner_of(reranker).engine.get().session
+    calls: list[int] = []
+    answer = session.answer
+
+    def record(tokens: Any) -> Any:
+        calls.append(sum(len(row.ids) for row in tokens))
+        return answer(tokens)
+
+    monkeypatch.setattr(session, "answer", record)
+    found = reranker.rank(QUERY, documents, progress=True, batch_tokens=20)
+    assert "12/12" in capfd.readouterr().err
+    assert len(calls) > 3
+    assert max(calls) <= 20
+    assert [entry["corpus_id"] for entry in found] == [entry["corpus_id"] for entry in expected]
+    assert [entry["score"] for entry in found] == pytest.approx([entry["score"] for entry in expected], abs=1e-6)
+    with pytest.raises(InputError, match="batch_tokens is the int 0"):
+        reranker.rerank_pairs([(QUERY, "a")], batch_tokens=0)

@@ -93,6 +93,27 @@ def test_many_texts_have_the_answers_that_each_has_alone(nli: Classifier, monkey
     assert_same(nli.zero_shot(texts, ["b", "c d"]), [nli.zero_shot(text, ["b", "c d"]) for text in texts])
 
 
+def test_progress_and_a_limit_of_tokens_change_no_answer(
+    nli: Classifier, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm", reason="tqdm is not installed: pip install tqdm")
+    expected = nli.zero_shot(TEXTS, CANDIDATES)
+    session = runner_of(nli).engine.get().session
+    calls: list[int] = []
+    answer = session.answer
+
+    def record(tokens: Any) -> Any:
+        calls.append(len(tokens))
+        return answer(tokens)
+
+    monkeypatch.setattr(session, "answer", record)
+    assert_same(nli.zero_shot(TEXTS, CANDIDATES, progress=True, batch_tokens=1), expected)
+    assert "9/9" in capfd.readouterr().err
+    assert calls == [1] * 9
+    with pytest.raises(InputError, match="progress is the int 1"):
+        nli.zero_shot(TEXTS, CANDIDATES, progress=1)  # type: ignore[arg-type]
+
+
 def test_entailment_may_be_named(judge: Classifier) -> None:
     answer: Any = judge.zero_shot("a", ["b", "c"], "{}", entailment="NOADDR_ON")
     logits = judge.logits([("a", "b"), ("a", "c")])[:, 2]
