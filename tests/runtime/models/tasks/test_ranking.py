@@ -125,3 +125,17 @@ def test_progress_and_a_limit_of_tokens_change_no_answer(
     assert [entry["score"] for entry in found] == pytest.approx([entry["score"] for entry in expected], abs=1e-6)
     with pytest.raises(InputError, match="batch_tokens is the int 0"):
         reranker.rerank_pairs([(QUERY, "a")], batch_tokens=0)
+
+
+def test_several_labels_have_the_logits_and_probabilities_of_cross_encoder(tmp_path: Path) -> None:
+    library: Any = pytest.importorskip("sentence_transformers", reason="the right numbers are those of CrossEncoder")
+    from assay_export import export
+    from tests.runtime.demo_checkpoints import save_with_labels
+
+    checkpoint = save_with_labels(tmp_path / "checkpoint", ["no", "perhaps", "yes"])
+    export(checkpoint, tmp_path / "bundle", input="pair")
+    model = assay.load_classifier(tmp_path / "bundle", threads=1)
+    pairs = [("What causes rain?", "Clouds."), ("Name a river.", "The Rhine.")]
+    theirs = library.CrossEncoder(str(checkpoint), device="cpu")
+    assert np.allclose(model.logits(pairs), theirs.predict(pairs), atol=1e-5)
+    assert np.allclose(model.predict_proba(pairs), theirs.predict(pairs, apply_softmax=True), atol=1e-5)
