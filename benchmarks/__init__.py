@@ -2,7 +2,7 @@
 
 From the lowest floor up, each room importing only what stands before it:
 
-- `errors`, then `machine`, `limits`, `cost`, `timing`: what every measurement needs.
+- `errors`, then `machine`, `command_line`, `cost`, `timing`: what every measurement needs.
 - `inputs`: the texts that are measured, and the optional materials next to the repository.
 - `engines`: implementations that a probe calls in its own process.
 - `standins`: full-size checkpoints and graphs with random weights.

@@ -17,10 +17,10 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "run": "benchmarks.suite.command",
     "report": "benchmarks.suite.report.document",
-    "compare": "benchmarks.suite.report.compare",
+    "compare": "benchmarks.suite.compare.command",
     "quality": "benchmarks.quality.command",
     "quality-page": "benchmarks.quality.page",
-    "readme": "benchmarks.suite.report.readme",
+    "readme": "benchmarks.suite.readme.command",
 }
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
 

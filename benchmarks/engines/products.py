@@ -10,7 +10,7 @@ import numpy.typing as npt
 from assay.optional_packages import require
 from assay.ort import installation
 from benchmarks.errors import BenchmarkError
-from benchmarks.limits import floor_seconds
+from benchmarks.machine.limits import floor_seconds
 from benchmarks.timing import Call, Ids
 
 __all__ = ["Layer", "bare_products", "compute_floor", "read_layers"]

@@ -1,4 +1,7 @@
-"""What a run ran on, without anything that identifies the machine, and how much disk space its packages take."""
+"""What a run ran on, without anything that identifies the machine, and how much disk space its packages take.
+
+`peaks` measures what the machine does in a second, and `limits` says how fast that lets an answer be.
+"""
 
 import importlib.metadata
 import os
@@ -12,7 +15,7 @@ from typing import Any
 import psutil
 from packaging.requirements import Requirement
 
-from assay.threads import usable_cores
+from assay.system.threads import usable_cores
 
 __all__ = ["describe", "describe_gpu", "load_average", "measure_environment", "usable_cores"]
 

@@ -28,6 +28,7 @@ from assay.errors import AssayError
 from assay.inputs.files import read_rows
 from assay.inputs.validation import Kind, Row
 from assay.models.base import Model, runner_of
+from benchmarks.command_line import make_parser
 
 __all__ = ["main"]
 
@@ -67,11 +68,11 @@ class Timed:
     """Wraps the function that answers a batch, and keeps the longest time in seconds and the most rows of one."""
 
     def __init__(self, model: Model) -> None:
-        runner = runner_of(model)
+        runner: Any = runner_of(model)
         self._answer = runner.answer
         self.longest = 0.0
         self.rows = 0
-        runner.answer = self  # type: ignore[method-assign]
+        runner.answer = self
 
     def __call__(self, tokens: Sequence[Any]) -> Any:
         start = time.monotonic()
@@ -88,9 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 if a check failed or with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.aio_load", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("aio_load", __doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     parser.add_argument(
         "--rows", metavar="FILE", help="rows to send, as for assay predict --file; default: generated prose"

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import assay
 from assay.annotate import annotate_file
-from assay.errors import AssayError
 from assay.inputs.tokenization import BundleTokenizer
 from assay.inputs.validation import Row
-from assay.models.base import Model
 from assay.models.classifier import Classifier
+from assay.models.scorer import Scorer
+from benchmarks.command_line import make_parser, parse_count, run_measurement
 from benchmarks.inputs.texts import choose_throughput_rows
 from benchmarks.timing import ratio, round_robin
 
@@ -36,32 +36,24 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.annotating", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("annotating", __doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
-    parser.add_argument("--rows", type=int, default=512, metavar="N", help="rows of a turn; default: 512")
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="turns of each; default: 7")
-    options = parser.parse_args(arguments)
-    try:
-        measure(options.bundle, options.rows, options.rounds)
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    parser.add_argument("--rows", type=parse_count, default=512, metavar="N", help="rows of a turn; default: 512")
+    parser.add_argument("--rounds", type=parse_count, default=7, metavar="N", help="turns of each; default: 7")
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
-def measure(bundle: Path, count: int, rounds: int) -> None:
+def measure(options: argparse.Namespace) -> None:
     """Take the turns and print the rates.
 
     Raises:
         AssayError: The bundle cannot be loaded.
     """
-    model = assay.load(bundle, mode="throughput")
+    model = assay.load(options.bundle, mode="throughput")
     manifest = model.manifest
-    data = (bundle / "tokenizer.json").read_bytes()
+    data = (options.bundle / "tokenizer.json").read_bytes()
     tokenizer = BundleTokenizer(data, manifest.input, manifest.max_length, "longest_first")
-    rows, source = choose_throughput_rows(tokenizer, manifest.input, manifest.max_length, count)
+    rows, source = choose_throughput_rows(tokenizer, manifest.input, manifest.max_length, options.rows)
 
     with tempfile.TemporaryDirectory() as folder:
         source_file, target = Path(folder) / "rows.jsonl", Path(folder) / "answers.jsonl"
@@ -76,19 +68,19 @@ def measure(bundle: Path, count: int, rounds: int) -> None:
             MEMORY: partial(time_call, partial(answer, model, rows)),
             FILES: partial(time_call, from_file),
         }
-        times = round_robin(turns, rounds)
+        times = round_robin(turns, options.rounds)
     print(f"{len(rows)} rows ({source}), {model.info['variant']}, {model.info['threads']} threads")
     for name, seconds in times.items():
         print(f"{name}: {len(rows) / sorted(seconds)[len(seconds) // 2]:.1f} rows/s")
     print(f"{FILES} / {MEMORY}: {ratio(times[FILES], times[MEMORY])}")
 
 
-def answer(model: Model, rows: list[Row]) -> None:
+def answer(model: Classifier | Scorer, rows: list[Row]) -> None:
     """Answer the rows in memory."""
     if isinstance(model, Classifier):
         model.predict_batch(rows, truncate=True)
     else:
-        model.score_batch(rows, truncate=True)  # type: ignore[attr-defined]
+        model.score_batch(rows, truncate=True)
 
 
 def time_call(call: Callable[[], None]) -> float:

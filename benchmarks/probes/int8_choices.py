@@ -22,12 +22,13 @@ from unittest import mock
 import numpy as np
 
 from assay.bundle.manifest import Graph
-from assay.errors import AssayError
-from assay_export.graphs.architectures import local_attention, relative_positions
+from assay_export.graphs.architectures.deberta_v2 import relative_positions
+from assay_export.graphs.architectures.modernbert import local_attention
 from assay_export.graphs.precision import Precision
 from assay_export.graphs.writer import Dialect
-from assay_export.variants.int8.graph import Int8
 from assay_export.variants.int8.linear import Recipe
+from assay_export.variants.int8.providers.graph import Int8
+from benchmarks.command_line import make_parser, parse_count, parse_counts, run_measurement
 from benchmarks.engines.session import open_graph
 from benchmarks.machine import usable_cores
 from benchmarks.standins import plain_int8
@@ -89,30 +90,22 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.int8_choices", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("int8_choices", __doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
-    parser.add_argument("--lengths", default="16,64,128,256,512", metavar="N,N", help="tokens")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each graph; default: 5")
-    options = parser.parse_args(arguments)
-    try:
-        measure(options.checkpoint, [int(part) for part in options.lengths.split(",")], options.rounds)
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    parser.add_argument("--lengths", type=parse_counts, default="16,64,128,256,512", metavar="N,N", help="tokens")
+    parser.add_argument("--rounds", type=parse_count, default=5, metavar="N", help="turns of each graph; default: 5")
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
-def measure(checkpoint: Path, lengths: Sequence[int], rounds: int) -> None:
+def measure(options: argparse.Namespace) -> None:
     """Print the table of one checkpoint.
 
     Raises:
         AssayError: The checkpoint cannot be read.
     """
     cores, random = usable_cores(), np.random.default_rng(0)
-    with tempfile.TemporaryDirectory(dir=checkpoint.resolve().parent) as work:
-        model = plain_int8.load(checkpoint)
+    with tempfile.TemporaryDirectory(dir=options.checkpoint.resolve().parent) as work:
+        model = plain_int8.load(options.checkpoint)
         choices = CHOICES[model.architecture.ARCHITECTURE]
         paths = write_graphs(model, choices, Path(work))
         print(f"| mode | tokens | {AS_EXPORTED}, ms | {' | '.join(list(choices)[1:])} |")
@@ -124,9 +117,9 @@ def measure(checkpoint: Path, lengths: Sequence[int], rounds: int) -> None:
                 graph = Graph(paths[name].name, (), ("input_ids",), choice.graph_optimization, {})
                 call = open_graph(paths[name], graph, model.labels, threads)
                 turns[name] = make_turn(call, callers, choice.shared_calls)
-            for length in lengths:
+            for length in options.lengths:
                 texts = [random.integers(5, 1_000, (1, length)) for _ in range(TOGETHER * callers)]
-                times = round_robin({name: partial(turn, texts) for name, turn in turns.items()}, rounds)
+                times = round_robin({name: partial(turn, texts) for name, turn in turns.items()}, options.rounds)
                 others = [str(ratio(times[name], times[AS_EXPORTED])) for name in list(choices)[1:]]
                 exported = float(np.median(times[AS_EXPORTED])) * 1e3
                 print(f"| {mode} | {length} | {exported:.1f} | {' | '.join(others)} |", flush=True)

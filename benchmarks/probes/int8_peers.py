@@ -32,12 +32,13 @@ import numpy as np
 
 from assay.bundle import manifest
 from assay.optional_packages import require
+from benchmarks.command_line import add_json, add_nncf_options, make_parser, parse_count, parse_counts, run_measurement
 from benchmarks.engines import openvino
 from benchmarks.engines.kernel_products import bare_kernel_products
 from benchmarks.engines.products import bare_products, compute_floor, read_layers
 from benchmarks.engines.pytorch import open_checkpoint
 from benchmarks.engines.session import choose_int8_graph, open_graph
-from benchmarks.errors import BenchmarkError, run_measurement
+from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.calibration import tokenise_calibration
 from benchmarks.machine import peaks, usable_cores
 from benchmarks.timing import Call, Ids, Turn, from_callers, one_at_a_time, ratio, round_robin, summarise
@@ -167,41 +168,24 @@ def show_progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def parse_lengths(text: str) -> list[int]:
-    """Parse the value of --lengths."""
-    return [int(part) for part in text.split(",")]
-
-
-def parse_rounds(text: str) -> int:
-    """Parse the value of --rounds."""
-    if int(text) < 1:
-        raise ValueError("there must be a round")
-    return int(text)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.int8_peers", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("int8_peers", __doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint of the bundle, for --torch")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle of a DeBERTa or ModernBERT, fp32 and int8")
     parser.add_argument(
-        "--lengths", type=parse_lengths, default="16,32,64,128,256,512", help="tokens, special tokens included"
+        "--lengths", type=parse_counts, default="16,32,64,128,256,512", help="tokens, special tokens included"
     )
-    parser.add_argument("--rounds", type=parse_rounds, default=9, help="turns of each peer; default: 9")
+    parser.add_argument("--rounds", type=parse_count, default=9, help="turns of each peer; default: 9")
     parser.add_argument("--torch", action="store_true", help="add PyTorch, one sequence at a time; slow")
     parser.add_argument("--int8", type=Path, metavar="FILE", help="measure this int8 graph instead of the bundle's")
-    parser.add_argument(
-        "--work", type=Path, default=Path("build/int8_peers"), metavar="FOLDER", help="keeps the model that NNCF made"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the milliseconds of every turn there")
-    options = parser.parse_args(arguments)
-    return run_measurement(measure, options)
+    add_nncf_options(parser, ungated=False)
+    add_json(parser, "the milliseconds of every turn")
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 
 The contenders are assay's int8 and fp32 (with the check of all hashes, as by default, and int8 without it), OpenVINO's
 int8 (NNCF) and float32 of the portable graph, each without and with OpenVINO's model cache, and transformers in
-float32. Every contender runs once before, which fills the page cache and OpenVINO's, then they take turns, one process
-after the other.
+float32. Every contender runs once before, which fills the page cache, OpenVINO's cache and Python's bytecode. Then they
+take turns, one process after the other.
 """
 
 import argparse
@@ -24,8 +24,9 @@ from assay.bundle import manifest
 from assay.bundle.manifest import Manifest
 from assay.optional_packages import require
 from benchmarks import ROOT
+from benchmarks.command_line import add_json, add_nncf_options, make_parser, parse_count, run_measurement
 from benchmarks.engines import openvino
-from benchmarks.errors import BenchmarkError, run_measurement
+from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.calibration import read_calibration
 from benchmarks.machine import peaks
 from benchmarks.standins.ungated import choose_bundle
@@ -42,21 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.load_time", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("load_time", __doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="whole checkpoint, for transformers")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
-    parser.add_argument("--runs", type=int, default=9, metavar="N", help="processes of each contender; default: 9")
-    parser.add_argument("--ungated", action="store_true", help="random weights: give the bundle an ungated int8 graph")
     parser.add_argument(
-        "--work", type=Path, default=Path("build/int8_peers"), metavar="FOLDER", help="keeps the model that NNCF made"
+        "--runs", type=parse_count, default=9, metavar="N", help="processes of each contender; default: 9"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the seconds of every run there")
-    options = parser.parse_args(arguments)
-    if options.runs < 1:
-        parser.error(f"--runs is {options.runs}, expected at least 1")
-    return run_measurement(measure, options)
+    add_nncf_options(parser)
+    add_json(parser, "the seconds of every run")
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -76,13 +71,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     quantised = openvino.quantise(bundle, described, options.work / openvino.name_quantised(described))
     contenders = list_contenders(options.checkpoint, bundle, described, quantised, options.work)
     measured = peaks.measure()
+    bytecode = options.work / "bytecode"
     for name, (kind, arguments) in contenders.items():
         print(f"first run of {name}", file=sys.stderr, flush=True)
-        run(name, kind, arguments)
+        run(name, kind, arguments, bytecode)
     seconds: dict[str, list[list[float]]] = {name: [] for name in contenders}
     for number in range(options.runs):
         for name in rotate(list(contenders), number):
-            seconds[name].append(run(name, *contenders[name]))
+            seconds[name].append(run(name, *contenders[name], bytecode))
     measured = measured.join(peaks.measure())
     print(f"{described.name}: {options.runs} processes of each, files in the page cache\n\n{format_table(seconds)}")
     print(f"\n{measured}")
@@ -113,8 +109,11 @@ def list_contenders(
     return contenders
 
 
-def run(name: str, kind: str, arguments: Mapping[str, Any]) -> list[float]:
+def run(name: str, kind: str, arguments: Mapping[str, Any], bytecode: Path) -> list[float]:
     """Run one process, and return the seconds of each step.
+
+    All modules come from compiled bytecode in the folder `bytecode`, as after pip's installation. Those of a checkout
+    would be compiled at every start where PYTHONDONTWRITEBYTECODE is set.
 
     Raises:
         BenchmarkError: It failed; with its last line.
@@ -123,7 +122,9 @@ def run(name: str, kind: str, arguments: Mapping[str, Any]) -> list[float]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
         "HF_HUB_OFFLINE": "1",
+        "PYTHONPYCACHEPREFIX": str(bytecode.absolute()),
     }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "benchmarks.engines.first_answer", kind, json.dumps(arguments)]
     start = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, env=environment)

@@ -11,15 +11,14 @@ at the int8 peak, and their int8 weights at the read bandwidth.
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from assay.bundle import manifest
-from assay.errors import AssayError
 from benchmarks import machine
+from benchmarks.command_line import add_json, make_parser, parse_counts, run_measurement
 from benchmarks.engines.products import Layer, compute_floor, read_layers
 from benchmarks.machine import peaks
 from benchmarks.machine.noise import compute_steal, is_shared_gain, read_stat
@@ -34,29 +33,17 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.machine", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("machine", __doc__)
     parser.add_argument("--bundle", type=Path, metavar="BUNDLE", help="bundle of the model to print the floor of")
-    parser.add_argument("--lengths", default="16,32,64,128,256,512", metavar="N,N", help="tokens of the floor")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
-    options = parser.parse_args(arguments)
-    try:
-        lengths = [int(part) for part in options.lengths.split(",")]
-        result = measure(options.bundle, lengths)
-        if options.json:
-            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    except ValueError:
-        parser.error(f"--lengths is {options.lengths!r}, expected numbers of tokens such as 16,64")
-    except (AssayError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(format_result(result))
-    return 0
+    parser.add_argument(
+        "--lengths", type=parse_counts, default="16,32,64,128,256,512", metavar="N,N", help="tokens of the floor"
+    )
+    add_json(parser, "all results")
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
-def measure(bundle: Path | None, lengths: Sequence[int]) -> dict[str, Any]:
-    """Measure the machine, and compute the floor of a bundle's model.
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure the machine, compute the floor of a bundle's model, and print both.
 
     Returns:
         What --json writes. Rates are in operations or bytes per second, floors in seconds.
@@ -64,7 +51,7 @@ def measure(bundle: Path | None, lengths: Sequence[int]) -> dict[str, Any]:
     Raises:
         AssayError: There is no C++ compiler, or the bundle cannot be read.
     """
-    layers = [] if bundle is None else _read_bundle(bundle)
+    layers = [] if options.bundle is None else _read_bundle(options.bundle)
     cores = machine.usable_cores()
     before = read_stat()
     measured = peaks.measure()
@@ -80,8 +67,10 @@ def measure(bundle: Path | None, lengths: Sequence[int]) -> dict[str, Any]:
     }
     if layers:
         result["floor"] = {
-            str(tokens): compute_floor(layers, tokens, measured.int8, measured.bytes_per_second) for tokens in lengths
+            str(tokens): compute_floor(layers, tokens, measured.int8, measured.bytes_per_second)
+            for tokens in options.lengths
         }
+    print(format_result(result))
     return result
 
 

@@ -29,9 +29,9 @@ from assay.bundle import manifest
 from assay.inputs.tokenization import BundleTokenizer
 from assay.inputs.validation import Row
 from assay.optional_packages import require
+from benchmarks.command_line import add_json, add_nncf_options, make_parser, run_measurement
 from benchmarks.engines import openvino
 from benchmarks.engines.pytorch import open_pipeline
-from benchmarks.errors import run_measurement
 from benchmarks.inputs.texts import choose_throughput_rows
 from benchmarks.machine import peaks, usable_cores
 from benchmarks.standins.ungated import choose_bundle
@@ -54,19 +54,14 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.many_rows", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("many_rows", __doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="whole checkpoint, for the pipeline")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     parser.add_argument("--rows", type=int, default=768, metavar="N", help="rows in all; default: 768")
     parser.add_argument("--block", type=int, default=128, metavar="N", help="rows of a turn; default: 128")
     parser.add_argument("--sample", type=int, default=32, metavar="N", help="rows of the pipeline's turn; default: 32")
-    parser.add_argument("--ungated", action="store_true", help="random weights: give the bundle an ungated int8 graph")
-    parser.add_argument(
-        "--work", type=Path, default=Path("build/int8_peers"), metavar="FOLDER", help="keeps the model that NNCF made"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rates of every turn there")
+    add_nncf_options(parser)
+    add_json(parser, "the rates of every turn")
     options = parser.parse_args(arguments)
     if not 1 <= options.sample <= options.block <= options.rows:
         parser.error("expected 1 <= --sample <= --block <= --rows")

@@ -18,10 +18,11 @@ from typing import Any, get_args
 
 from assay.bundle import manifest
 from assay.inputs.tokenization import BundleTokenizer
-from assay.ort.batching import PACKED_TOKENS_PER_CALL, PACKED_TOKENS_PER_CALL_OF_A_CORE, pack
-from assay.ort.engine import Engine, Mode
+from assay.ort.batching import PACKED_TOKENS_PER_CALL, PACKED_TOKENS_PER_CALL_OF_A_CORE, Mode, pack
+from assay.ort.engine import Engine
+from benchmarks.command_line import add_json, make_parser, parse_count, parse_counts, run_measurement
 from benchmarks.engines.session import choose_int8_graph, open_session
-from benchmarks.errors import BenchmarkError, run_measurement
+from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.texts import choose_throughput_rows
 from benchmarks.machine import peaks, usable_cores
 from benchmarks.timing import ratio, round_robin
@@ -37,23 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.packed_tokens", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("packed_tokens", __doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle with the variant int8")
     parser.add_argument("--int8", type=Path, metavar="FILE", help="measure this int8 graph instead of the bundle's")
-    parser.add_argument("--budgets", default="64,128,256,512,1024,2048,4096", metavar="N,N", help="tokens of a call")
-    parser.add_argument("--rows", type=int, default=192, metavar="N", help="rows of a turn; default: 192")
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="turns of each budget; default: 7")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the seconds of every turn there")
-    options = parser.parse_args(arguments)
-    try:
-        options.budgets = sorted({int(part) for part in options.budgets.split(",")})
-    except ValueError:
-        parser.error(f"--budgets is {options.budgets!r}, expected numbers of tokens such as 256,1024")
-    if min(*options.budgets, options.rows, options.rounds, 1) < 1:
-        parser.error("--budgets, --rows and --rounds are at least 1")
-    return run_measurement(measure, options)
+    parser.add_argument(
+        "--budgets", type=parse_counts, default="64,128,256,512,1024,2048,4096", metavar="N,N", help="tokens of a call"
+    )
+    parser.add_argument("--rows", type=parse_count, default=192, metavar="N", help="rows of a turn; default: 192")
+    parser.add_argument("--rounds", type=parse_count, default=7, metavar="N", help="turns of each budget; default: 7")
+    add_json(parser, "the seconds of every turn")
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

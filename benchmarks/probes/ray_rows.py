@@ -25,9 +25,9 @@ import numpy as np
 import assay
 from assay.annotate import annotate_file
 from assay.bundle import manifest
-from assay.errors import AssayError
 from assay.optional_packages import require
 from benchmarks import ROOT
+from benchmarks.command_line import make_parser, parse_count, run_measurement
 from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.calibration import read_calibration
 
@@ -43,25 +43,24 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.ray_rows", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("ray_rows", __doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
-    parser.add_argument("--rows", type=int, default=1_000_000, metavar="N", help="default: 1,000,000")
-    parser.add_argument("--actors", type=int, default=2, metavar="N", help="default: 2")
-    options = parser.parse_args(arguments)
-    if min(options.rows, options.actors) < 1:
-        parser.error("--rows and --actors are at least 1")
-    try:
-        with tempfile.TemporaryDirectory(prefix="assay-ray-") as folder:
-            measure(options.bundle.absolute(), options.rows, options.actors, Path(folder))
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    parser.add_argument("--rows", type=parse_count, default=1_000_000, metavar="N", help="default: 1,000,000")
+    parser.add_argument("--actors", type=parse_count, default=2, metavar="N", help="default: 2")
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
-def measure(bundle: Path, count: int, actors: int, folder: Path) -> None:
+def measure(options: argparse.Namespace) -> None:
+    """Answer the rows in a temporary folder.
+
+    Raises:
+        AssayError: As `compare_answers`.
+    """
+    with tempfile.TemporaryDirectory(prefix="assay-ray-") as folder:
+        compare_answers(options.bundle.absolute(), options.rows, options.actors, Path(folder))
+
+
+def compare_answers(bundle: Path, count: int, actors: int, folder: Path) -> None:
     """Answer the rows both ways, and print the rates and what differs.
 
     Raises:

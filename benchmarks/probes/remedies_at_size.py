@@ -25,8 +25,9 @@ import numpy as np
 from assay.bundle import manifest
 from assay.bundle.manifest import Graph
 from assay_export.variants.int8.linear import Recipe
+from benchmarks.command_line import add_json, make_parser, parse_count, parse_counts, run_measurement
 from benchmarks.engines.session import open_graph
-from benchmarks.errors import BenchmarkError, run_measurement
+from benchmarks.errors import BenchmarkError
 from benchmarks.machine import peaks, usable_cores
 from benchmarks.standins import plain_int8
 from benchmarks.timing import Ids, Turn, one_at_a_time, ratio, round_robin
@@ -74,22 +75,13 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.remedies_at_size", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("remedies_at_size", __doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle of a small model with the variant int8")
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="whole checkpoint of a large model")
-    parser.add_argument("--lengths", default="16,64,128,512", metavar="N,N", help="tokens of a text")
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="turns of each graph; default: 7")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the seconds of every turn there")
-    options = parser.parse_args(arguments)
-    try:
-        options.lengths = [int(part) for part in options.lengths.split(",")]
-    except ValueError:
-        parser.error(f"--lengths is {options.lengths!r}, expected numbers of tokens such as 16,64")
-    if min(*options.lengths, options.rounds, 512) < 1:
-        parser.error("--lengths and --rounds are at least 1")
-    return run_measurement(measure, options)
+    parser.add_argument("--lengths", type=parse_counts, default="16,64,128,512", metavar="N,N", help="tokens of a text")
+    parser.add_argument("--rounds", type=parse_count, default=7, metavar="N", help="turns of each graph; default: 7")
+    add_json(parser, "the seconds of every turn")
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

@@ -19,13 +19,13 @@ import torch
 
 from assay.bundle import manifest
 from assay.bundle.manifest import MANIFEST_NAME, TOKENIZER_NAME, Manifest
-from assay.errors import AssayError
 from assay.inputs.tokenization import BundleTokenizer
 from assay_export.checkpoint import loading
 from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.reference import Feed
 from assay_export.gates.answers import run_pytorch
 from assay_export.variants.int8 import gate
+from benchmarks.command_line import make_parser, parse_count, run_measurement
 from benchmarks.inputs.calibration import read_calibration
 from benchmarks.standins.plain_int8 import PROBE
 
@@ -96,32 +96,24 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.rounding", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("rounding", __doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="its bundle, for the tokenizer and the activation")
-    parser.add_argument("--rows", type=int, default=128, metavar="N", help="held-out calibration rows; default: 128")
-    options = parser.parse_args(arguments)
-    if options.rows < 1:
-        parser.error(f"--rows is {options.rows}, expected at least 1")
-    try:
-        print(measure(options.checkpoint, options.bundle, options.rows))
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    parser.add_argument(
+        "--rows", type=parse_count, default=128, metavar="N", help="held-out calibration rows; default: 128"
+    )
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
-def measure(checkpoint: Path, bundle: Path, rows: int) -> str:
-    """Measure every arithmetic, and return a line for each.
+def measure(options: argparse.Namespace) -> None:
+    """Measure every arithmetic, and print a line for each.
 
     Raises:
         AssayError: The checkpoint or the bundle cannot be read.
     """
-    described = manifest.read(bundle / MANIFEST_NAME)
-    feeds = encode(bundle, described, rows)
-    reference = loading.load(open_files(checkpoint), [PROBE]).reference
+    described = manifest.read(options.bundle / MANIFEST_NAME)
+    feeds = encode(options.bundle, described, options.rows)
+    reference = loading.load(open_files(options.checkpoint), [PROBE]).reference
     scores = described.task == "regression" and described.activation == "sigmoid"
     activation = "sigmoid score" if scores else described.activation
     expected = run_pytorch(reference, feeds)
@@ -130,7 +122,7 @@ def measure(checkpoint: Path, bundle: Path, rows: int) -> str:
         with rounded(reference.module, inputs, weights):
             report = gate.measure(run_pytorch(reference, feeds), expected, activation)
         lines.append(f"{gate.excess(report, gate.Limits()):8.2f}  {name}: {gate.describe(report)}")
-    return "\n".join(lines)
+    print("\n".join(lines))
 
 
 def encode(bundle: Path, described: Manifest, rows: int) -> list[Feed]:

@@ -27,8 +27,9 @@ from assay.annotate import annotate_file
 from assay.inputs.tokenization import BundleTokenizer
 from assay.models.base import Model
 from benchmarks import machine
+from benchmarks.command_line import add_json, make_parser, parse_count, parse_counts, run_measurement
 from benchmarks.cost import FEWEST_LENGTHS, Cost, fit_cost
-from benchmarks.errors import BenchmarkError, run_measurement
+from benchmarks.errors import BenchmarkError
 from benchmarks.inputs.texts import choose_throughput_rows, make_rows
 from benchmarks.timing import round_robin
 
@@ -46,24 +47,23 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 with one line on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.probes.scaling", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("scaling", __doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     parser.add_argument("--variant", default="auto", help="variant to load; default: auto")
     parser.add_argument(
-        "--lengths", type=_split, metavar="N,N", help="tokens; default: 16 to 8,192, as far as the model reads"
+        "--lengths", type=parse_counts, metavar="N,N", help="tokens; default: 16 to 8,192, as far as the model reads"
     )
-    parser.add_argument("--threads", type=_split, metavar="N,N", help="default: 1, 2, 4, ... to the usable cores")
+    parser.add_argument("--threads", type=parse_counts, metavar="N,N", help="default: 1, 2, 4, ... to the usable cores")
     parser.add_argument("--tokens", type=int, default=128, metavar="N", help="tokens of a row for --threads")
-    parser.add_argument("--rows", type=_split, default=ROWS, metavar="N,N", help="default: 1 to 100,000; '' for none")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of lengths and threads; default: 5")
+    parser.add_argument(
+        "--rows", type=_parse_rows, default=ROWS, metavar="N,N", help="default: 1 to 100,000; '' for none"
+    )
+    parser.add_argument(
+        "--rounds", type=parse_count, default=5, metavar="N", help="turns of lengths and threads; default: 5"
+    )
     parser.add_argument("--limit", type=float, default=300, metavar="S", help="seconds of one file; default: 300")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all times there")
-    options = parser.parse_args(arguments)
-    if options.rounds < 1:
-        parser.error(f"--rounds is {options.rounds}, expected at least 1")
-    return run_measurement(measure, options)
+    add_json(parser, "all times")
+    return run_measurement(measure, parser.parse_args(arguments))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -215,11 +215,8 @@ def _open_tokenizer(model: Model) -> BundleTokenizer:
     return BundleTokenizer(data, manifest.input, manifest.max_length, "longest_first")
 
 
-def _split(words: str) -> list[int]:
-    numbers = [int(word) for word in words.split(",") if word.strip()]
-    if any(number < 1 for number in numbers):
-        raise argparse.ArgumentTypeError(f"found {words!r}, expected numbers of at least 1")
-    return numbers
+def _parse_rows(words: str) -> list[int]:
+    return parse_counts(words) if words else []
 
 
 if __name__ == "__main__":

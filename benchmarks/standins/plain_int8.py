@@ -21,9 +21,9 @@ from assay_export.checkpoint import loading
 from assay_export.checkpoint.files import open_files
 from assay_export.graphs.architectures import AUTHORED
 from assay_export.graphs.writer import Array, Dialect
-from assay_export.variants.int8 import graph
 from assay_export.variants.int8.kernels import variant
 from assay_export.variants.int8.linear import Recipe
+from assay_export.variants.int8.providers import graph
 from benchmarks.errors import BenchmarkError
 
 __all__ = ["FILES", "PROBE", "Model", "PlainRecipes", "load", "save"]

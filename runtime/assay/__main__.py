@@ -2,7 +2,7 @@
 
 import sys
 
-from assay import interruption
+from assay.system import interruption
 
 __all__ = ["main"]
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypedDict, get_args
+from typing import TYPE_CHECKING, TypedDict, get_args
 
 from assay.devices import Device
 from assay.errors import InputError
-from assay.gpu.providers import GpuOptions
+from assay.gpu.options import GpuOptions
 from assay.inputs.validation import check_flag, describe
-from assay.models.base import Model
-from assay.ort.engine import Mode
-from assay.threads import usable_cores
+from assay.ort.batching import Mode
+from assay.system.threads import usable_cores
+
+if TYPE_CHECKING:
+    from assay.models.base import Model
 
 __all__ = ["LoadOptions", "Options", "check_gpu_options", "check_mode", "check_threads"]
 
@@ -39,7 +41,7 @@ class LoadOptions:
     verify: bool = True
     gpu: GpuOptions = field(default_factory=GpuOptions)
     mode: Mode = "latency"
-    reload: Callable[[], Model] | None = None
+    reload: "Callable[[], Model] | None" = None
 
 
 def check_threads(threads: object) -> int:

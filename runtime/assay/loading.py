@@ -3,35 +3,24 @@
 import functools
 import logging
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from assay.bundle import golden
 from assay.bundle.folder import Bundle, Choice, check_variant
 from assay.bundle.hub import open_bundle
 from assay.devices import Device, parse_device
 from assay.errors import BundleError, InputError, ProviderError
-from assay.inputs.tokenization import BundleTokenizer
 from assay.inputs.validation import check_flag
 from assay.load_options import LoadOptions, Options, check_gpu_options, check_mode, check_threads
-from assay.models.classifier import Classifier
-from assay.models.scorer import Scorer
-from assay.ort import installation, kernels
-from assay.ort.batching import (
-    PACKED_TOKENS_PER_CALL,
-    PACKED_TOKENS_PER_CALL_OF_A_CORE,
-    TOKENS_PER_CALL,
-    TOKENS_PER_CALL_OF_A_CORE,
-    group,
-    pack,
-)
-from assay.ort.engine import Engine, Mode
-from assay.ort.packed_session import PackedSession
-from assay.ort.session import GraphSession
+from assay.ort import installation
+from assay.ort.batching import Mode
 from assay.ort.usable import find_unusable
 
-__all__ = ["load", "load_choice", "load_classifier", "load_scorer", "open_tokenizer"]
+if TYPE_CHECKING:
+    from assay.models.classifier import Classifier
+    from assay.models.scorer import Scorer
+
+__all__ = ["load", "load_choice", "load_classifier", "load_scorer"]
 
 _LOG = logging.getLogger("assay")
 _CPU = Device("cpu", 0)
@@ -49,7 +38,7 @@ def load(
     mode: Mode = "latency",
     revision: str | None = None,
     local_files_only: bool = False,
-) -> Classifier | Scorer:
+) -> "Classifier | Scorer":
     """Load the bundle in the folder `path`, or the one with that name on the Hub.
 
     Args:
@@ -101,26 +90,30 @@ def load(
     return load_choice(bundle, _choose(bundle, variant, target), target, options)
 
 
-def load_classifier(path: str | os.PathLike[str], **options: Unpack[Options]) -> Classifier:
+def load_classifier(path: str | os.PathLike[str], **options: Unpack[Options]) -> "Classifier":
     """Load a classification bundle. Arguments and errors are those of `load`; InputError for a regression bundle."""
     options["revision"] = _require_task(path, "classification", "assay.load_scorer", options)
     model = load(path, **options)
+    from assay.models.classifier import Classifier  # imports numpy, which `load` does while it hashes
+
     assert isinstance(model, Classifier)
     return model
 
 
-def load_scorer(path: str | os.PathLike[str], **options: Unpack[Options]) -> Scorer:
+def load_scorer(path: str | os.PathLike[str], **options: Unpack[Options]) -> "Scorer":
     """Load a regression bundle. Arguments and errors are those of `load`; InputError for a classification bundle."""
     options["revision"] = _require_task(path, "regression", "assay.load_classifier", options)
     model = load(path, **options)
+    from assay.models.scorer import Scorer  # imports numpy, which `load` does while it hashes
+
     assert isinstance(model, Scorer)
     return model
 
 
 def load_choice(
     bundle: Bundle, choice: Choice, device: Device, options: LoadOptions, why_device: str = "asked for"
-) -> Classifier | Scorer:
-    """Load one graph of an open bundle.
+) -> "Classifier | Scorer":
+    """Load one graph of an open bundle. The files are hashed in another thread from the start.
 
     Args:
         bundle: The bundle.
@@ -138,68 +131,20 @@ def load_choice(
     """
     names = bundle.list_needed(choice)
     bundle.obtain(names)
+    bundle.check_sizes(names)
     # TensorRT's engines are cached under the hashes of the files that they were built from.
-    if options.verify or device.kind == "tensorrt":
-        tokenizer = _open_while_hashing(bundle, names, options.verify)
-    else:
-        bundle.check_sizes(names)
-        tokenizer = open_tokenizer(bundle, options.verify)
-    manifest = bundle.manifest
-    make_engine = functools.partial(_make_engine, bundle, choice, device, options)
-    engine = make_engine()
-    info = {
-        "path": str(bundle.folder),
-        "device": str(device),
-        "variant": choice.variant,
-        "dialect": choice.dialect,
-        "graph": choice.graph.file,
-        "providers": list(engine.session.providers),
-        "threads": options.threads,
-        "mode": options.mode,
-        "why": {"device": why_device, "variant": choice.why},
-    }
-    if bundle.revision is not None:
-        info["revision"] = bundle.revision
-    if engine.session.nodes:
-        info["nodes"] = engine.session.nodes
-    if choice.graph.is_packed:
-        info["instruction_set"] = kernels.read_instruction_set()
-        _LOG.info("%s: the CPU kernels use %s", choice.graph.file, info["instruction_set"])
-    kind = Scorer if manifest.task == "regression" else Classifier
-    return kind(bundle, choice, engine, tokenizer, info, make_engine, options.reload)
-
-
-def open_tokenizer(bundle: Bundle, verify: bool) -> BundleTokenizer:
-    """Open the tokenizer of a bundle.
-
-    Args:
-        bundle: The bundle, whose files are here.
-        verify: Check the hash of tokenizer.json, and that the texts of the golden rows still get the ids of the export.
-
-    Raises:
-        BundleError: tokenizer.json is damaged, does not parse, or encodes a golden row otherwise than at export.
-    """
-    manifest = bundle.manifest
-    data = bundle.read_tokenizer(verify)
-    tokenizer = BundleTokenizer(
-        data, manifest.input, manifest.max_length, manifest.truncation, manifest.split_special_tokens
-    )
-    if verify and golden.GOLDEN_NAME in manifest.files:
-        golden.check_tokens(bundle, tokenizer)
-    return tokenizer
-
-
-def _open_while_hashing(bundle: Bundle, names: Sequence[str], verify: bool) -> BundleTokenizer:
-    """Open the tokenizer while other threads hash the files: each takes some tenths of a second."""
+    hashed = names if options.verify or device.kind == "tensorrt" else []
     with ThreadPoolExecutor(max_workers=1) as pool:
-        hashing = pool.submit(bundle.check_hashes, names)
+        hashing = pool.submit(bundle.check_hashes, hashed)
         try:
-            return open_tokenizer(bundle, verify)
+            from assay.building import build  # imports numpy, tokenizers and ONNX Runtime
+
+            return build(bundle, choice, device, options, why_device, hashing.result)
         finally:
-            hashing.result()  # names every damaged file, so its error takes the place of the tokenizer's
+            hashing.result()  # names every damaged file, so its error takes the place of what they caused
 
 
-def _load_auto(bundle: Bundle, variant: str, options: LoadOptions) -> Classifier | Scorer:
+def _load_auto(bundle: Bundle, variant: str, options: LoadOptions) -> "Classifier | Scorer":
     """Load on the first GPU if CUDA loads there, else on the CPU; log which, and why not the GPU.
 
     What is wrong with the bundle as a whole fails again on the CPU, and is raised there.
@@ -245,39 +190,6 @@ def _choose_for_cuda(bundle: Bundle, variant: str) -> Choice | None:
         return bundle.choose(variant, "cuda")
     except BundleError:
         return None
-
-
-def _make_engine(bundle: Bundle, choice: Choice, device: Device, options: LoadOptions) -> Engine:
-    manifest, graph = bundle.manifest, choice.graph
-    path, labels = bundle.folder / graph.file, len(manifest.labels)
-    if not device.on_gpu:
-        parallel = options.mode == "throughput"
-        kind = PackedSession if graph.is_packed else GraphSession
-        session = kind(path, graph, labels, device, 1 if parallel else options.threads)
-        plan_calls = pack if graph.is_packed else group
-        plan = functools.partial(plan_calls, budget=_limit_tokens(choice, options.mode))
-        return Engine(session, options.threads if parallel else 1, plan)
-    # Not imported for the CPU.
-    from assay.gpu.session import GpuSession
-
-    limits = (manifest.max_length, manifest.pad_token_id)
-    weights = {name: manifest.files[name].sha256 for name in graph.files}
-    gpu_session = GpuSession(path, graph, labels, device, options.threads, options.gpu, limits, weights)
-    return Engine(gpu_session, 1, functools.partial(group, budget=TOKENS_PER_CALL))
-
-
-def _limit_tokens(choice: Choice, mode: Mode) -> int:
-    """Return the most tokens that the rows of one call on the CPU may have together. A longer row is a call by itself.
-
-    The int8_ort activations of one call share a scale. In latency mode the answer to a row must not depend on other
-    rows, so that each row is a call. In throughput mode short rows share calls if the export passed its gate that way
-    (manifest.Graph).
-    """
-    if choice.graph.is_packed:
-        return PACKED_TOKENS_PER_CALL if mode == "latency" else PACKED_TOKENS_PER_CALL_OF_A_CORE
-    if choice.variant == "int8_ort":
-        return choice.graph.tokens_per_call if mode == "throughput" else 1
-    return TOKENS_PER_CALL if mode == "latency" else TOKENS_PER_CALL_OF_A_CORE
 
 
 def _require_task(path: str | os.PathLike[str], task: str, other: str, options: Options) -> str | None:

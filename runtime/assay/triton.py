@@ -25,6 +25,7 @@ from assay.bundle.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph
 from assay.devices import Device
 from assay.errors import BundleError, InputError, one_line
 from assay.gpu import providers
+from assay.gpu.options import GpuOptions
 from assay.inputs.validation import describe
 
 __all__ = ["KINDS", "MAX_BATCH", "write"]
@@ -149,7 +150,7 @@ def _format_config(bundle: Bundle, choice: Choice, kind: Kind, max_batch: int, t
     level = _LEVELS.get(choice.graph.graph_optimization)
     optimization = [] if level is None else [f"  graph {{ level: {level} }}"]
     if kind == "gpu":
-        _, options = providers.configure_cuda(Device("cuda", 0), providers.GpuOptions())[0]
+        _, options = providers.configure_cuda(Device("cuda", 0), GpuOptions())[0]
         parameters = "\n".join(
             f'      parameters {{ key: "{key}" value: "{value}" }}'
             for key, value in options.items()

@@ -13,7 +13,7 @@ BENCHMARKS = ROOT / "benchmarks"
 FLOORS = (
     ("__init__",),
     ("errors",),
-    ("cost", "limits", "machine", "timing"),
+    ("command_line", "cost", "machine", "timing"),
     ("inputs",),
     ("engines",),
     ("standins",),
@@ -26,7 +26,7 @@ SUITE_FLOORS = (
     ("environments", "setup", "samples"),
     ("peers",),
     ("preparation", "measure", "report"),
-    ("command",),
+    ("compare", "readme", "command"),
 )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.annotate.output.journal import Journal, read_journal
-from assay.bundle import golden, manifest
+from assay.bundle import golden, manifest, sealing
 from assay.bundle.folder import Bundle, open_bundle
 from tests.fuzz.mutation import FUZZ, attempt, mutated
 from tests.runtime import tiny
@@ -33,7 +33,7 @@ def sealed(body: bytes) -> bytes:
     """Return a manifest with these bytes before its seal, whatever they are."""
     data = body + b'  "sha256": "' + b"0" * 64 + b'"\n}\n'
     start = len(data) - len(b'"\n}\n') - 64
-    return data[:start] + manifest._digest(data, start) + data[start + 64 :]
+    return data[:start] + sealing.digest(data, start) + data[start + 64 :]
 
 
 def list_paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from assay import devices
 from assay.devices import Device
 from assay.gpu import driver, providers, session
 from assay.gpu.driver import Driver, Gpu
-from assay.gpu.providers import GpuOptions
+from assay.gpu.options import GpuOptions
 
 CPU = "CPUExecutionProvider"
 CARD = Gpu("Pretend", "9.0", 1 << 30)

@@ -12,7 +12,7 @@ ROOT = Path(assay.__file__).parent
 LAYERS = [
     ["control_characters"],
     ["errors"],
-    ["optional_packages", "file_lock", "files", "interruption", "threads"],
+    ["optional_packages", "files", "system"],
     ["inputs"],
     ["devices"],
     ["bundle"],
@@ -20,6 +20,7 @@ LAYERS = [
     ["gpu"],
     ["models"],
     ["load_options"],
+    ["building"],
     ["loading"],
     ["aio", "annotate", "demo", "integrations", "publish", "select", "triton"],
     ["assay"],  # the package itself, which offers names of all the rooms below

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from assay.inputs.validation import Row
     from benchmarks.suite.peers import Peer
     from benchmarks.suite.setup import Mode
 
@@ -43,14 +44,14 @@ def _median(times: Sequence[float]) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def time_call(peer: "Peer", rows: Sequence[object]) -> float:
+def time_call(peer: "Peer", rows: Sequence["Row"]) -> float:
     """Return the seconds of one call."""
     start = time.perf_counter()
     peer.run(rows)
     return time.perf_counter() - start
 
 
-def take_turn(peer: "Peer", requests: Sequence[Sequence[object]], calls: int, settle: int) -> list[float]:
+def take_turn(peer: "Peer", requests: Sequence[Sequence["Row"]], calls: int, settle: int) -> list[float]:
     """Time `calls` calls, going through the requests in turn.
 
     Args:
@@ -94,7 +95,7 @@ def measure_memory(status: Path = Path("/proc/self/status")) -> dict[str, int]:
 class Worker:
     """The questions that a peer's process answers."""
 
-    def __init__(self, peer: "Peer", row: object) -> None:
+    def __init__(self, peer: "Peer", row: "Row") -> None:
         self._peer, self._row = peer, row
 
     def load(self) -> dict[str, Any]:
@@ -103,11 +104,11 @@ class Worker:
         self._peer.run([self._row])
         return {"resident_bytes": measure_resident()}
 
-    def logits(self, rows: list[object]) -> dict[str, Any]:
+    def logits(self, rows: list["Row"]) -> dict[str, Any]:
         """Compute the logits of the rows, each in a separate request, so that no row is padded."""
         return {"logits": [[float(value) for value in self._peer.run([row])[0]] for row in rows]}
 
-    def warm(self, requests: list[list[object]]) -> dict[str, Any]:
+    def warm(self, requests: list[list["Row"]]) -> dict[str, Any]:
         """Warm up on these requests."""
         number = iter(range(10**9))
         return {"seconds": warm_up(lambda: time_call(self._peer, requests[next(number) % len(requests)]))}
@@ -116,7 +117,7 @@ class Worker:
         """Measure the memory of this process."""
         return measure_memory()
 
-    def turn(self, requests: list[list[object]], calls: int, settle: int) -> dict[str, Any]:
+    def turn(self, requests: list[list["Row"]], calls: int, settle: int) -> dict[str, Any]:
         """Take one turn."""
         return {"seconds": take_turn(self._peer, requests, calls, settle)}
 

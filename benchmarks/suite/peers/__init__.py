@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from assay.inputs.validation import Row
 from benchmarks.errors import BenchmarkError
 from benchmarks.suite.environments import HERE, Environment
 from benchmarks.suite.setup import Float32, Mode, Setup
@@ -25,7 +26,7 @@ class Peer(Protocol):
     def load(self) -> None:
         """Load the model, ready to answer."""
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         """Compute logits, float32 [rows, labels], in order.
 
         In latency mode the rows are one request, and share a call if the peer batches at all. In throughput mode the

@@ -58,7 +58,7 @@ class AssayPeer:
         folder = locate_bundle(self._name, self._setup)
         self._model = assay.load(folder, device, variant, self._setup.threads, mode=self._mode)
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         batch: list[Row] = [parse_row(row) for row in rows]
         logits: Float32 = self._model.logits(batch, truncate=True)
         return logits

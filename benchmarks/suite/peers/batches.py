@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from assay.inputs.validation import Row
 from benchmarks.suite.setup import Float32, Mode
 
 __all__ = ["ROWS", "run_in_batches", "split_into_batches"]
@@ -25,9 +26,7 @@ def split_into_batches(sizes: Sequence[int], most: int) -> list[list[int]]:
     return parts
 
 
-def run_in_batches(
-    rows: Sequence[object], call: Callable[[Sequence[object]], Float32], mode: Mode, device: str
-) -> Float32:
+def run_in_batches(rows: Sequence[Row], call: Callable[[Sequence[Row]], Float32], mode: Mode, device: str) -> Float32:
     """Call a peer on all rows at once (latency), or on one batch after the other.
 
     Returns:
@@ -42,5 +41,5 @@ def run_in_batches(
     return restored
 
 
-def _count_characters(row: object) -> int:
-    return len(row) if isinstance(row, str) else sum(map(len, row))  # type: ignore[call-overload]
+def _count_characters(row: Row) -> int:
+    return len(row) if isinstance(row, str) else sum(map(len, row))

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from sentence_transformers import CrossEncoder
 
+from assay.inputs.validation import Row
 from benchmarks.suite.peers.batches import ROWS
 from benchmarks.suite.setup import Float32, Mode, Setup
 
@@ -30,7 +31,7 @@ class CrossEncoderPeer:
             activation_fn=torch.nn.Identity(),
         )
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         logits: Float32 = self._model.predict(list(rows), batch_size=ROWS[self._setup.device], show_progress_bar=False)
         return logits.reshape(len(rows), -1)
 

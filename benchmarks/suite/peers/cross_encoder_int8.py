@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from assay.inputs.validation import Row
 from benchmarks.suite.peers.batches import ROWS
 from benchmarks.suite.setup import Float32, Mode, Setup
 
@@ -89,7 +90,7 @@ class CrossEncoderInt8Peer:
             activation_fn=torch.nn.Identity(),
         )
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         pairs: Any = list(rows)
         logits: Float32 = self._model.predict(pairs, batch_size=ROWS[self._setup.device], show_progress_bar=False)
         return logits.reshape(len(rows), -1)

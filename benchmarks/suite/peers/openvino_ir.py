@@ -12,6 +12,7 @@ import openvino
 
 from assay.bundle import manifest
 from assay.inputs.tokenization import BundleTokenizer
+from assay.inputs.validation import Row
 from benchmarks.engines.openvino import quantise
 from benchmarks.suite.setup import Float32, Mode, Setup, parse_row
 from benchmarks.timing import Ids
@@ -60,7 +61,7 @@ class OpenvinoPeer:
         self._compiled = openvino.Core().compile_model(str(path), "CPU", settings)
         self._request = self._compiled.create_infer_request()
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         tokens = [row.ids for row in self._tokenizer.encode([parse_row(row) for row in rows], True, 0)]
         if self._mode == "latency":
             return self._run_padded(tokens)

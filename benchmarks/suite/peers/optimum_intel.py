@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from assay.inputs.validation import Row
 from benchmarks.suite.peers.batches import run_in_batches
 from benchmarks.suite.setup import Float32, Mode, Setup
 
@@ -58,10 +59,10 @@ class OptimumIntelPeer:
             self._setup.folder(self._name), ov_config=settings, local_files_only=True
         )
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         return run_in_batches(rows, self._call, self._mode, self._setup.device)
 
-    def _call(self, rows: Sequence[object]) -> Float32:
+    def _call(self, rows: Sequence[Row]) -> Float32:
         feed = self._tokenizer(
             list(rows), padding=True, truncation=True, max_length=self._setup.max_length, return_tensors="np"
         )

@@ -9,6 +9,7 @@ from optimum.onnxruntime import ORTModelForSequenceClassification, ORTQuantizer
 from optimum.onnxruntime.configuration import AutoQuantizationConfig
 from transformers import AutoTokenizer
 
+from assay.inputs.validation import Row
 from benchmarks.errors import BenchmarkError
 from benchmarks.suite.peers.batches import run_in_batches
 from benchmarks.suite.setup import Float32, Mode, Setup
@@ -54,10 +55,10 @@ class OrtPeer:
         if provider not in self._model.providers:
             raise BenchmarkError(f"{provider} did not load, ONNX Runtime uses {', '.join(self._model.providers)}")
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         return run_in_batches(rows, self._call, self._mode, self._setup.device)
 
-    def _call(self, rows: Sequence[object]) -> Float32:
+    def _call(self, rows: Sequence[Row]) -> Float32:
         feed = self._tokenizer(
             list(rows), padding=True, truncation=True, max_length=self._setup.max_length, return_tensors="np"
         )

@@ -8,6 +8,7 @@ import numpy as np
 
 from assay.bundle import manifest
 from assay.inputs.tokenization import BundleTokenizer
+from assay.inputs.validation import Row
 from benchmarks.errors import BenchmarkError
 from benchmarks.suite.peers.batches import run_in_batches
 from benchmarks.suite.setup import Float32, Mode, Setup, parse_row
@@ -38,10 +39,10 @@ class OrtOpenvinoPeer:
         if self._session.get_providers()[0] != PROVIDER:
             raise BenchmarkError(f"{PROVIDER} did not load, ONNX Runtime uses {self._session.get_providers()}")
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         return run_in_batches(rows, self._call, self._mode, self._setup.device)
 
-    def _call(self, rows: Sequence[object]) -> Float32:
+    def _call(self, rows: Sequence[Row]) -> Float32:
         tokens = [row.ids for row in self._tokenizer.encode([parse_row(row) for row in rows], True, 0)]
         ids, mask = np.zeros((2, len(tokens), max(map(len, tokens))), np.int64)  # the mask hides id 0
         for row, values in enumerate(tokens):

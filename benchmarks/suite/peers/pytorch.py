@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from assay.inputs.validation import Row
 from benchmarks.suite.peers.batches import run_in_batches
 from benchmarks.suite.setup import Float32, Mode, Setup
 
@@ -38,10 +39,10 @@ class TorchPeer:
         # Lengths differ between requests, and compiling a graph for each would take minutes.
         self._model = torch.compile(model, dynamic=True) if self._name == "torch-compile" else model
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         return run_in_batches(rows, self._call, self._mode, self._setup.device)
 
-    def _call(self, rows: Sequence[object]) -> Float32:
+    def _call(self, rows: Sequence[Row]) -> Float32:
         feed = self._tokenizer(
             list(rows), padding=True, truncation=True, max_length=self._setup.max_length, return_tensors="pt"
         ).to(self._setup.device)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from assay.inputs.validation import Row
 from benchmarks.suite.peers.batches import run_in_batches
 from benchmarks.suite.setup import Float32, Mode, Setup
 
@@ -32,10 +33,10 @@ class TorchaoPeer:
         # Lengths differ between requests, and compiling a graph for each would take minutes.
         self._model = torch.compile(model, dynamic=True) if self._name == "torchao-int8-compile" else model
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         return run_in_batches(rows, self._call, self._mode, self._setup.device)
 
-    def _call(self, rows: Sequence[object]) -> Float32:
+    def _call(self, rows: Sequence[Row]) -> Float32:
         import torch
 
         feed = self._tokenizer(

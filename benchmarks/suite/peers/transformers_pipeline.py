@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from assay.inputs.validation import Row
 from benchmarks.suite.setup import Float32, Mode, Setup
 
 __all__ = ["list_files", "make"]
@@ -33,8 +34,8 @@ class PipelinePeer:
             "text-classification", model=model.eval(), tokenizer=tokenizer, device=self._setup.device
         )
 
-    def run(self, rows: Sequence[object]) -> Float32:
-        inputs = [row if isinstance(row, str) else dict(zip(("text", "text_pair"), row, strict=True)) for row in rows]  # type: ignore[call-overload]
+    def run(self, rows: Sequence[Row]) -> Float32:
+        inputs = [row if isinstance(row, str) else dict(zip(("text", "text_pair"), row, strict=True)) for row in rows]
         answers = self._pipeline(
             inputs, top_k=None, function_to_apply="none", truncation=True, max_length=self._setup.max_length
         )

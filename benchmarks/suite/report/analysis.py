@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import limits
 from benchmarks.errors import BenchmarkError
+from benchmarks.machine import limits
 from benchmarks.machine.noise import find_noise
 from benchmarks.machine.peaks import Peaks, choose_rate
 from benchmarks.suite import peers

@@ -1,6 +1,6 @@
 """What the machine allowed in a run, and how quiet it was: two sections of the report."""
 
-from benchmarks import limits
+from benchmarks.machine import limits
 from benchmarks.machine.noise import shares_cores
 from benchmarks.machine.peaks import choose_rate
 from benchmarks.suite.report.analysis import THROUGHPUT_CELL, Analysis

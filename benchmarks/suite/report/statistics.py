@@ -68,8 +68,9 @@ def rank(peers: Mapping[str, Mapping[str, Rounds]]) -> dict[str, int]:
     if not peers:
         return {}
     first = next(iter(peers))
-    score = {name: compare_cells(cells, peers[first]) for name, cells in peers.items()}
-    order = sorted((name for name, value in score.items() if value), key=lambda name: score[name].median)  # type: ignore[union-attr]
+    ratios = {name: compare_cells(cells, peers[first]) for name, cells in peers.items()}
+    medians = {name: against_first.median for name, against_first in ratios.items() if against_first is not None}
+    order = sorted(medians, key=lambda name: medians[name])
     ranks: dict[str, int] = {}
     leader = ""
     for position, name in enumerate(order, start=1):

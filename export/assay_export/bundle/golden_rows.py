@@ -17,7 +17,7 @@ from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ParityError
 from assay_export.graphs import cpu_session
-from assay_export.graphs.packing import pack_feeds
+from assay_export.graphs.kernels.packing import pack_feeds
 from assay_export.texts import real_text
 from assay_export.texts.calibration import read_calibration
 

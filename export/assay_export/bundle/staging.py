@@ -14,8 +14,8 @@ from pathlib import Path
 
 from assay.bundle.manifest import MANIFEST_NAME
 from assay.errors import AssayError, one_line
-from assay.file_lock import exclusive_at_once
 from assay.files import sync_folder, sync_tree
+from assay.system.file_lock import exclusive_at_once
 from assay_export.errors import ExportError
 
 __all__ = ["check_target", "stage"]

@@ -1,1 +1,1 @@
-"""Writing ONNX graphs: authored, one file per architecture, or traced by optimum."""
+"""Writing ONNX graphs: authored, one folder per architecture, or traced by optimum."""

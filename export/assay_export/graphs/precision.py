@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
-from assay_export.graphs.kernel_weights import pack_float_weight
+from assay_export.graphs.kernels.linear_weights import pack_float_weight
 from assay_export.graphs.writer import MASKED, Array, Fusion, GraphWriter, Norm
 
 __all__ = ["Precision", "TableProducts"]

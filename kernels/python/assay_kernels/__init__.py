@@ -6,12 +6,10 @@ Register them with `SessionOptions.register_custom_ops_library(str(assay_kernels
 import ctypes
 import functools
 import sys
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 __all__ = ["__version__", "instruction_set", "library_path"]
-
-__version__ = version("assay-kernels")
 
 _SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
 
@@ -20,7 +18,7 @@ def library_path() -> Path:
     """The shared library. ImportError where the package came without it."""
     path = Path(__file__).parent / f"libassay_kernels{_SUFFIXES.get(sys.platform, '.so')}"
     if not path.is_file():
-        raise ImportError(f"assay-kernels {__version__} has no {path.name} in {path.parent}: install it anew")
+        raise ImportError(f"assay-kernels {_read_version()} has no {path.name} in {path.parent}: install it anew")
     return path
 
 
@@ -43,3 +41,15 @@ def _library() -> ctypes.CDLL:
     for function in (library.assay_kernels_instruction_set, library.assay_kernels_problem):
         function.restype = ctypes.c_char_p
     return library
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _read_version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _read_version() -> str:
+    from importlib.metadata import version  # imports email and zipfile: 10 ms of every start
+
+    return version("assay-kernels")

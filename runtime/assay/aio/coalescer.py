@@ -10,7 +10,7 @@ the order of their admission; a row that is still being tokenised does not hold 
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def check_limits(max_queue: object, max_delay: object, max_batch: object) -> Non
     for name, value in (("max_queue", max_queue), ("max_batch", max_batch)):
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_ROWS:
             raise InputError(f"{name} is {describe(value)}, expected a number of rows from 1 to {_MAX_ROWS:,}")
-    if not _is_seconds(max_delay) or not 0 <= max_delay <= 60:  # type: ignore[operator]
+    if not _is_seconds(max_delay) or not 0 <= max_delay <= 60:
         raise InputError(f"max_delay is {describe(max_delay)}, expected seconds from 0 to 60")
 
 
@@ -91,7 +91,7 @@ class Coalescer:
         requests = self._admit(loop, rows, truncate)
         timer = None
         if timeout is not None:
-            timer = loop.call_later(timeout, self._expire, requests, timeout)  # type: ignore[arg-type]
+            timer = loop.call_later(timeout, self._expire, requests, timeout)
         logits = np.empty((len(requests), len(self._model.labels)), dtype=np.float32)
         try:
             for index, request in enumerate(requests):
@@ -249,5 +249,5 @@ def _count_characters(row: Row) -> int:
     return len(row) if isinstance(row, str) else len(row[0]) + len(row[1])
 
 
-def _is_seconds(value: object) -> bool:
+def _is_seconds(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and -1e9 < value < 1e9

@@ -20,7 +20,7 @@ from assay.devices import Kind
 from assay.errors import BundleError, InputError, one_line
 from assay.files import find_encoding_problem, read_bounded
 from assay.inputs.validation import describe
-from assay.threads import usable_cores
+from assay.system.threads import usable_cores
 
 __all__ = ["Bundle", "Choice", "check_variant", "open_bundle"]
 

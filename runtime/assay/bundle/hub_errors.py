@@ -117,8 +117,8 @@ def _find_cause(error: Exception) -> Exception:
     """Return the cause of a LocalEntryNotFoundError (the first request for a file failed), else `error` itself."""
     from huggingface_hub import errors
 
-    wraps = isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception)
-    return error.__cause__ if wraps else error  # type: ignore[return-value]
+    cause = error.__cause__
+    return cause if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(cause, Exception) else error
 
 
 def _read_status(error: Exception) -> int | None:

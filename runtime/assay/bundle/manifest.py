@@ -1,15 +1,9 @@
-"""Read and write assay.json, the manifest of a bundle, and the seal over its bytes.
+"""Read and write assay.json, the manifest of a bundle.
 
 `read` returns a checked Manifest; `seal` turns a document into the bytes to write. The manifest records the names,
-sizes and hashes of the bundle's other files; folder.py opens and checks them.
-
-The seal reveals a change of any byte of assay.json. The last key of the document is "sha256", and its value is the
-SHA-256 of the file's exact bytes with these 64 digits replaced by 64 zeros. It is the same in every schema version, so
-it is checked before anything is parsed.
+sizes and hashes of the bundle's other files; folder.py opens and checks them. sealing.py has the seal over its bytes.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.bundle.fields import Fields
+from assay.bundle.sealing import MAX_BYTES, read_sealed, write_sealed
 from assay.control_characters import find_control
 from assay.errors import BundleError
 from assay.files import read_bounded
@@ -49,10 +44,6 @@ VARIANTS = ("fp32", "fp16", "int8", "int8_ort", "int8_qdq")
 DIALECTS = ("portable", "cpu", "kernels")
 GRAPH_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "row_starts")
 
-_DIGITS = 64  # hexadecimal digits of a SHA-256
-_ZEROS = b"0" * _DIGITS
-_TAIL = re.compile(rb'"sha256": "([0-9a-f]{64})"\n\}\n\Z')
-_MAX_BYTES = 64 << 20  # a manifest has some kilobytes; this prevents reading all of a wrong file
 _MAX_TOKENS_PER_CALL = 1 << 24
 _MAX_EVOL = 1_000_000  # float32 holds every integer up to 16 million
 
@@ -182,11 +173,7 @@ def seal(document: Mapping[str, Any]) -> bytes:
     Raises:
         BundleError: `document` is not a valid manifest.
     """
-    body = {key: value for key, value in document.items() if key != "sha256"}
-    body["sha256"] = "0" * _DIGITS
-    data = (json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
-    start = len(data) - len(b'"\n}\n') - _DIGITS
-    data = data[:start] + _digest(data, start) + data[start + _DIGITS :]
+    data = write_sealed(document)
     parse(data, MANIFEST_NAME)
     return data
 
@@ -203,7 +190,7 @@ def read(path: Path) -> Manifest:
             raise BundleError(
                 f"{path}: no such file, so this is not a bundle; make one with: assay export SOURCE --out DIR"
             )
-        data = read_bounded(path, _MAX_BYTES)
+        data = read_bounded(path, MAX_BYTES)
     except (OSError, ValueError) as error:
         raise BundleError(f"{path}: cannot be read ({error}); make the bundle readable or {_RE_EXPORT}") from error
     return parse(data, str(path))
@@ -211,29 +198,7 @@ def read(path: Path) -> Manifest:
 
 def parse(data: bytes, where: str) -> Manifest:
     """Check the seal of `data`, the bytes of an assay.json, then its values. `where` names the file in errors."""
-    if len(data) > _MAX_BYTES:
-        raise BundleError(f"{where}: larger than {_MAX_BYTES:,} bytes, so it is not a manifest; {_RE_EXPORT}")
-    tail = _TAIL.search(data, max(0, len(data) - _DIGITS - 32))
-    if tail is None:
-        raise BundleError(
-            f'{where}: does not end in the seal ("sha256" as the last key), so it was cut short, '
-            f"changed or not written by assay export; {_RE_EXPORT}"
-        )
-    if _digest(data, tail.start(1)) != tail[1]:
-        raise BundleError(f"{where}: its bytes do not match its seal, so it was damaged or edited; {_RE_EXPORT}")
-    try:
-        document = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{where}: is not JSON in UTF-8 ({error}); {_RE_EXPORT}") from error
-    return _read_manifest(document, where)
-
-
-def _digest(data: bytes, start: int) -> bytes:
-    """Return the hexadecimal SHA-256 of `data` with the 64 bytes from `start` replaced by zeros."""
-    hasher = hashlib.sha256(data[:start])
-    hasher.update(_ZEROS)
-    hasher.update(data[start + _DIGITS :])
-    return hasher.hexdigest().encode("ascii")
+    return _read_manifest(read_sealed(data, where), where)
 
 
 def _read_manifest(document: Any, where: str) -> Manifest:

@@ -13,9 +13,9 @@ import threading
 import traceback
 from collections.abc import Sequence
 
-from assay import interruption
 from assay.control_characters import escape_controls
 from assay.errors import AssayError, one_line
+from assay.system import interruption
 
 __all__ = ["main"]
 

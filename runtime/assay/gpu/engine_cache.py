@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.errors import ProviderError, one_line
-from assay.file_lock import exclusive
+from assay.system.file_lock import exclusive
 
 __all__ = ["EngineCache", "Folders", "locate_cache"]
 

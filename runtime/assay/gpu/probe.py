@@ -2,6 +2,7 @@
 
 from assay.devices import Device
 from assay.gpu import libraries, providers
+from assay.gpu.options import GpuOptions
 from assay.ort import installation, provider_errors
 from assay.ort.session import check_loaded, silence
 
@@ -19,7 +20,7 @@ def check_cuda(device: Device) -> None:
     """Create a session with one operator on `device`. Raises ProviderError where CUDA does not load."""
     ort = installation.onnxruntime()
     preload = libraries.prepare(ort, device)
-    chosen = providers.configure_cuda(device, providers.GpuOptions())
+    chosen = providers.configure_cuda(device, GpuOptions())
     try:
         with silence(ort):
             session = ort.InferenceSession(_GRAPH, providers=list(chosen), enable_fallback=0)

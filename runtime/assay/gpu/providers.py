@@ -4,24 +4,15 @@ https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html#
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from assay.devices import CPU_PROVIDER, CUDA_PROVIDER, TENSORRT_PROVIDER, Device
 from assay.files import to_utf_8
 from assay.gpu.buckets import limit_rows
+from assay.gpu.options import GpuOptions
 from assay.ort.session import Providers
 
-__all__ = ["GpuOptions", "configure_cuda", "configure_tensorrt"]
-
-
-@dataclass(frozen=True, slots=True)
-class GpuOptions:
-    """Options of a caller: the most bytes of CUDA's arena (None: no limit), and whether CUDA graphs are captured."""
-
-    memory_limit: int | None = None
-    cuda_graphs: bool = False
-
+__all__ = ["configure_cuda", "configure_tensorrt"]
 
 _OPT_ROWS = 8
 """The number of rows that TensorRT optimises an engine for. It accepts any number up to that of the largest call. A

@@ -19,8 +19,8 @@ from assay.gpu import driver, libraries, placement, providers
 from assay.gpu.buckets import choose_bucket, limit_rows, list_buckets, pad_rows
 from assay.gpu.buffers import DeviceBuffers
 from assay.gpu.engine_cache import EngineCache, locate_cache
+from assay.gpu.options import GpuOptions
 from assay.gpu.placement import Placement
-from assay.gpu.providers import GpuOptions
 from assay.inputs.tokenization import Tokens
 from assay.ort import installation, provider_errors
 from assay.ort.batching import TOKENS_PER_CALL

@@ -8,21 +8,30 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, TypedDict
+from typing import Any, Literal, Self
 
 from assay.bundle.hub import open_bundle
 from assay.bundle.manifest import Manifest
 from assay.errors import AssayError, InputError, NumericalError
 from assay.inputs.validation import Row, check_flag, check_row, describe
+from assay.load_options import Options
 from assay.loading import load
 from assay.models import columns
 from assay.models.base import Model
 from assay.models.columns import ERROR
 from assay.models.streams.streaming import Answered, answer_windows
 from assay.models.thresholds import Threshold, check_threshold
-from assay.ort.engine import Mode
 
-__all__ = ["Annotation", "AnswerOptions", "ReadOptions", "check_columns", "check_pinned", "pin", "take_fields"]
+__all__ = [
+    "Annotation",
+    "AnswerOptions",
+    "ReadOptions",
+    "check_columns",
+    "check_pinned",
+    "pin",
+    "refuse_fields",
+    "take_fields",
+]
 
 _ROWS_PER_WINDOW = 4_096
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -31,23 +40,14 @@ _lock = threading.Lock()
 _models: dict[tuple[Any, ...], Model] = {}
 
 
-class AnswerOptions(TypedDict, total=False):
-    """The keyword arguments of an adapter: those of Annotation, then those of assay.load."""
+class AnswerOptions(Options, total=False):
+    """The keyword arguments of an adapter: those of assay.load, and those of Annotation."""
 
     columns: Sequence[str] | None
     scale: Sequence[float] | None
     threshold: Threshold | None
     on_error: Literal["raise", "null"]
     truncate: bool
-    device: str
-    variant: str
-    threads: int | None
-    verify: bool
-    gpu_memory: int | None
-    cuda_graphs: bool
-    mode: Mode
-    revision: str | None
-    local_files_only: bool
 
 
 class ReadOptions(AnswerOptions, total=False):
@@ -189,6 +189,12 @@ def take_fields(options: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
         raise InputError(f"pair is {describe(pair)}, expected the names of two columns")
     return tuple(pair)
+
+
+def refuse_fields(options: dict[str, Any]) -> None:
+    """Remove text and pair from an adapter's keyword arguments; InputError where one is given for a Series."""
+    if any(options.pop(name, None) is not None for name in ("text", "pair")):
+        raise InputError("found a Series and text or pair, expected these only with a DataFrame")
 
 
 def check_columns(present: Sequence[str], new: Sequence[str], read: Sequence[str] = ()) -> None:

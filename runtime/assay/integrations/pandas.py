@@ -5,7 +5,7 @@ from typing import Any, Unpack
 
 from assay.errors import InputError
 from assay.inputs.validation import describe
-from assay.integrations.annotation import Annotation, ReadOptions, check_columns, take_fields
+from assay.integrations.annotation import Annotation, ReadOptions, check_columns, refuse_fields, take_fields
 from assay.models.base import Model
 from assay.optional_packages import require
 
@@ -34,8 +34,7 @@ def annotate(data: Any, bundle: str | os.PathLike[str] | Model, **options: Unpac
     """
     given: dict[str, Any] = dict(options)
     if isinstance(data, pandas.Series):
-        if given.pop("text", None) is not None or given.pop("pair", None) is not None:
-            raise InputError("found a Series and text or pair, expected these only with a DataFrame")
+        refuse_fields(given)
         annotation = Annotation.of(bundle, given)
         cells = [data.tolist()]
     elif isinstance(data, pandas.DataFrame):

@@ -21,7 +21,7 @@ _ClassifierMixin: Any = _base.ClassifierMixin
 _BaseEstimator: Any = _base.BaseEstimator
 
 
-class BundleClassifier(_ClassifierMixin, _BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BundleClassifier(_ClassifierMixin, _BaseEstimator):
     """A classification bundle as a scikit-learn estimator: predict, predict_proba, score, classes_.
 
     The model is trained already: `fit` checks its arguments and changes nothing, and the other methods work without it.

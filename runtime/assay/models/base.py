@@ -13,7 +13,15 @@ from assay.models.runner import Float32, Runner
 from assay.models.streams.endless import answer_stream
 from assay.models.tasks import ranking
 from assay.models.tasks.explanation import Explanation, find_words, leave_out, weigh
-from assay.models.tasks.long_texts import Long, LongScores, check_aggregate, count_windows, score_long
+from assay.models.tasks.long_texts import (
+    Long,
+    LongScores,
+    check_aggregate,
+    check_long,
+    count_windows,
+    refuse_batch_options,
+    score_long,
+)
 from assay.models.tasks.ranking import Ranked, find_label
 
 __all__ = ["STREAMED_TOGETHER", "Float32", "Model", "runner_of"]
@@ -142,6 +150,31 @@ class Model(Core):
             InputError: A row is not a text or a pair, or the first text of a long pair is too long.
         """
         return count_windows(self._runner, check_batch(batch, self.manifest.input), 0)
+
+    def _score_single(
+        self, text: object, text_pair: object, truncate: bool, long: object, aggregate: object
+    ) -> LongScores:
+        """Return the scores [1, labels] of one row, and how many windows it had. Checks the arguments."""
+        handling = check_long(long, check_flag(truncate, "truncate"))
+        if handling is None:
+            return self._score_logits(self._run_single(text, text_pair, truncate))
+        row = check_single(text, text_pair, self.manifest.input)
+        return self._score_long([row], handling, aggregate, single=True)
+
+    def _score_batch(
+        self, batch: object, truncate: bool, progress: bool, batch_tokens: int | None, long: object, aggregate: object
+    ) -> LongScores:
+        """Return the scores [n, labels] of n rows, and how many windows each had. Checks the arguments."""
+        handling = check_long(long, check_flag(truncate, "truncate"))
+        if handling is None:
+            logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
+            return self._score_logits(logits)
+        refuse_batch_options(progress, batch_tokens)
+        return self._score_long(check_batch(batch, self.manifest.input), handling, aggregate, single=False)
+
+    def _score_logits(self, logits: Float32) -> LongScores:
+        """Return the scores [n, labels] of rows that were read whole."""
+        return LongScores(self._activate(logits), np.ones(len(logits), np.int64))
 
     def _score_long(self, rows: Sequence[Row], long: Long, aggregate: object, single: bool) -> LongScores:
         """Return the scores [n, labels] of checked rows of any length, and how many windows they had."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from assay.inputs.validation import check_batch, check_count, check_flag, check_single
+from assay.inputs.validation import check_count, check_flag
 from assay.models.activations import sigmoid, softmax
 from assay.models.base import STREAMED_TOGETHER, Float32, Model
 from assay.models.streams.progress import show_progress
 from assay.models.tasks import ranking, zero_shot
-from assay.models.tasks.long_texts import Aggregate, Long, LongScores, check_long, refuse_batch_options
+from assay.models.tasks.long_texts import Aggregate, Long, LongScores
 from assay.models.tasks.zero_shot import ZeroShot
 from assay.models.thresholds import Threshold, check_threshold
 from assay.ort.batching import Limits
@@ -75,10 +75,7 @@ class Classifier(Model):
             NumericalError: A logit is NaN or infinite.
         """
         limits = check_threshold(threshold, self.manifest)
-        if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
-            row = check_single(text, text_pair, self.manifest.input)
-            return self._name_long(self._score_long([row], handling, aggregate, single=True), limits)[0]
-        return self._name(self._run_single(text, text_pair, truncate), limits)[0]
+        return self._name(self._score_single(text, text_pair, truncate, long, aggregate), limits)[0]
 
     def predict_batch(
         self,
@@ -93,12 +90,7 @@ class Classifier(Model):
     ) -> list[Prediction]:
         """Return one Prediction per row of `batch`, in its order. See `logits` for the rows, `predict` for the rest."""
         limits = check_threshold(threshold, self.manifest)
-        if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
-            refuse_batch_options(progress, batch_tokens)
-            rows = check_batch(batch, self.manifest.input)
-            return self._name_long(self._score_long(rows, handling, aggregate, single=False), limits)
-        logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
-        return self._name(logits, limits)
+        return self._name(self._score_batch(batch, truncate, progress, batch_tokens, long, aggregate), limits)
 
     def stream(
         self,
@@ -127,7 +119,7 @@ class Classifier(Model):
         """
         limits = check_threshold(threshold, self.manifest)
         windows = self._stream_logits(rows, batch_size, truncate)
-        return (prediction for logits in windows for prediction in self._name(logits, limits))
+        return (prediction for logits in windows for prediction in self._name(self._score_logits(logits), limits))
 
     def predict_proba(
         self, batch: object, *, truncate: bool = False, progress: bool = False, batch_tokens: int | None = None
@@ -201,16 +193,13 @@ class Classifier(Model):
             InputError: `logits` has another shape, or `threshold` is not a threshold.
             NumericalError: A logit is NaN or infinite; with the row's index.
         """
-        return self._name(self._check_logits(logits), check_threshold(threshold, self.manifest))
+        scores = self._score_logits(self._check_logits(logits))
+        return self._name(scores, check_threshold(threshold, self.manifest))
 
-    def _name(self, logits: Float32, limits: tuple[float, ...] | None) -> list[Prediction]:
-        """Return the Prediction of each row of finite `logits`; `limits` are the thresholds of a multi-label bundle."""
-        return self._name_long(LongScores(self._activate(logits), np.ones(len(logits), np.int64)), limits)
-
-    def _name_long(self, long: LongScores, limits: tuple[float, ...] | None) -> list[Prediction]:
-        """Return the Prediction of each row of scores."""
+    def _name(self, scores: LongScores, limits: tuple[float, ...] | None) -> list[Prediction]:
+        """Return the Prediction of each row of scores; `limits` are the thresholds of a multi-label bundle."""
         predictions = []
-        for row, windows in zip(long.scores, long.windows.tolist(), strict=True):
+        for row, windows in zip(scores.scores, scores.windows.tolist(), strict=True):
             best = int(row.argmax())  # the first of equals, as in transformers
             named = dict(zip(self.labels, row.tolist(), strict=True))
             has = [self.labels[best]]

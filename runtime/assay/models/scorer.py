@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from assay.bundle.manifest import Scale
 from assay.errors import BundleError, InputError
-from assay.inputs.validation import check_batch, check_flag, check_single, describe
+from assay.inputs.validation import describe
 from assay.models.activations import sigmoid
 from assay.models.base import STREAMED_TOGETHER, Float32, Model
-from assay.models.tasks.long_texts import Aggregate, Long, check_long, refuse_batch_options
+from assay.models.tasks.long_texts import Aggregate, Long
 
 __all__ = ["Scorer", "rescale"]
 
@@ -59,10 +59,7 @@ class Scorer(Model):
             NumericalError: The score is NaN or infinite.
         """
         limits = self._limits(scale)
-        if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
-            row = check_single(text, text_pair, self.manifest.input)
-            return float(self._rescale(self._score_long([row], handling, aggregate, single=True).scores, limits)[0])
-        return float(self._apply(self._run_single(text, text_pair, truncate), limits)[0])
+        return float(self._rescale(self._score_single(text, text_pair, truncate, long, aggregate).scores, limits)[0])
 
     def score_batch(
         self,
@@ -77,12 +74,8 @@ class Scorer(Model):
     ) -> Float32:
         """Return the scores, float32 [n], of n rows in their order. See `logits` for the rows, `score` for the rest."""
         limits = self._limits(scale)
-        if (handling := check_long(long, check_flag(truncate, "truncate"))) is not None:
-            refuse_batch_options(progress, batch_tokens)
-            rows = check_batch(batch, self.manifest.input)
-            return self._rescale(self._score_long(rows, handling, aggregate, single=False).scores, limits)
-        logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
-        return self._apply(logits, limits)
+        scored = self._score_batch(batch, truncate, progress, batch_tokens, long, aggregate)
+        return self._rescale(scored.scores, limits)
 
     def stream(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = [
     "INT8_TOKENS_PER_CALL",
@@ -11,10 +12,14 @@ __all__ = [
     "TOKENS_PER_CALL",
     "TOKENS_PER_CALL_OF_A_CORE",
     "Limits",
+    "Mode",
     "group",
     "pack",
     "split",
 ]
+
+Mode = Literal["latency", "throughput"]
+"""What batches are planned for: one call at a time on all cores, or one call per core (assay.ort.engine)."""
 
 PACKED_TOKENS_PER_CALL = 1_024
 """Tokens of one call of packed rows on all cores. Larger calls were not faster."""

@@ -6,7 +6,6 @@ another between two operators, so more rows are answered per second, and each of
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
 
 import numpy as np
 
@@ -14,9 +13,7 @@ from assay.inputs.tokenization import Tokens
 from assay.ort.batching import NO_LIMITS, Limits, split
 from assay.ort.session import Float32, Session
 
-__all__ = ["Engine", "Mode"]
-
-Mode = Literal["latency", "throughput"]
+__all__ = ["Engine"]
 
 
 class Engine:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from assay.ort import kernels, saturation
+from assay.ort import kernels
 
 __all__ = ["find_unusable", "find_unusable_dialects"]
 
@@ -15,8 +15,11 @@ def find_unusable(variants: Iterable[str]) -> dict[str, str]:
     """
     names = set(variants)
     unusable = find_unusable_dialects(names)
-    if "int8_ort" in names and (problem := saturation.find_problem()):
-        unusable["int8_ort"] = problem
+    if "int8_ort" in names:
+        from assay.ort import saturation  # imports numpy, which assay.loading imports while it hashes files
+
+        if problem := saturation.find_problem():
+            unusable["int8_ort"] = problem
     return unusable
 
 

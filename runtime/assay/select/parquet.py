@@ -4,9 +4,9 @@ from collections.abc import Container, Iterator
 from typing import Any, BinaryIO
 
 from assay.errors import InputError, one_line
-from assay.inputs.files.fields import list_columns, locate, look_up
+from assay.inputs.files.fields import list_columns, locate
 from assay.optional_packages import require
-from assay.select.ranking import read_group, read_score
+from assay.select.ranking import read_key
 from assay.select.rows import Key
 
 __all__ = ["ParquetRows"]
@@ -39,7 +39,7 @@ class ParquetRows:
             row = 0
             for batch in self._read(file, list(dict.fromkeys(roots))):
                 for document in batch.to_pylist():
-                    yield self._read_key(document, f"{self._name}, row {row}")
+                    yield read_key(document, self._by, self._group, f"{self._name}, row {row}")
                     row += 1
 
     def copy(self, chosen: Container[int], out: BinaryIO) -> None:
@@ -70,15 +70,6 @@ class ParquetRows:
             yield from file.iter_batches(_ROWS_PER_READ, columns=columns, use_threads=False)
         except self._errors() as error:
             raise self._unreadable(error) from error
-
-    def _read_key(self, document: dict[str, Any], where: str) -> Key | InputError:
-        try:
-            score = read_score(look_up(document, self._by, where), locate(where, self._by))
-            if self._group is None:
-                return Key(score, None, where)
-            return Key(score, read_group(look_up(document, self._group, where), locate(where, self._group)), where)
-        except InputError as error:
-            return error
 
     def _errors(self) -> tuple[type[Exception], ...]:
         """Return what pyarrow raises over a damaged file: its own errors, and MemoryError where a size is damaged."""

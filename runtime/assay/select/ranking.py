@@ -4,11 +4,14 @@ import heapq
 import math
 from collections.abc import Hashable
 from decimal import Decimal
+from typing import Any
 
 from assay.errors import InputError
+from assay.inputs.files.fields import locate, look_up
 from assay.inputs.validation import describe
+from assay.select.rows import Key
 
-__all__ = ["MAX_GROUPS", "Ranking", "read_group", "read_score"]
+__all__ = ["MAX_GROUPS", "Ranking", "read_group", "read_key", "read_score"]
 
 MAX_GROUPS = 100_000
 """The most heaps, so that a column that differs in every row, named by mistake, does not fill the memory."""
@@ -51,6 +54,16 @@ class Ranking:
     def choose(self) -> list[int]:
         """Return the numbers of the rows with the highest scores, rising."""
         return sorted(-row for heap in self._heaps.values() for _, row in heap)
+
+
+def read_key(document: dict[str, Any], by: str, group: str | None, where: str) -> Key | InputError:
+    """Return the score in the field `by` of a row and its group in the field `group`, or why it has none."""
+    try:
+        score = read_score(look_up(document, by, where), locate(where, by))
+        found = None if group is None else read_group(look_up(document, group, where), locate(where, group))
+    except InputError as error:
+        return error
+    return Key(score, found, where)
 
 
 def read_score(value: object, where: str) -> float:

@@ -7,13 +7,13 @@ from collections.abc import Container, Iterator
 from typing import BinaryIO
 
 from assay.errors import InputError
-from assay.inputs.files.fields import locate, look_up
+from assay.inputs.files.fields import locate
 from assay.inputs.files.json_lines import parse_line
 from assay.inputs.files.lines import Lines
 from assay.inputs.files.names import BLANK, Format
 from assay.inputs.files.quoting import Quoting
 from assay.inputs.files.tables import DELIMITERS, TableReader, TableRow
-from assay.select.ranking import read_group, read_score
+from assay.select.ranking import read_key, read_score
 from assay.select.rows import Key
 
 __all__ = ["JsonRows", "TableRows"]
@@ -54,14 +54,11 @@ class JsonRows:
         where = lines.where
         try:
             document = parse_line(line, where, lines.number == 1).document
-            if isinstance(document, InputError):
-                return document
-            score = read_score(look_up(document, self._by, where), locate(where, self._by))
-            if self._group is None:
-                return Key(score, None, where)
-            return Key(score, read_group(look_up(document, self._group, where), locate(where, self._group)), where)
         except InputError as error:
             return error
+        if isinstance(document, InputError):
+            return document
+        return read_key(document, self._by, self._group, where)
 
 
 class TableRows:

@@ -18,9 +18,10 @@ def test_a_fresh_process_takes_every_step(name: str, package: str, pair_bundle: 
     described = manifest.read(pair_bundle / manifest.MANIFEST_NAME)
     checkpoint = CHECKPOINTS / "pair-classifier"
     contenders = list_contenders(checkpoint, pair_bundle, described, tmp_path / "quantised" / "model.xml", tmp_path)
-    seconds = run(name, *contenders[name])
+    seconds = run(name, *contenders[name], tmp_path / "bytecode")
     assert len(seconds) == len(STEPS)
     assert all(value > 0 for value in seconds)
+    assert any((tmp_path / "bytecode").rglob("first_answer*.pyc"))
     assert ("cache" in name) == any("cache" in path.name for path in tmp_path.iterdir())
 
 
@@ -35,7 +36,7 @@ def test_every_precision_of_openvino_runs_with_and_without_its_cache(pair_bundle
 
 def test_a_process_that_fails_is_named_with_its_last_line(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"^assay fp32 gave no answer: .*is not a folder|no such|BundleError"):
-        run("assay fp32", "assay", {"bundle": str(tmp_path / "absent"), "variant": "fp32", "row": ["a"]})
+        run("assay fp32", "assay", {"bundle": str(tmp_path / "absent"), "variant": "fp32", "row": ["a"]}, tmp_path)
 
 
 def test_the_table_has_the_median_of_each_step_and_the_range_of_the_whole() -> None:

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from assay_export.graphs import cpu_session
-from assay_export.graphs.packing import pack_rows
+from assay_export.graphs.kernels.packing import pack_rows
 from assay_export.graphs.writer import Dialect
 from benchmarks.standins import plain_int8
 from tests.export import tiny

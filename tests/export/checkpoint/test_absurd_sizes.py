@@ -49,7 +49,7 @@ def test_an_adapter_is_measured_by_the_weights_of_its_base(tmp_path: Path) -> No
 @pytest.mark.parametrize("key", ["norm_eps", "global_rope_theta"])
 @pytest.mark.parametrize("value", [10**400, float("inf"), float("nan"), True, -1])
 def test_a_number_beyond_floats_is_refused_by_name(tmp_path: Path, key: str, value: float) -> None:
-    from assay_export.graphs.architectures import modernbert
+    from assay_export.graphs.architectures.modernbert import graph as modernbert
 
     changes = {"architectures": ["ModernBertForSequenceClassification"], key: value}
     files = open_files(change(tmp_path, "complexity-base", **changes))

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from assay_export import exporter
 from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.errors import ExportError
-from assay_export.graphs.architectures import deberta_v2
+from assay_export.graphs.architectures.deberta_v2 import graph as deberta_v2
 from assay_export.graphs.net import Net
 from assay_export.graphs.writer import Dialect
 from assay_export.tensorrt import lint

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.bundle import manifest
+from assay.bundle import manifest, sealing
 from assay.errors import BundleError
 from tests.runtime import tiny
 
@@ -21,7 +21,7 @@ def sealed_unchecked(changed: Any) -> bytes:
     """The seal without seal()'s own check, for documents that no export would write."""
     data = (json.dumps({**changed, "sha256": "0" * 64}, indent=2, ensure_ascii=False) + "\n").encode()
     start = len(data) - len('"\n}\n') - 64
-    return data[:start] + manifest._digest(data, start) + data[start + 64 :]
+    return data[:start] + sealing.digest(data, start) + data[start + 64 :]
 
 
 def refusal(changed: Any) -> str:
@@ -268,7 +268,7 @@ def test_an_integer_too_long_for_python_is_refused() -> None:
     data = sealed_unchecked(document()).replace(b'"max_length": 16', b'"max_length": ' + b"9" * 9_000)
     start = len(data) - len('"\n}\n') - 64
     with pytest.raises(BundleError, match="not JSON"):
-        manifest.parse(data[:start] + manifest._digest(data, start) + data[start + 64 :], "assay.json")
+        manifest.parse(data[:start] + sealing.digest(data, start) + data[start + 64 :], "assay.json")
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000, b"\xff\xfe", b"null", b"assay"])
@@ -283,7 +283,7 @@ def test_deep_nesting_under_a_valid_seal_is_refused() -> None:
     body = b'{\n  "a": ' + b"[" * 100_000 + b"]" * 100_000 + b',\n  "sha256": "' + b"0" * 64 + b'"\n}\n'
     start = len(body) - len('"\n}\n') - 64
     with pytest.raises(BundleError, match="not JSON"):
-        manifest.parse(body[:start] + manifest._digest(body, start) + body[start + 64 :], "assay.json")
+        manifest.parse(body[:start] + sealing.digest(body, start) + body[start + 64 :], "assay.json")
 
 
 def test_a_missing_manifest_names_the_export(tmp_path: Path) -> None:

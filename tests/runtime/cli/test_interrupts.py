@@ -15,7 +15,7 @@ from tests.runtime.cli.running import run
 # Says when assay handles interrupts; before that, the interpreter itself starts.
 READY = """
 import sys
-from assay import interruption
+from assay.system import interruption
 from assay.__main__ import main
 listen = interruption.listen
 def listen_and_say_so():

@@ -13,7 +13,7 @@ import pytest
 
 from assay.devices import Device
 from assay.gpu import driver, providers
-from assay.gpu.providers import GpuOptions
+from assay.gpu.options import GpuOptions
 
 PYTHON = os.environ.get("ASSAY_GPU_PYTHON", "")
 

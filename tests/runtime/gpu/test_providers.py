@@ -5,7 +5,7 @@ import pytest
 from assay.devices import Device
 from assay.gpu import providers
 from assay.gpu.buckets import list_buckets
-from assay.gpu.providers import GpuOptions
+from assay.gpu.options import GpuOptions
 
 GPU = Device("cuda", 3)
 TENSORRT = Device("tensorrt", 0)

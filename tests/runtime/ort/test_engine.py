@@ -66,7 +66,7 @@ def test_calls_run_in_parallel_up_to_the_number_of_callers() -> None:
     assert len(session.calls) == 6
 
 
-def test_for_latency_calls_run_one_after_another_in_the_callers_thread() -> None:
+def test_for_latency_calls_run_one_after_another_in_the_callers_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     session = Recorder()
     threads = set()
     answer = session.answer
@@ -75,7 +75,7 @@ def test_for_latency_calls_run_one_after_another_in_the_callers_thread() -> None
         threads.add(threading.get_ident())
         return answer(tokens)
 
-    session.answer = noted  # type: ignore[method-assign]
+    monkeypatch.setattr(session, "answer", noted)
     Engine(session, 1, plan(1)).answer(rows(2, 3, 4), labels=1)
     assert threads == {threading.get_ident()}
     assert session.calls == [(4,), (3,), (2,)]
@@ -88,13 +88,13 @@ def test_rows_of_one_length_share_a_call_within_the_budget() -> None:
 
 
 @pytest.mark.parametrize("callers", [1, 2])
-def test_an_error_of_a_call_is_raised_to_the_caller(callers: int) -> None:
+def test_an_error_of_a_call_is_raised_to_the_caller(callers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     session = Recorder()
 
     def fail(tokens: Any) -> Float32:
         raise ZeroDivisionError(len(tokens))
 
-    session.answer = fail  # type: ignore[method-assign]
+    monkeypatch.setattr(session, "answer", fail)
     with pytest.raises(ZeroDivisionError):
         Engine(session, callers, plan(1)).answer(rows(1, 2, 3), labels=1)
 
@@ -116,7 +116,7 @@ def test_an_unknown_mode_is_refused(mode: Any, pair_bundle: Path) -> None:
         assay.load(pair_bundle, mode=mode)
 
 
-def test_closing_lets_a_running_batch_finish(pair_bundle: Path) -> None:
+def test_closing_lets_a_running_batch_finish(pair_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = assay.load(pair_bundle, threads=2, mode="throughput")
     expected = model.logits([("a", "b")] * 8)
     session = runner_of(model).engine.get().session
@@ -128,7 +128,7 @@ def test_closing_lets_a_running_batch_finish(pair_bundle: Path) -> None:
         closed.wait(timeout=30)
         return answer(tokens)
 
-    session.answer = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(session, "answer", slow)
     results: list[Float32] = []
     thread = threading.Thread(target=lambda: results.append(model.logits([("a", "b")] * 8)))
     thread.start()
@@ -144,7 +144,7 @@ def test_closing_lets_a_running_batch_finish(pair_bundle: Path) -> None:
 class TestRowsThatShareACall:
     def calls(self, bundle: Path, mode: Any) -> int:
         model = assay.load(bundle, variant="int8_ort", threads=1, mode=mode)
-        session = runner_of(model).engine.get().session
+        session: Any = runner_of(model).engine.get().session
         count = 0
         answer = session.answer
 
@@ -153,7 +153,7 @@ class TestRowsThatShareACall:
             count += 1
             return answer(tokens)
 
-        session.answer = counted  # type: ignore[method-assign]
+        session.answer = counted
         model.logits([("a", "b")] * 6)
         return count
 

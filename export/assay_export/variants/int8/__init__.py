@@ -1,1 +1,1 @@
-"""The int8 variants, for ONNX Runtime's CPU provider and for TensorRT: fitted to text and gated on other text."""
+"""The int8 variants, fitted to text and gated on other text: for assay-kernels, ONNX Runtime and TensorRT."""

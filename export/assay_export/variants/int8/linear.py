@@ -48,9 +48,9 @@ class Recipe:
         absorbed: Whether the division is folded into the weights that produce the input, so it is not in the graph.
         columns: The input columns that are multiplied in float32.
         alpha: The exponent that `smoothing` was computed with, for reports.
-        score_reach: For a table of positions; see int8/positions.py.
-        activation_max: If the scale of the activations is fixed at export (int8/qdq.py), the largest |x| after
-            smoothing that does not saturate.
+        score_reach: For a table of positions; see int8/providers/positions.py.
+        activation_max: If the scale of the activations is fixed at export (int8/providers/qdq.py), the largest |x|
+            after smoothing that does not saturate.
         group: In the kernels dialect, how many input columns share a scale of the activations; 0 for a scale per row.
     """
 

@@ -18,8 +18,8 @@ from assay.annotate.output.destination import Assemble, WriteError
 from assay.annotate.output.journal import Journal, list_changes, read_journal
 from assay.annotate.windows import State
 from assay.errors import InputError
-from assay.file_lock import exclusive_at_once
 from assay.files import sync_folder
+from assay.system.file_lock import exclusive_at_once
 
 __all__ = ["FileOutput"]
 

@@ -20,9 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     shtab: Any = require("shtab", "'assay[completion]'", "assay completion")
+    action: Any  # shtab looks for an attribute that argparse does not know
     for action in _find_actions(args.parser):
         if action.metavar in _FILES:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
+            action.complete = shtab.FILE
     print(shtab.complete(args.parser, args.shell))
     return 0
 

@@ -74,8 +74,8 @@ def verify_bundle(bundle: Bundle, threads: int | None) -> Iterator[str]:
 
 def _check_tokens(bundle: Bundle) -> int:
     """Return on how many golden rows the tokenizer was compared with the export's."""
+    from assay.building import open_tokenizer
     from assay.bundle import golden
-    from assay.loading import open_tokenizer
 
     return golden.check_tokens(bundle, open_tokenizer(bundle, verify=False))
 
@@ -84,7 +84,7 @@ def _compare_graphs(bundle: Bundle, device: Device, threads: int | None) -> Iter
     """Yield how far each graph for the device is from PyTorch on the golden rows."""
     from assay.load_options import LoadOptions
     from assay.loading import load_choice
-    from assay.threads import usable_cores
+    from assay.system.threads import usable_cores
 
     choices = [choice for choice in bundle.list_choices() if choice.dialect == "portable" or not device.on_gpu]
     if not choices:

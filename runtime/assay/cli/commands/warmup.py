@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from assay.loading import load_choice
     from assay.models.base import runner_of
     from assay.ort import installation
-    from assay.threads import usable_cores
+    from assay.system.threads import usable_cores
 
     options = LoadOptions(args.threads or usable_cores())
     choice = bundle.choose(args.variant, device.kind)

@@ -21,14 +21,14 @@ def require_zstandard() -> Any:
     return require("zstandard", "'assay[zstd]'", "a .zst file")
 
 
-def open_decompressed(file: BinaryIO, compression: Compression, name: str) -> io.BufferedReader:
+def open_decompressed(file: io.BufferedReader, compression: Compression, name: str) -> io.BufferedReader:
     """Return the content of `file`. Reading it raises InputError where it is damaged or cut short."""
     if compression == "gz":
         return io.BufferedReader(_Chunks(_decompress_gzip(file, name)), _CHUNK)
     if compression == "zst":
         require_zstandard()
         return io.BufferedReader(_Chunks(decompress_zstd(file, name)), _CHUNK)
-    return _buffer(file)
+    return file
 
 
 def decompress_zstd(file: BinaryIO, name: str) -> Iterator[bytes]:
@@ -54,20 +54,15 @@ def decompress_zstd(file: BinaryIO, name: str) -> Iterator[bytes]:
         raise InputError(f"{name}: is cut short as zstd, its last frame has no end; copy it again")
 
 
-def _decompress_gzip(file: BinaryIO, name: str) -> Iterator[bytes]:
-    buffered = _buffer(file)
+def _decompress_gzip(file: io.BufferedReader, name: str) -> Iterator[bytes]:
     try:
-        if not buffered.peek(1):
+        if not file.peek(1):
             raise EOFError("it is empty")  # gzip writes a header even for no content
-        with gzip.GzipFile(fileobj=buffered) as content:
+        with gzip.GzipFile(fileobj=file) as content:
             while data := content.read(_CHUNK):
                 yield data
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{name}: is damaged or cut short as gzip ({error}); copy it again") from None
-
-
-def _buffer(file: BinaryIO) -> io.BufferedReader:
-    return file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[arg-type]
 
 
 class _Chunks(io.RawIOBase):

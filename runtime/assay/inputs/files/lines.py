@@ -1,5 +1,6 @@
 """The lines of a file or of standard input, with their numbers."""
 
+import io
 import os
 import re
 import stat
@@ -7,7 +8,7 @@ import sys
 from collections import deque
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Protocol, Self
 
 from assay.errors import InputError
 from assay.inputs.files.compression import open_decompressed
@@ -145,7 +146,7 @@ class Lines:
 class _ArrivingBytes:
     """Standard input by what has arrived: it knows whether a whole line is there."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
         self._data = bytearray()
         self._searched = 0  # bytes of the data known to have no line end
@@ -176,7 +177,7 @@ class _ArrivingBytes:
 
     def _receive(self) -> bool:
         """Wait for more bytes. Returns False at the end of the input."""
-        chunk = b"" if self._end else self._file.read1(_CHUNK)  # type: ignore[attr-defined]  # of BufferedReader
+        chunk = b"" if self._end else self._file.read1(_CHUNK)
         self._data += chunk
         self._end = not chunk
         return bool(chunk)
@@ -214,20 +215,20 @@ def _looks_like_utf16(line: bytes) -> bool:
     return line.startswith(b"\0") or line.rstrip(b"\r\n").endswith(b"\0") or (count > 1 and 4 * count >= len(line))
 
 
-def _standard_input() -> BinaryIO:
-    found: BinaryIO | None = getattr(sys.stdin, "buffer", None)  # absent where it is closed, and in a notebook
+def _standard_input() -> io.BufferedReader:
+    found: io.BufferedReader | None = getattr(sys.stdin, "buffer", None)  # absent where it is closed, and in a notebook
     if found is None:
         raise InputError("standard input has no bytes to read, expected JSON lines on it; name a file")
     return found
 
 
-def _size(file: BinaryIO) -> int | None:
+def _size(file: io.BufferedReader) -> int | None:
     """The bytes of a regular file; a pipe has no length."""
     status = os.fstat(file.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def _open(path: str) -> BinaryIO:
+def _open(path: str) -> io.BufferedReader:
     try:
         return Path(path).open("rb")
     except (OSError, ValueError) as error:

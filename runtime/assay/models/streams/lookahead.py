@@ -1,13 +1,12 @@
 """Makes the next item of an iterator while the current one is in use."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 __all__ = ["look_ahead"]
 
 T = TypeVar("T")
-_END = object()
 
 
 def look_ahead(items: Iterable[T]) -> Generator[T, None, None]:
@@ -18,9 +17,16 @@ def look_ahead(items: Iterable[T]) -> Generator[T, None, None]:
     remaining = iter(items)
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="assay-ahead")
     try:
-        following = worker.submit(next, remaining, _END)
-        while (item := following.result()) is not _END:
-            following = worker.submit(next, remaining, _END)
-            yield item  # type: ignore[misc]  # mypy sees object: next's default widens the type
+        following = worker.submit(_take, remaining)
+        while taken := following.result():
+            following = worker.submit(_take, remaining)
+            yield taken[0]
     finally:
         worker.shutdown(wait=False, cancel_futures=True)
+
+
+def _take(items: Iterator[T]) -> tuple[T] | None:
+    """Return the next item in a tuple, or None at the end."""
+    for item in items:
+        return (item,)
+    return None

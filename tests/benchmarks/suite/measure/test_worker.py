@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assay.inputs.validation import Row
 from benchmarks.suite.measure.worker import WARM_CALLS, Worker, measure_memory, serve, take_turn, warm_up
 from benchmarks.suite.setup import Float32
 
@@ -23,7 +24,7 @@ class Lengths:
     def load(self) -> None:
         self.asked.append([])
 
-    def run(self, rows: Sequence[object]) -> Float32:
+    def run(self, rows: Sequence[Row]) -> Float32:
         self.asked.append(list(rows))
         self.collecting.append(gc.isenabled())
         return np.array([[len(str(row))] for row in rows], np.float32)

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from assay.inputs.validation import Row
 from benchmarks.suite.peers.batches import ROWS, run_in_batches, split_into_batches
 from benchmarks.suite.setup import Float32, Mode
 
 
-def measure_lengths(rows: Sequence[object]) -> Float32:
+def measure_lengths(rows: Sequence[Row]) -> Float32:
     """Answer with the length of each text."""
     return np.array([[len(str(row))] for row in rows], np.float32)
 

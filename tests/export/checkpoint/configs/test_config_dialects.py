@@ -11,7 +11,7 @@ from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.loading import load as load_checkpoint
 from assay_export.errors import UnsupportedConfigError
-from assay_export.graphs.architectures import modernbert
+from assay_export.graphs.architectures.modernbert import graph as modernbert
 from tests.export import tiny
 
 GLOBAL, LOCAL = "full_attention", "sliding_attention"

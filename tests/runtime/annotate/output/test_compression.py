@@ -21,7 +21,7 @@ KINDS: list[Compression] = ["", "gz", "zst"]
 
 
 def decompress(data: bytes, kind: Compression) -> bytes:
-    return open_decompressed(io.BytesIO(data), kind, "f").read()
+    return open_decompressed(io.BufferedReader(io.BytesIO(data)), kind, "f").read()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -61,9 +61,10 @@ def test_a_row_without_an_answer_raises_after_the_answers_to_the_rows_before_it(
 
 
 def test_wrong_arguments_are_refused_before_anything_is_read(judge: Classifier, scorer: Scorer) -> None:
+    size: Any
     for size in (0, -1, None, True, 2.0, "all"):
         with pytest.raises(InputError, match=r"batch_size is .*, expected an integer of at least 1"):
-            scorer.stream([], batch_size=size)  # type: ignore[arg-type]
+            scorer.stream([], batch_size=size)
     for rows in ("a", None, {"a": 1}, 3):
         with pytest.raises(InputError, match="the batch is"):
             scorer.stream(rows)
@@ -105,6 +106,7 @@ def test_batch_tokens_limit_the_tokens_of_a_call(judge: Classifier, monkeypatch:
     assert np.allclose(judge.logits(PAIRS * 3, batch_tokens=20), expected, atol=1e-6)
     assert all(sum(call) <= 20 or len(call) == 1 for call in calls)
     assert any(len(call) > 1 for call in calls)
+    wrong: Any
     for wrong in (0, -1, True, 2.0, "many"):
         with pytest.raises(InputError, match=r"batch_tokens is .*, expected an integer of at least 1, or None"):
-            judge.predict_batch(PAIRS, batch_tokens=wrong)  # type: ignore[arg-type]
+            judge.predict_batch(PAIRS, batch_tokens=wrong)

@@ -72,6 +72,7 @@ def test_a_warm_up_runs_the_shortest_and_the_longest_row(scorer: Scorer, monkeyp
     assert lengths == [1, 16, 1, 4]
     monkeypatch.undo()
     scorer.warmup()
+    wrong: Any
     for wrong, found in ((0, "the int 0"), (17, "17"), (True, "True"), ("all", "a str")):
         with pytest.raises(InputError, match=f"tokens is {found}.*, expected"):
-            scorer.warmup(wrong)  # type: ignore[arg-type]
+            scorer.warmup(wrong)

@@ -57,12 +57,14 @@ def test_what_cannot_be_ranked_is_refused(judge: Classifier, scorer: Scorer, rer
         scorer.rank(QUERY, DOCUMENTS)
     with pytest.raises(InputError, match=r"label is missing, expected one of ADDR_DIRECT, ADDR_PARTIAL, NOADDR_ON"):
         judge.rank(QUERY, DOCUMENTS)
+    label: Any
     for label in ("RELEVANT", 2):
         with pytest.raises(InputError, match=r"label is ('RELEVANT'|the int 2), expected one of ADDR_DIRECT"):
-            judge.rerank_pairs([(QUERY, "a")], label=label)  # type: ignore[arg-type]
+            judge.rerank_pairs([(QUERY, "a")], label=label)
+    top_k: Any
     for top_k in (0, -1, True, 1.0, "all"):
         with pytest.raises(InputError, match=r"top_k is .*, expected an integer of at least 1, or None"):
-            reranker.rank(QUERY, DOCUMENTS, top_k)  # type: ignore[arg-type]
+            reranker.rank(QUERY, DOCUMENTS, top_k)
     with pytest.raises(InputError, match="return_documents is a str"):
         reranker.rank(QUERY, DOCUMENTS, return_documents="yes")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="query: found None, expected a text"):

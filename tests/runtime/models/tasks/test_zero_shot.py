@@ -122,9 +122,10 @@ def test_entailment_may_be_named(judge: Classifier) -> None:
         InputError, match=r"found no entailment among the model's labels ADDR_DIRECT, .*entailment=LABEL"
     ):
         judge.zero_shot("a", ["b"])
+    wrong: Any
     for wrong in ("OTHER", 3):
         with pytest.raises(InputError, match=r"found ('OTHER'|the int 3) among the model's labels"):
-            judge.zero_shot("a", ["b"], entailment=wrong)  # type: ignore[arg-type]
+            judge.zero_shot("a", ["b"], entailment=wrong)
 
 
 def test_no_texts_have_no_answers_and_equal_scores_keep_the_order_of_the_labels(nli: Classifier) -> None:
@@ -142,6 +143,7 @@ def test_a_template_without_a_place_for_the_label_is_refused(template: str, nli:
 
 
 def test_wrong_arguments_are_refused(nli: Classifier, tagger: Classifier) -> None:
+    labels: Any
     for labels, found in (
         ([], "is empty"),
         ("", "is empty"),
@@ -150,7 +152,7 @@ def test_wrong_arguments_are_refused(nli: Classifier, tagger: Classifier) -> Non
         (3, "is the int"),
     ):
         with pytest.raises(InputError, match=f"labels {found}"):
-            nli.zero_shot("a", labels)  # type: ignore[arg-type]
+            nli.zero_shot("a", labels)
     with pytest.raises(InputError, match="label 1: found None"):
         nli.zero_shot("a", ["b", None])  # type: ignore[list-item]
     with pytest.raises(InputError, match="labels: found 'b' twice"):

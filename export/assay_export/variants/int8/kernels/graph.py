@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from assay_export.graphs.kernel_weights import pack_columns, pack_weight, sum_columns
+from assay_export.graphs.kernels.linear_weights import pack_columns, pack_weight, sum_columns
 from assay_export.graphs.precision import Precision
 from assay_export.graphs.writer import Array, Fusion, GraphWriter, Norm
 from assay_export.variants.int8 import linear

@@ -15,8 +15,8 @@ from assay_export.errors import ExportError
 from assay_export.graphs import cpu_session
 from assay_export.graphs.architecture import Architecture, Settings
 from assay_export.graphs.entry import list_inputs, make_entry
+from assay_export.graphs.kernels.packing import pack_feeds
 from assay_export.graphs.net import Net
-from assay_export.graphs.packing import pack_feeds
 from assay_export.graphs.weights import WeightFile
 from assay_export.graphs.writer import Array, Dialect
 from assay_export.variants.int8 import gate

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from assay.ort import kernels
 from assay_export.checkpoint.configs.config_dialects import to_transformers_4
-from assay_export.graphs.packing import pack_rows
+from assay_export.graphs.kernels.packing import pack_rows
 from assay_export.graphs.writer import Array
 from assay_export.variants.int8.linear import Recipe
 from tests.export import tiny

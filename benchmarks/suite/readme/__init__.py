@@ -1,0 +1,1 @@
+"""`python -m benchmarks readme`: the README's tables and its picture, from the checked-in results."""

@@ -1,0 +1,1 @@
+"""The BERT family: BERT, RoBERTa, XLM-RoBERTa, CamemBERT, DistilBERT and ELECTRA."""

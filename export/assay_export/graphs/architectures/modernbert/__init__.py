@@ -1,0 +1,1 @@
+"""ModernBERT: rotary positions, and local attention in most layers."""

@@ -1,0 +1,1 @@
+"""The int8 variants for execution providers of ONNX Runtime: int8_ort for its CPU provider, int8_qdq for TensorRT."""

@@ -1,0 +1,1 @@
+"""What the operating system gives: locks between processes, the cores that this process may use, and Ctrl-C."""
