@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+import assay
 from tests.docs.pasting import ROOT, blocks, paste
 from tests.runtime import tiny
 
 ANNOTATE = ROOT / "docs/guide/annotate.md"
 INTEGRATIONS = ROOT / "docs/guide/integrations.md"
+RECIPES = ROOT / "docs/guide/recipes.md"
 
 
 def test_the_snippets_about_selecting_rows_run_as_pasted(clone: Path) -> None:
@@ -37,9 +39,9 @@ def test_the_snippet_about_the_report_runs_as_pasted(clone: Path) -> None:
     assert "ADDR_DIRECT" in page
 
 
-def find(word: str) -> str:
-    """The snippet of the page about integrations that has this word."""
-    return next(block for block in blocks(INTEGRATIONS, "python") if word in block)
+def find(word: str, page: Path = INTEGRATIONS) -> str:
+    """The snippet of the page that has this word."""
+    return next(block for block in blocks(page, "python") if word in block)
 
 
 @pytest.fixture
@@ -55,6 +57,38 @@ def test_the_snippet_about_rewards_runs_as_pasted(folder: Path) -> None:
     scores = [json.loads(line) for line in paste([sys.executable, "-c", find("integrations.trl")], folder).splitlines()]
     assert [len(found) for found in scores] == [1, 1]
     assert all(0 <= found[0] <= 1 for found in scores)
+
+
+def test_the_snippet_about_verl_runs_in_its_reward_manager(folder: Path) -> None:
+    pytest.importorskip("verl", reason="verl is not installed: pip install verl")
+    (folder / "reward.py").write_text(find("def compute_score"))
+    script = """
+import asyncio, json
+from types import SimpleNamespace
+import numpy, torch
+from omegaconf import OmegaConf
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
+from verl.trainer.ppo.reward import get_custom_reward_fn
+
+async def reward(text):
+    columns = {"data_source": "d", "reward_model": {"ground_truth": ""}, "extra_info": {}}
+    data = DataProto.from_dict(
+        tensors={"responses": torch.tensor([[1, 2, 0]]), "attention_mask": torch.tensor([[1, 1, 1, 0]])},
+        non_tensors={name: numpy.array([value], dtype=object) for name, value in columns.items()},
+    )
+    tokenizer = SimpleNamespace(decode=lambda ids, skip_special_tokens: text)
+    manager = get_reward_manager_cls("naive")(config, tokenizer, get_custom_reward_fn(config))
+    return (await manager.run_single(data))["reward_score"]
+
+config = OmegaConf.create({"reward": {"custom_reward_function": {"path": "reward.py", "name": "compute_score"}}})
+print(json.dumps([asyncio.run(reward(text)) for text in ("Name a prime.", "word " * 9000)]))
+"""
+    found = json.loads(paste([sys.executable, "-c", script], folder).splitlines()[-1])
+    model = assay.load_scorer(folder / "bundles/complexity")
+    assert found == pytest.approx(
+        [model.score(t, scale=(0, 1), truncate=True) for t in ("Name a prime.", "word " * 9000)]
+    )
 
 
 def test_the_snippets_about_deita_run_as_pasted(folder: Path) -> None:
@@ -97,3 +131,61 @@ stage.setup()
 print(stage.process(DocumentBatch("d", pandas.DataFrame({"text": ["Name a prime."]}))).to_pandas().columns.tolist())
 """
     assert paste([sys.executable, "-c", find("nemo_curator") + use], folder).splitlines()[-1] == "['text', 'score']"
+
+
+DOCUMENTS = ("Bread needs flour.", "Rain forms when water vapor condenses.", "Clouds.")  # those of the recipes
+QUERY = "What causes rain?"
+
+
+def check_reranked(clone: Path, recipe: str, use: str) -> None:
+    """Run a recipe as it stands, which prints the two best documents, and then `use`, which prints all as JSON."""
+    model = assay.load(clone / "bundles/pair-classifier")
+    ranked = model.rank(QUERY, DOCUMENTS, label="ADDR_DIRECT")
+    expected = [(entry["score"], DOCUMENTS[entry["corpus_id"]]) for entry in ranked]
+    printed = paste([sys.executable, "-c", find(recipe, RECIPES) + use], clone).splitlines()
+    *best, everything = printed[-3:]
+    for line, (score, text) in zip(best, expected, strict=False):
+        found, _, document = line.partition(" ")
+        assert document == text
+        assert float(found) == pytest.approx(score, abs=1e-6)
+    assert [text for _, text in json.loads(everything)] == [text for _, text in expected]
+    assert [score for score, _ in json.loads(everything)] == pytest.approx([score for score, _ in expected], abs=1e-6)
+
+
+def test_the_recipe_for_haystack_ranks_as_the_model_does(clone: Path) -> None:
+    pytest.importorskip("haystack", reason="haystack is not installed: pip install haystack-ai")
+    use = """
+import json
+options = pipeline.to_dict()["components"]["ranker"]["init_parameters"]
+assert options == {"bundle": "bundles/pair-classifier", "label": "ADDR_DIRECT", "top_k": 2}, options
+everything = AssayRanker(options["bundle"], options["label"]).run(query="What causes rain?", documents=documents)
+assert [document.score for document in documents] == [None] * 3
+print(json.dumps([(document.score, document.content) for document in everything["documents"]]))
+"""
+    check_reranked(clone, "import Document, Pipeline, component", use)
+
+
+def test_the_recipe_for_langchain_ranks_as_the_model_does(clone: Path) -> None:
+    pytest.importorskip("langchain_core", reason="langchain-core is not installed: pip install langchain-core")
+    use = """
+import asyncio, json
+compressor.top_k = None
+documents = [Document(document.page_content, metadata={"source": "s"}, id="1") for document in documents]
+everything = asyncio.run(compressor.acompress_documents(documents, "What causes rain?"))
+assert {(document.id, document.metadata["source"]) for document in everything} == {("1", "s")}
+assert documents[0].metadata == {"source": "s"}
+print(json.dumps([(document.metadata["relevance_score"], document.page_content) for document in everything]))
+"""
+    check_reranked(clone, "langchain_core", use)
+
+
+def test_the_recipe_for_llama_index_ranks_as_the_model_does(clone: Path) -> None:
+    pytest.importorskip("llama_index.core", reason="llama-index-core is not installed: pip install llama-index-core")
+    use = """
+import asyncio, json
+reranker.top_n = None
+everything = asyncio.run(reranker.apostprocess_nodes(nodes, query_str="What causes rain?"))
+assert [node.score for node in nodes] == [None] * 3
+print(json.dumps([(node.score, node.get_content()) for node in everything]))
+"""
+    check_reranked(clone, "llama_index", use)

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from assay.errors import BundleError, InputError, one_line
 from assay.inputs.validation import Kind, Row
 
-__all__ = ["BundleTokenizer", "Tokens", "longest_first"]
+__all__ = ["BundleTokenizer", "Ids", "Tokens", "longest_first"]
 
 Ids = npt.NDArray[np.int64]
 
@@ -38,7 +38,11 @@ class Tokens(NamedTuple):
 
 
 class BundleTokenizer:
-    """The tokenizer of a bundle. Several threads may use it at once: encoding does not change it."""
+    """The tokenizer of a bundle. Several threads may use it at once: encoding does not change it.
+
+    Attributes:
+        max_length: How many tokens a row may have, special tokens included.
+    """
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class BundleTokenizer:
             )
         self._tokenizer = tokenizer
         self._kind = kind
-        self._max_length = max_length
+        self.max_length = max_length
         self._truncation = truncation
         self._keeps_end = keeps_end
 
@@ -119,10 +123,42 @@ class BundleTokenizer:
         """
         for position, encoding in enumerate(self._encode(rows)):
             index = None if first is None else first + position
-            if len(encoding.ids) <= self._max_length:
+            if len(encoding.ids) <= self.max_length:
                 yield [self._limit(encoding, False, index)]
             else:
                 yield self._cut_windows(encoding, index)
+
+    def encode_texts(self, texts: Sequence[str]) -> Iterator[Ids]:
+        """Yield the token ids of each text alone, without special tokens and whatever their number."""
+        for piece in _split(texts):
+            with _library_errors("tokenizer.json cannot encode this text"):
+                encodings = self._tokenizer.encode_batch_fast(piece, add_special_tokens=False)
+            for encoding in encodings:
+                yield np.array(encoding.ids, dtype=np.int64)
+
+    def encode_pair(self, first: str, second: str) -> tuple[Tokens, Ids]:
+        """Return the tokens of a pair, and which text each is of: 0, 1, or -1 for a special token. Cuts nothing."""
+        (encoding,) = self._encode([(first, second)])
+        return _tokens_of(encoding), _sequence_of(encoding)
+
+    def check_length(self, count: int, truncate: bool, index: int | None) -> None:
+        """Raise InputError where a row of `count` tokens has no answer: it has none, or too many and is not cut."""
+        where = "the text" if index is None else f"row {index}"
+        if count == 0:
+            raise InputError(
+                f"{where} has no tokens, expected at least one: this bundle's tokenizer adds no special tokens",
+                row=index,
+            )
+        if count > self.max_length and self._truncation == "refuse" and not truncate:
+            raise InputError(
+                f"{where} has {count:,} tokens, the model reads {self.max_length:,}: "
+                "shorten it or pass truncate=True (--truncate)",
+                row=index,
+            )
+
+    def keep(self, ids: Ids, count: int) -> Ids:
+        """Return `count` of the tokens of a text: the first, or the last if the bundle cuts off the beginning."""
+        return ids[len(ids) - count :] if self._keeps_end else ids[:count]
 
     def spell(self, tokens: Tokens) -> list[str]:
         """Return the vocabulary's entry of each token."""
@@ -145,29 +181,16 @@ class BundleTokenizer:
             yield from encodings
 
     def _limit(self, encoding: Any, truncate: bool, index: int | None) -> Tokens:
-        where = "the text" if index is None else f"row {index}"
-        count = len(encoding.ids)
-        if count == 0:
-            raise InputError(
-                f"{where} has no tokens, expected at least one: this bundle's tokenizer adds no special tokens",
-                row=index,
-            )
-        if count > self._max_length and self._truncation == "refuse" and not truncate:
-            raise InputError(
-                f"{where} has {count:,} tokens, the model reads {self._max_length:,}: "
-                "shorten it or pass truncate=True (--truncate)",
-                row=index,
-            )
-        return self._cut(encoding, self._max_length)
+        self.check_length(len(encoding.ids), truncate, index)
+        return self._cut(encoding, self.max_length)
 
     def _cut_windows(self, encoding: Any, index: int | None) -> list[Tokens]:
         """Return the windows of a row that is longer than max_length."""
-        ids = np.array(encoding.ids, dtype=np.int64)
-        type_ids = np.array(encoding.type_ids, dtype=np.int64)
-        sequence = np.array([-1 if number is None else number for number in encoding.sequence_ids])
+        ids, type_ids = _tokens_of(encoding)
+        sequence = _sequence_of(encoding)
         places = np.flatnonzero(sequence == int(sequence.max()))  # of the second text, or of the only one
         fixed = len(ids) - len(places)  # tokens of every window: special ones, and the first text of a pair
-        room, most = self._max_length - fixed, self._max_length - int((sequence == -1).sum())
+        room, most = self.max_length - fixed, self.max_length - int((sequence == -1).sum())
         if sequence.max() == 1 and room < max(1, most // 2):
             where = "the row" if index is None else f"row {index}"
             raise InputError(
@@ -184,17 +207,14 @@ class BundleTokenizer:
         return windows
 
     def _cut(self, encoding: Any, max_length: int) -> Tokens:
-        ids = np.array(encoding.ids, dtype=np.int64)
-        type_ids = np.array(encoding.type_ids, dtype=np.int64)
-        if len(ids) <= max_length:
-            return Tokens(ids, type_ids)
-        keep = self._choose_kept(encoding.sequence_ids, max_length)
-        return Tokens(ids[keep], type_ids[keep])
+        tokens = _tokens_of(encoding)
+        if len(tokens.ids) <= max_length:
+            return tokens
+        keep = self._choose_kept(_sequence_of(encoding), max_length)
+        return Tokens(tokens.ids[keep], tokens.type_ids[keep])
 
-    def _choose_kept(self, sequence_ids: list[int | None], max_length: int) -> npt.NDArray[np.bool_]:
+    def _choose_kept(self, sequence: Ids, max_length: int) -> npt.NDArray[np.bool_]:
         """Return which positions stay: all special tokens, and of each text its share from the end that is kept."""
-        # 0 for the first text, 1 for the second, -1 for the special tokens around them
-        sequence = np.array([-1 if number is None else number for number in sequence_ids])
         is_first, is_second = sequence == 0, sequence == 1
         room = max_length - int((sequence == -1).sum())
         counts = longest_first(int(is_first.sum()), int(is_second.sum()), room) if self._kind == "pair" else (room, 0)
@@ -220,6 +240,15 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
         short = room // 2
         long = short + room % 2
     return (long, short) if first > second else (short, long)
+
+
+def _tokens_of(encoding: Any) -> Tokens:
+    return Tokens(np.array(encoding.ids, dtype=np.int64), np.array(encoding.type_ids, dtype=np.int64))
+
+
+def _sequence_of(encoding: Any) -> Ids:
+    """Return which text each token is of: 0 for the first, 1 for the second, -1 for the special tokens around them."""
+    return np.array([-1 if number is None else number for number in encoding.sequence_ids], dtype=np.int64)
 
 
 def _drop_empty_second(row: Row) -> Row:

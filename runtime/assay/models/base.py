@@ -47,6 +47,8 @@ class Model(Core):
         *,
         label: str | None = None,
         truncate: bool = False,
+        progress: bool = False,
+        batch_tokens: int | None = None,
     ) -> list[Ranked]:
         """Return the documents by their score for `query`, best first, as sentence-transformers' CrossEncoder.rank.
 
@@ -59,6 +61,8 @@ class Model(Core):
             return_documents: Return the text of each document, too.
             label: For a classifier, the label whose probability is the score. A reranker with one output needs none.
             truncate: Cut a text that the bundle would refuse as too long.
+            progress: As `logits`.
+            batch_tokens: As `logits`.
 
         Returns:
             A dict per document: corpus_id (its index in `documents`), score, and with `return_documents` text.
@@ -72,17 +76,26 @@ class Model(Core):
         limit = check_count(top_k, "top_k")
         check_flag(return_documents, "return_documents")
         pairs = ranking.pair_documents(query, documents)
-        scores = self.rerank_pairs(pairs, label=label, truncate=truncate)
+        scores = self.rerank_pairs(pairs, label=label, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
         return ranking.order(scores.tolist(), pairs, limit, return_documents)
 
-    def rerank_pairs(self, pairs: object, *, label: str | None = None, truncate: bool = False) -> Float32:
+    def rerank_pairs(
+        self,
+        pairs: object,
+        *,
+        label: str | None = None,
+        truncate: bool = False,
+        progress: bool = False,
+        batch_tokens: int | None = None,
+    ) -> Float32:
         """Return the scores, float32 [n], of n pairs (query, document) in their order, as CrossEncoder.predict.
 
         The pairs may have different queries. Arguments and errors are those of `rank`.
         """
         ranking.require_pairs(self.manifest, "rerank_pairs")
         column = find_label(label, self.manifest, "rank and rerank_pairs")
-        return self._activate(self.logits(pairs, truncate=truncate))[:, column]
+        logits = self.logits(pairs, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
+        return self._activate(logits)[:, column]
 
     def warmup(self, tokens: int | None = None) -> None:
         """Answer a short row and a long one, so that the first real row does not pay for it.

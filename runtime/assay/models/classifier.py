@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from assay.inputs.validation import check_flag
+from assay.inputs.validation import check_count, check_flag
 from assay.models.activations import sigmoid, softmax
 from assay.models.base import STREAMED_TOGETHER, Float32, Model
+from assay.models.streams.progress import show_progress
 from assay.models.tasks import ranking, zero_shot
 from assay.models.tasks.long_texts import Aggregate, Long, LongScores
 from assay.models.tasks.zero_shot import ZeroShot
 from assay.models.thresholds import Threshold, check_threshold
+from assay.ort.batching import Limits
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -137,12 +139,14 @@ class Classifier(Model):
         *,
         entailment: str | None = None,
         truncate: bool = False,
+        progress: bool = False,
+        batch_tokens: int | None = None,
     ) -> ZeroShot | list[ZeroShot]:
         """Classify texts by labels of the caller's choice, with a model of natural language inference.
 
         The numbers are those of transformers' zero-shot-classification pipeline; its rules are in
         assay.models.tasks.zero_shot.
-        A call answers len(texts) * len(labels) pairs as one batch.
+        A call answers len(texts) * len(labels) pairs as one batch, and encodes each text and each label once.
 
         Args:
             texts: A text, or an iterable of texts, which may be empty.
@@ -151,6 +155,8 @@ class Classifier(Model):
             multi_label: Score each label alone, since several may be right; else the scores of a text sum to 1.
             entailment: The model's label that means entailment. Default: the first one that starts with "entail".
             truncate: Cut a text that the bundle would refuse as too long.
+            progress: As `logits`; a row is a text with a label.
+            batch_tokens: As `logits`.
 
         Returns:
             A dict of sequence, labels (best first) and scores; a list of these for an iterable.
@@ -166,11 +172,12 @@ class Classifier(Model):
         hypotheses = zero_shot.write_hypotheses(hypothesis_template, candidates)
         check_flag(multi_label, "multi_label")
         premises = zero_shot.check_texts(texts)
-        pairs = [(text, hypothesis) for text in premises for hypothesis in hypotheses]
-        with zero_shot.rows_of_texts(len(candidates)):
-            logits = self.logits(pairs, truncate=truncate)
-        shaped = logits.reshape(len(premises), len(candidates), len(self.labels))
-        scores = zero_shot.score_labels(shaped, *columns, multi_label=multi_label).tolist()
+        check_flag(truncate, "truncate")
+        limits = Limits(tokens=check_count(batch_tokens, "batch_tokens"))
+        rows = len(premises) * len(candidates)
+        with zero_shot.rows_of_texts(len(candidates)), show_progress(progress, rows) as report:
+            logits = self._runner.run_crossed(premises, hypotheses, truncate, limits, report)
+        scores = zero_shot.score_labels(logits, *columns, multi_label=multi_label).tolist()
         answers = [zero_shot.order(text, candidates, row) for text, row in zip(premises, scores, strict=True)]
         return answers[0] if isinstance(texts, str) else answers
 

@@ -1,6 +1,8 @@
 """The core of Model: from rows to logits in the order of the rows. Classifier and Scorer know what logits mean."""
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -142,6 +144,22 @@ class Core:
         allowed = golden.compute_tolerance(self._choice.graph, rows)
         what = f"{self._bundle.folder / self._choice.graph.file} on {self._info['device']}"
         return golden.compare(self._runner.answer(rows.tokens), rows, allowed, what)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Copy the bundle, with all its variants, to `folder`, which transformers, optimum and assay.load open.
+
+        Every hash is checked first. Of a bundle on the Hub, the files that are not in the cache are downloaded.
+
+        Returns:
+            The folder, as an absolute path.
+
+        Raises:
+            BundleError: A file of the bundle is damaged, or cannot be downloaded.
+            InputError: `folder` exists, or cannot be written.
+        """
+        from assay.bundle.copying import copy_bundle
+
+        return copy_bundle(self._bundle, folder)
 
     def close(self) -> None:
         """Release the session and its memory.

@@ -4,12 +4,13 @@ A Runner is what a Model is made of. Users of a model do not see it; assay.aio, 
 `streaming` take it from a model with `assay.models.base.runner_of`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from assay.errors import InputError, NumericalError
+from assay.inputs.crossed_pairs import CrossedPairs
 from assay.inputs.tokenization import BundleTokenizer, Tokens
 from assay.inputs.validation import Row
 from assay.models.streams.lookahead import look_ahead
@@ -62,12 +63,40 @@ class Runner:
             InputError: A row is too long.
             NumericalError: A logit is NaN or infinite.
         """
-        engine = self.engine.get()  # this call keeps its session even if another thread closes the model
-        logits = np.empty((len(rows), self._labels), dtype=np.float32)
-        for start, tokens in self._windows(rows, truncate, single):
-            logits[start : start + len(tokens)] = engine.answer(tokens, self._labels, limits, report)
-        refuse_non_finite(logits, single)
-        return logits
+        return self._answer(self._windows(rows, truncate, single), len(rows), single, limits, report)
+
+    def run_crossed(
+        self,
+        firsts: Sequence[str],
+        seconds: Sequence[str],
+        truncate: bool,
+        limits: Limits = NO_LIMITS,
+        report: Callable[[int], object] | None = None,
+    ) -> Float32:
+        """Return the logits [firsts, seconds, labels] of the pairs of each first text with each second text.
+
+        Every text is encoded once. Errors have the index of the pair: those of the first text come first.
+
+        Args:
+            firsts: Texts that `assay.inputs.validation` accepted.
+            seconds: The same, at least one.
+            truncate: Cut texts that the bundle would refuse as too long.
+            limits: As `run`.
+            report: As `run`.
+
+        Raises:
+            InputError: A pair is too long.
+            NumericalError: A logit is NaN or infinite.
+        """
+        crossed = CrossedPairs(self.tokenizer, seconds)
+        step = max(1, _ROWS_PER_WINDOW // len(seconds))
+        windows = (
+            (start * len(seconds), crossed.encode(firsts[start : start + step], truncate, start * len(seconds)))
+            for start in range(0, len(firsts), step)
+        )
+        ahead = look_ahead(windows) if len(firsts) > step else windows
+        logits = self._answer(ahead, len(firsts) * len(seconds), False, limits, report)
+        return logits.reshape(len(firsts), len(seconds), self._labels)
 
     def encode(self, rows: Sequence[Row], *, truncate: bool) -> list[Tokens | InputError]:
         """Return the tokens of each row, or why the model cannot read it."""
@@ -82,6 +111,22 @@ class Runner:
     def build(self, length: int) -> bool:
         """Build the TensorRT engine for rows of `length` tokens. Returns False where it was built before."""
         return self.engine.get().session.build(length)
+
+    def _answer(
+        self,
+        windows: Iterable[tuple[int, list[Tokens]]],
+        rows: int,
+        single: bool,
+        limits: Limits = NO_LIMITS,
+        report: Callable[[int], object] | None = None,
+    ) -> Float32:
+        """Return the logits [rows, labels] of `windows` of tokenised rows, each with the index of its first row."""
+        engine = self.engine.get()  # this call keeps its session even if another thread closes the model
+        logits = np.empty((rows, self._labels), dtype=np.float32)
+        for start, tokens in windows:
+            logits[start : start + len(tokens)] = engine.answer(tokens, self._labels, limits, report)
+        refuse_non_finite(logits, single)
+        return logits
 
     def _windows(self, rows: Sequence[Row], truncate: bool, single: bool) -> Iterator[tuple[int, list[Tokens]]]:
         """Yield the tokens of windows of `rows`, each with the index of its first row; tokenised ahead."""

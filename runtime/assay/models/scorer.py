@@ -128,10 +128,16 @@ class Scorer(Model):
         limits = self._evol_limits()
         return int(self._round(self._run_single(text, None, truncate), limits)[0])
 
-    def evol_complexity_batch(self, batch: object, *, truncate: bool = False) -> npt.NDArray[np.int64]:
-        """Return the Evol-Complexity scores, int64 [n], of n rows in their order. Errors as `evol_complexity`."""
+    def evol_complexity_batch(
+        self, batch: object, *, truncate: bool = False, progress: bool = False, batch_tokens: int | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Return the Evol-Complexity scores, int64 [n], of n rows in their order.
+
+        See `logits` for the options. Errors as `evol_complexity`.
+        """
         limits = self._evol_limits()
-        return self._round(self.logits(batch, truncate=truncate), limits)
+        logits = self.logits(batch, truncate=truncate, progress=progress, batch_tokens=batch_tokens)
+        return self._round(logits, limits)
 
     def evol_complexities(self, logits: Float32) -> npt.NDArray[np.int64]:
         """Return the Evol-Complexity scores, int64 [n], of `logits` [n, 1]. Errors as `scores`."""

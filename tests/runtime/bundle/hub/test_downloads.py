@@ -128,3 +128,15 @@ def test_a_cached_part_that_is_longer_than_the_file_is_discarded(server: Hub, fo
     for part in cache.rglob("*.incomplete"):
         part.write_bytes(part.read_bytes() + bytes(10_000))
     assert load().predict(*ROW) == load(folder).predict(*ROW)
+
+
+def test_a_copy_has_all_variants_and_needs_no_hub(server: Hub, folder: Path, tmp_path: Path) -> None:
+    model = load(variant="fp32")
+    copy = model.save_pretrained(tmp_path / "copy")
+    assert sorted(server.files()) == sorted(set(COMMON + FP32 + INT8))
+    names = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file() and not path.is_symlink()}
+    assert names == set(COMMON + FP32 + INT8)
+    assert all((copy / name).read_bytes() == (folder / name).read_bytes() for name in names)
+    server.forget()
+    assert load(copy).predict(*ROW) == model.predict(*ROW)
+    assert server.requests == []

@@ -8,6 +8,7 @@ import pytest
 
 import assay
 from assay import Classifier, InputError, NumericalError, Scorer
+from assay.models.base import runner_of
 from tests.runtime import tiny
 
 QUERY = "what causes rain"
@@ -101,3 +102,42 @@ def test_a_bundle_ranks_as_cross_encoder_does_with_its_checkpoint(tmp_path: Path
     )
     assert [entry["corpus_id"] for entry in theirs] == [entry["corpus_id"] for entry in expected]
     assert [float(entry["score"]) for entry in theirs] == pytest.approx([entry["score"] for entry in ranked], abs=1e-5)
+
+
+def test_progress_and_a_limit_of_tokens_change_no_answer(
+    reranker: Scorer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm", reason="tqdm is not installed: pip install tqdm")
+    documents = ["a b", "c", "rain forms", "a"] * 3
+    expected = reranker.rank(QUERY, documents)
+    session = runner_of(reranker).engine.get().session
+    calls: list[int] = []
+    answer = session.answer
+
+    def record(tokens: Any) -> Any:
+        calls.append(sum(len(row.ids) for row in tokens))
+        return answer(tokens)
+
+    monkeypatch.setattr(session, "answer", record)
+    found = reranker.rank(QUERY, documents, progress=True, batch_tokens=20)
+    assert "12/12" in capfd.readouterr().err
+    assert len(calls) > 3
+    assert max(calls) <= 20
+    assert [entry["corpus_id"] for entry in found] == [entry["corpus_id"] for entry in expected]
+    assert [entry["score"] for entry in found] == pytest.approx([entry["score"] for entry in expected], abs=1e-6)
+    with pytest.raises(InputError, match="batch_tokens is the int 0"):
+        reranker.rerank_pairs([(QUERY, "a")], batch_tokens=0)
+
+
+def test_several_labels_have_the_logits_and_probabilities_of_cross_encoder(tmp_path: Path) -> None:
+    library: Any = pytest.importorskip("sentence_transformers", reason="the right numbers are those of CrossEncoder")
+    from assay_export import export
+    from tests.runtime.demo_checkpoints import save_with_labels
+
+    checkpoint = save_with_labels(tmp_path / "checkpoint", ["no", "perhaps", "yes"])
+    export(checkpoint, tmp_path / "bundle", input="pair")
+    model = assay.load_classifier(tmp_path / "bundle", threads=1)
+    pairs = [("What causes rain?", "Clouds."), ("Name a river.", "The Rhine.")]
+    theirs = library.CrossEncoder(str(checkpoint), device="cpu")
+    assert np.allclose(model.logits(pairs), theirs.predict(pairs), atol=1e-5)
+    assert np.allclose(model.predict_proba(pairs), theirs.predict(pairs, apply_softmax=True), atol=1e-5)

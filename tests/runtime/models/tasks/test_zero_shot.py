@@ -7,6 +7,7 @@ import pytest
 
 import assay
 from assay import Classifier, InputError, NumericalError
+from assay.models.base import runner_of
 from tests.runtime import tiny
 from tests.runtime.demo_checkpoints import save_with_labels
 
@@ -63,17 +64,54 @@ def assert_same(ours: Any, theirs: Any) -> None:
         assert {type(score) for score in ours["scores"]} == {float}
 
 
-def test_all_pairs_are_one_batch(nli: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    batches: list[Any] = []
-    logits = nli.logits
+def test_all_pairs_are_one_batch_and_each_text_is_encoded_once(
+    nli: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = runner_of(nli)
+    texts, calls = [], []
+    encode_texts, session = runner.tokenizer.encode_texts, runner.engine.get().session
+    answer = session.answer
 
-    def record(batch: Any, **options: Any) -> Any:
-        batches.append(batch)
-        return logits(batch, **options)
+    def record_texts(asked: Any) -> Any:
+        texts.extend(asked)
+        return encode_texts(asked)
 
-    monkeypatch.setattr(nli, "logits", record)
-    nli.zero_shot(["a", "b"], ["c", "d"], "{}")
-    assert batches == [[("a", "c"), ("a", "d"), ("b", "c"), ("b", "d")]]
+    def record_call(tokens: Any) -> Any:
+        calls.append(len(tokens))
+        return answer(tokens)
+
+    monkeypatch.setattr(runner.tokenizer, "encode_texts", record_texts)
+    monkeypatch.setattr(session, "answer", record_call)
+    nli.zero_shot(["what", "rain"], ["b", "c"], "{}")
+    assert [text for text in texts if text != "a"] == ["b", "c", "what", "rain"]
+    assert calls == [4]
+
+
+def test_many_texts_have_the_answers_that_each_has_alone(nli: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.models.runner._ROWS_PER_WINDOW", 5)
+    texts = [f"{word} rain {word}" for word in tiny.WORDS[6:]]
+    assert_same(nli.zero_shot(texts, ["b", "c d"]), [nli.zero_shot(text, ["b", "c d"]) for text in texts])
+
+
+def test_progress_and_a_limit_of_tokens_change_no_answer(
+    nli: Classifier, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm", reason="tqdm is not installed: pip install tqdm")
+    expected = nli.zero_shot(TEXTS, CANDIDATES)
+    session = runner_of(nli).engine.get().session
+    calls: list[int] = []
+    answer = session.answer
+
+    def record(tokens: Any) -> Any:
+        calls.append(len(tokens))
+        return answer(tokens)
+
+    monkeypatch.setattr(session, "answer", record)
+    assert_same(nli.zero_shot(TEXTS, CANDIDATES, progress=True, batch_tokens=1), expected)
+    assert "9/9" in capfd.readouterr().err
+    assert calls == [1] * 9
+    with pytest.raises(InputError, match="progress is the int 1"):
+        nli.zero_shot(TEXTS, CANDIDATES, progress=1)  # type: ignore[arg-type]
 
 
 def test_entailment_may_be_named(judge: Classifier) -> None:
