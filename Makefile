@@ -48,10 +48,10 @@ $(KERNELS): $(INSTALLED) $(shell find kernels -type f -not -path 'kernels/build/
 	@if command -v $${CXX:-c++} > /dev/null; then \
 	  echo "building the CPU kernels into $(VENV); this takes a minute, once"; \
 	  $(PIP) install --quiet ./kernels; \
+	  touch $@; \
 	else \
 	  echo "no C++ compiler: going on without the CPU kernels, so without the variant int8"; \
 	fi
-	touch $@
 
 demo: $(KERNELS) ## export the two demo checkpoints, then predict, score and annotate
 	@echo "Both checkpoints are stand-ins: tiny models trained on generated text. They show the workflow, not the quality."
@@ -82,7 +82,7 @@ bench: $(INSTALLED_DEV) $(KERNELS) ## run the benchmark suite on the demo checkp
 
 # Peers whose pins do not fit this project's. Where pip finds no CPU build of torch==2.13.0 this installs the CUDA build,
 # several gigabytes: set PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS to where a CPU build is.
-PEERS := openvino onnxruntime-openvino torchao
+PEERS := openvino onnxruntime-openvino torchao transformers-exporters
 
 bench-peers: $(PEERS:%=build/peers/%/.installed) ## install the benchmark peers with pins of their own into build/peers
 
