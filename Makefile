@@ -48,10 +48,10 @@ $(KERNELS): $(INSTALLED) $(shell find kernels -type f -not -path 'kernels/build/
 	@if command -v $${CXX:-c++} > /dev/null; then \
 	  echo "building the CPU kernels into $(VENV); this takes a minute, once"; \
 	  $(PIP) install --quiet ./kernels; \
+	  touch $@; \
 	else \
 	  echo "no C++ compiler: going on without the CPU kernels, so without the variant int8"; \
 	fi
-	touch $@
 
 demo: $(KERNELS) ## export the two demo checkpoints, then predict, score and annotate
 	@echo "Both checkpoints are stand-ins: tiny models trained on generated text. They show the workflow, not the quality."

@@ -146,7 +146,8 @@ def _make_setup(options: argparse.Namespace, prepared: Prepared) -> Setup:
 
 def _choose_peers(options: argparse.Namespace, setup: Setup) -> tuple[list[str], dict[str, str]]:
     """Return the peers to measure, and for those that cannot be measured the reason."""
-    fit, absent = [], {}
+    fit: list[str] = []
+    absent = {} if options.peers or setup.device != "cpu" else dict(peers.NO_PEERS)
     for name in options.peers or peers.PEERS:
         peer = peers.find_peer(name)
         if setup.device not in peer.devices or setup.input not in peer.inputs:

@@ -15,7 +15,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.suite.environments import HERE, Environment
 from benchmarks.suite.setup import Float32, Mode, Setup
 
-__all__ = ["PEERS", "Factory", "Known", "Peer", "Precision", "find_peer", "list_files", "make", "prepare"]
+__all__ = ["NO_PEERS", "PEERS", "Factory", "Known", "Peer", "Precision", "find_peer", "list_files", "make", "prepare"]
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
@@ -78,6 +78,7 @@ def _is_installed(name: str, environment: Environment = HERE) -> bool:
 _TORCH, _OPTIMUM = ("torch", "transformers"), ("optimum-onnx", "onnxruntime", "transformers")
 _OPENVINO, _ASSAY = ("openvino", "tokenizers"), ("assay", "onnxruntime")
 _GPU_OPTIMUM, _GPU_ASSAY = ("optimum-onnx", "onnxruntime-gpu", "transformers"), ("assay", "onnxruntime-gpu")
+_INTEL = ("optimum-intel", "openvino", "nncf", "transformers")
 _SENTENCE = ("sentence-transformers", "optimum-intel", "torch")
 _BOTH, _CUDA = ("cpu", "cuda"), ("cuda",)
 
@@ -105,14 +106,8 @@ PEERS = {
         Known("openvino-fp32", "openvino_ir", "fp32", _OPENVINO, "bench"),
         Known("openvino-bf16", "openvino_ir", "bf16", _OPENVINO, "bench"),
         Known("openvino-int8", "openvino_ir", "int8", (*_OPENVINO, "nncf"), "bench"),
-        Known(
-            "optimum-intel-int8",
-            "optimum_intel",
-            "int8",
-            ("optimum-intel", "openvino", "nncf", "transformers"),
-            "",
-            environment="openvino",
-        ),
+        Known("optimum-intel-bf16", "optimum_intel", "bf16", _INTEL, "", environment="openvino"),
+        Known("optimum-intel-int8", "optimum_intel", "int8", _INTEL, "", environment="openvino"),
         Known(
             "sentence-transformers-openvino-int8",
             "cross_encoder_int8",
@@ -151,6 +146,14 @@ PEERS = {
     )
 }
 
+NO_PEERS = {
+    "text-embeddings-inference": "a server that is built from Rust sources, which this suite does not do",
+    "llama.cpp": "has no DeBERTa, and is built from C++ sources, which this suite does not do",
+    "transformers.exporters": "needs transformers 5, so an environment of its own, and no peer was written for it",
+    "onnxruntime-ep-openvino": "version 1.8.1 registers with ONNX Runtime 1.31.1 but offers no device",
+}
+"""What people run as well and the suite cannot measure, each with the reason."""
+
 
 def find_peer(name: str) -> Known:
     """Find the peer of that name.
@@ -158,6 +161,8 @@ def find_peer(name: str) -> Known:
     Raises:
         BenchmarkError: There is none.
     """
+    if name in NO_PEERS:
+        raise BenchmarkError(f"{name} is no peer of the suite: {NO_PEERS[name]}")
     if name not in PEERS:
         raise BenchmarkError(f"no peer is called {name!r}, expected one of {', '.join(PEERS)}")
     return PEERS[name]

@@ -1,4 +1,4 @@
-"""optimum-intel: its own OpenVINO export of the checkpoint, after its own static int8 quantisation.
+"""optimum-intel: its own OpenVINO export of the checkpoint, in bfloat16 and after its own static int8 quantisation.
 
 It has an environment of its own, because its pins do not fit this project's.
 """
@@ -13,17 +13,33 @@ from benchmarks.suite.setup import Float32, Mode, Setup
 
 __all__ = ["list_files", "make", "prepare"]
 
+BF16 = "optimum-intel-bf16"
 ROWS = 64
 """Rows that are calibrated on, as many as for the peer openvino-int8."""
 
 
 def prepare(name: str, setup: Setup) -> None:
-    """Export and quantise with the recipe in optimum-intel's documentation, on the calibration text of the export."""
+    """Export, and for int8 quantise with the recipe in optimum-intel's documentation.
+
+    It calibrates on the calibration text of the export.
+    """
     folder = setup.folder(name)
     if (folder / "openvino_model.xml").is_file():
         return
+    from optimum.intel import OVModelForSequenceClassification
+
+    model = OVModelForSequenceClassification.from_pretrained(
+        setup.checkpoint, export=True, compile=False, local_files_only=True
+    )
+    if name == BF16:
+        model.save_pretrained(folder)
+    else:
+        _quantise(model, setup, folder)
+
+
+def _quantise(model: Any, setup: Setup, folder: Path) -> None:
     from datasets import Dataset
-    from optimum.intel import OVConfig, OVModelForSequenceClassification, OVQuantizationConfig, OVQuantizer
+    from optimum.intel import OVConfig, OVQuantizationConfig, OVQuantizer
     from transformers import AutoTokenizer
 
     from benchmarks.inputs.calibration import read_calibration
@@ -33,9 +49,6 @@ def prepare(name: str, setup: Setup) -> None:
     rows = rows[:: len(rows) // ROWS][:ROWS]
     texts = [(row,) if isinstance(row, str) else row for row in rows]
     data = Dataset.from_list([dict(tokenizer(*row, truncation=True, max_length=setup.max_length)) for row in texts])
-    model = OVModelForSequenceClassification.from_pretrained(
-        setup.checkpoint, export=True, compile=False, local_files_only=True
-    )
     recipe = OVConfig(quantization_config=OVQuantizationConfig(bits=8, num_samples=ROWS))
     OVQuantizer.from_pretrained(model).quantize(calibration_dataset=data, ov_config=recipe, save_directory=folder)
 
@@ -55,6 +68,8 @@ class OptimumIntelPeer:
         self._tokenizer = AutoTokenizer.from_pretrained(self._setup.bundle)
         # Its calls wait for their answer, so that one request at a time gets all cores in either mode.
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(self._setup.threads)}
+        if self._name == BF16:
+            settings["INFERENCE_PRECISION_HINT"] = "bf16"
         self._model = OVModelForSequenceClassification.from_pretrained(
             self._setup.folder(self._name), ov_config=settings, local_files_only=True
         )

@@ -47,6 +47,7 @@ def test_results_name_neither_the_machine_nor_a_folder_of_it(finished: Path) -> 
     ("words", "said"),
     [
         (["--peers", "tensorflow"], "no peer is called 'tensorflow'"),
+        (["--peers", "llama.cpp"], "llama.cpp is no peer of the suite: has no DeBERTa"),
         (["--baseline", "none"], "no peer is called 'none'"),
         (["--modes", "speed"], "expected some of latency, throughput"),
         (["--lengths", "2"], "--lengths has 2, expected at least 4"),
@@ -81,6 +82,7 @@ def test_an_absent_peer_names_the_extra_that_brings_it(finished: Path, monkeypat
     monkeypatch.setattr(peers, "_is_installed", lambda name, _: name not in ("openvino", "nncf"))
     names, absent = command._choose_peers(options, setup)
     assert absent["openvino-int8"] == "openvino and nncf not installed: pip install 'assay[bench]'"
+    assert absent.items() >= peers.NO_PEERS.items()
     assert "torch-fp32" in names
     assert "torch-fp16" not in {*names, *absent}  # a GPU's
 
