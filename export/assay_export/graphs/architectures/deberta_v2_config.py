@@ -135,8 +135,9 @@ def _check_buckets(buckets: int, farthest: int, max_length: int) -> None:
     least = max(buckets // 2 + 2, max_length if buckets % 2 else 0)
     if farthest < least:
         raise UnsupportedConfigError(
-            f"config.json: max_relative_positions = {farthest} (or max_position_embeddings without it) is not supported "
-            f"by the authored {ARCHITECTURE} graph with position_buckets = {buckets} (supported: numbers from {least} on)"
+            f"config.json: max_relative_positions = {farthest} (or max_position_embeddings without it) is not "
+            f"supported by the authored {ARCHITECTURE} graph with position_buckets = {buckets} (supported: numbers "
+            f"from {least} on)"
         )
 
 
