@@ -205,7 +205,7 @@ def test_a_regular_expression_that_backtracks_without_end_is_refused(tmp_path: P
     copy_tokenizer("complexity-base", tmp_path)
     bomb = {"type": "Split", "pattern": {"Regex": "(.*.*)*x"}, "behavior": "Isolated", "invert": False}
     edit_json(tmp_path / "tokenizer.json", pre_tokenizer=bomb)
-    with pytest.raises(CheckpointError, match="cannot be loaded: PanicException: .*retry-limit") as caught:
+    with pytest.raises(CheckpointError, match=r"cannot be loaded: PanicException: .*retry-limit") as caught:
         check(read([tmp_path], {"vocab_size": 2_048}, 128), "text")
     assert "\n" not in str(caught.value)
 
