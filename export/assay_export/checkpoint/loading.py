@@ -67,16 +67,18 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
         return _load_adapter(files, files.base.folder, probes)
     if files.setfit is not None:
         return _load_setfit(files, files.setfit)
-    model, missing = _build(files.folder, files.config_4, files.outputs)
+    model, missing, unexpected = _build(files.folder, files.config_4, files.outputs)
     refuse_missing(files.folder, missing, read_tensor_names(files.weights))
+    refuse_unused(files.folder, unexpected, model)
     return Checkpoint(files, ReferenceModel(model), files.config, _hash(files.weights), None)
 
 
 def _load_setfit(files: CheckpointFiles, setfit: SetFitFiles) -> Checkpoint:
-    encoder, missing = _build(files.folder, files.config_4, None)
+    encoder, missing, unexpected = _build(files.folder, files.config_4, None)
     # transformers puts a pooler on some encoders, which sentence-transformers does not ask.
     missing = {name for name in missing if not name.startswith("pooler.")}
     refuse_missing(files.folder, missing, read_tensor_names(files.weights))
+    refuse_unused(files.folder, unexpected, encoder)
     reference = ReferenceModel(SentenceClassifier(encoder, setfit).eval())
     return Checkpoint(files, reference, files.config, _hash([*files.weights, setfit.head_file]), None)
 
@@ -100,11 +102,12 @@ def _adapt(files: CheckpointFiles, base: Path) -> Any:
     from peft import PeftModel
 
     original = read_json(base / "config.json").get("vocab_size", files.config_4["vocab_size"])
-    model, missing = _build(base, {**files.config_4, "vocab_size": original}, files.outputs)
+    model, missing, unexpected = _build(base, {**files.config_4, "vocab_size": original}, files.outputs)
     # peft saves NAME as base_model.model.NAME, without the modules_to_save level that it has in memory.
     saved = read_tensor_names(files.weights)
     adapter_names = {name.removeprefix("base_model.model.") for name in saved}
     refuse_missing(base, missing - adapter_names, read_tensor_names(files.base_weights))
+    refuse_unused(base, unexpected, model)
     with refuse_bad_files(files.folder):
         if files.config_4["vocab_size"] != original:  # the adapter carries embeddings of the new size
             model.resize_token_embeddings(files.config_4["vocab_size"], mean_resizing=False)
@@ -134,9 +137,10 @@ def _check_merge(files: CheckpointFiles, base: Path, delta: float, answers: Sequ
         )
 
 
-def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tuple[Any, set[str]]:
-    """Load the weights in `folder`; return the model and the names of parameters that the files do not contain.
+def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tuple[Any, set[str], set[str]]:
+    """Load the weights in `folder`.
 
+    Returns the model, the parameters that the files do not contain, and the tensors that the model has no place for.
     Without `outputs` the model is the encoder alone.
     """
     model_type = config["model_type"]
@@ -162,8 +166,7 @@ def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tupl
             )
     if model_type == "modernbert":
         _apply_layer_types(model, config)
-    refuse_unused(folder, info["unexpected_keys"], model)
-    return model.float().eval(), set(info["missing_keys"])
+    return model.float().eval(), set(info["missing_keys"]), set(info["unexpected_keys"])
 
 
 def _list_labels(names: object, outputs: int) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from assay_export.errors import CheckpointError
 
 __all__ = ["list_some", "refuse_missing", "refuse_unused"]
 
+# Earlier versions of transformers saved these, which are the same in every checkpoint.
+_COMPUTED = ("position_ids", "token_type_ids", "inv_freq")
+
 
 def refuse_missing(folder: Path, missing: set[str], present: set[str]) -> None:
     """Refuse parameters that are not in the weight files.
@@ -53,7 +56,7 @@ def refuse_unused(folder: Path, unexpected: Iterable[str], model: Any) -> None:
     """
     modules = {name for name, _ in model.named_modules()}
     prefix = model.base_model_prefix
-    unused = {name for name in unexpected if _is_part(name, modules, prefix)}
+    unused = {name for name in unexpected if not name.endswith(_COMPUTED) and _is_part(name, modules, prefix)}
     if unused:
         weights = "weight that is" if len(unused) == 1 else "weights that are"
         raise CheckpointError(
