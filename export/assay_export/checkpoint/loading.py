@@ -102,7 +102,9 @@ def _adapt(files: CheckpointFiles, base: Path) -> Any:
     from peft import PeftModel
 
     original = read_json(base / "config.json").get("vocab_size", files.config_4["vocab_size"])
-    model, missing, unexpected = _build(base, {**files.config_4, "vocab_size": original}, files.outputs)
+    config = {**files.config_4, "vocab_size": original}
+    # A base that is a classifier itself may have another number of outputs than the head of the adapter.
+    model, missing, unexpected = _build(base, config, files.outputs, ignore_mismatched_sizes=files.has_own_head)
     # peft saves NAME as base_model.model.NAME, without the modules_to_save level that it has in memory.
     saved = read_tensor_names(files.weights)
     adapter_names = {name.removeprefix("base_model.model.") for name in saved}
@@ -137,10 +139,13 @@ def _check_merge(files: CheckpointFiles, base: Path, delta: float, answers: Sequ
         )
 
 
-def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tuple[Any, set[str], set[str]]:
+def _build(
+    folder: Path, config: Mapping[str, Any], outputs: int | None, *, ignore_mismatched_sizes: bool = False
+) -> tuple[Any, set[str], set[str]]:
     """Load the weights in `folder`.
 
-    Returns the model, the parameters that the files do not contain, and the tensors that the model has no place for.
+    Returns the model, the parameters that the files do not contain (or have in another shape, if that is no error), and
+    the tensors that the model has no place for.
     Without `outputs` the model is the encoder alone.
     """
     model_type = config["model_type"]
@@ -162,11 +167,13 @@ def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tupl
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=ignore_mismatched_sizes,
                 attn_implementation=attention,
             )
     if model_type == "modernbert":
         _apply_layer_types(model, config)
-    return model.float().eval(), set(info["missing_keys"]), set(info["unexpected_keys"])
+    missing = {*info["missing_keys"], *info["mismatched_keys"]}
+    return model.float().eval(), missing, set(info["unexpected_keys"])
 
 
 def _list_labels(names: object, outputs: int) -> dict[str, Any]:
