@@ -17,6 +17,7 @@ from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.head import Head, read_head
 from assay_export.checkpoint.loading import Checkpoint
 from assay_export.checkpoint.presets import Input
+from assay_export.checkpoint.reading import refuse_bad_files
 from assay_export.checkpoint.reference import Feed
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import ExportError, UnsupportedConfigError
@@ -165,7 +166,8 @@ def export(
 
 def _make_probes(tokens: TokenizerFiles, max_length: int) -> list[Feed]:
     """Encode real text, on which a merged adapter is compared with the unmerged one."""
-    feeds = parity.encode(tokens.tokenizer, real_text.rows("text"), max_length)
+    with refuse_bad_files(tokens.reference.folder):
+        feeds = parity.encode(tokens.tokenizer, real_text.rows("text"), max_length)
     return [{name: array for name, array in feed.items() if name != "token_type_ids"} for feed in feeds]
 
 

@@ -195,7 +195,7 @@ def _correct(converted: Tokenizer, slow: Any) -> Tokenizer:
     if type(slow).__name__ not in _DROPS_SPACES:
         return converted
     splits = getattr(slow, "split_by_punct", False)
-    lowers = slow.do_lower_case and not splits
+    lowers = bool(slow.do_lower_case) and not splits
     document = json.loads(converted.to_str())
     for token in document["added_tokens"]:
         token["normalized"] = lowers and token["content"] == token["content"].lower()

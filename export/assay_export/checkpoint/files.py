@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.control_characters import find_control
-from assay_export.checkpoint.configs.adapter_config import check_adapter, describe_head, read_base
+from assay_export.checkpoint.configs.adapter_config import ADAPTER_KEYS, check_adapter, describe_head, read_base
 from assay_export.checkpoint.configs.config_checks import refuse_absurd_sizes
 from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.checkpoint.reading import read_json
@@ -127,6 +127,7 @@ def _open_adapter(found: Source, base: str | os.PathLike[str] | None) -> Checkpo
     base_path = base_source.folder / "config.json"
     base_config = read_json(base_path)
     own_config = read_json(found.folder / "config.json") if (found.folder / "config.json").is_file() else {}
+    own_config = {key: value for key, value in own_config.items() if key in ADAPTER_KEYS}
     shapes = read_shapes(weights)
     outputs = _count_outputs(shapes)
     config = {**base_config, **own_config}

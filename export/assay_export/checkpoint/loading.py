@@ -24,6 +24,7 @@ from assay_export.checkpoint.rounding import FP32_MAX_DELTA, Logits, measure_rou
 from assay_export.checkpoint.setfit.module import SentenceClassifier
 from assay_export.checkpoint.setfit.sentences import SetFitFiles
 from assay_export.checkpoint.weight_files import read_tensor_names
+from assay_export.checkpoint.weights_fit import list_some, refuse_missing, refuse_unused
 from assay_export.errors import CheckpointError
 
 __all__ = ["Checkpoint", "load", "silence_transformers"]
@@ -66,16 +67,18 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
         return _load_adapter(files, files.base.folder, probes)
     if files.setfit is not None:
         return _load_setfit(files, files.setfit)
-    model, missing = _build(files.folder, files.config_4, files.outputs)
-    _refuse_missing(files.folder, missing, read_tensor_names(files.weights))
+    model, missing, unexpected = _build(files.folder, files.config_4, files.outputs)
+    refuse_missing(files.folder, missing, read_tensor_names(files.weights))
+    refuse_unused(files.folder, unexpected, model)
     return Checkpoint(files, ReferenceModel(model), files.config, _hash(files.weights), None)
 
 
 def _load_setfit(files: CheckpointFiles, setfit: SetFitFiles) -> Checkpoint:
-    encoder, missing = _build(files.folder, files.config_4, None)
+    encoder, missing, unexpected = _build(files.folder, files.config_4, None)
     # transformers puts a pooler on some encoders, which sentence-transformers does not ask.
     missing = {name for name in missing if not name.startswith("pooler.")}
-    _refuse_missing(files.folder, missing, read_tensor_names(files.weights))
+    refuse_missing(files.folder, missing, read_tensor_names(files.weights))
+    refuse_unused(files.folder, unexpected, encoder)
     reference = ReferenceModel(SentenceClassifier(encoder, setfit).eval())
     return Checkpoint(files, reference, files.config, _hash([*files.weights, setfit.head_file]), None)
 
@@ -99,11 +102,14 @@ def _adapt(files: CheckpointFiles, base: Path) -> Any:
     from peft import PeftModel
 
     original = read_json(base / "config.json").get("vocab_size", files.config_4["vocab_size"])
-    model, missing = _build(base, {**files.config_4, "vocab_size": original}, files.outputs)
+    config = {**files.config_4, "vocab_size": original}
+    # A base that is a classifier itself may have another number of outputs than the head of the adapter.
+    model, missing, unexpected = _build(base, config, files.outputs, ignore_mismatched_sizes=files.has_own_head)
     # peft saves NAME as base_model.model.NAME, without the modules_to_save level that it has in memory.
     saved = read_tensor_names(files.weights)
     adapter_names = {name.removeprefix("base_model.model.") for name in saved}
-    _refuse_missing(base, missing - adapter_names, read_tensor_names(files.base_weights))
+    refuse_missing(base, missing - adapter_names, read_tensor_names(files.base_weights))
+    refuse_unused(base, unexpected, model)
     with refuse_bad_files(files.folder):
         if files.config_4["vocab_size"] != original:  # the adapter carries embeddings of the new size
             model.resize_token_embeddings(files.config_4["vocab_size"], mean_resizing=False)
@@ -133,9 +139,13 @@ def _check_merge(files: CheckpointFiles, base: Path, delta: float, answers: Sequ
         )
 
 
-def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tuple[Any, set[str]]:
-    """Load the weights in `folder`; return the model and the names of parameters that the files do not contain.
+def _build(
+    folder: Path, config: Mapping[str, Any], outputs: int | None, *, ignore_mismatched_sizes: bool = False
+) -> tuple[Any, set[str], set[str]]:
+    """Load the weights in `folder`.
 
+    Returns the model, the parameters that the files do not contain (or have in another shape, if that is no error), and
+    the tensors that the model has no place for.
     Without `outputs` the model is the encoder alone.
     """
     model_type = config["model_type"]
@@ -157,11 +167,13 @@ def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tupl
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=ignore_mismatched_sizes,
                 attn_implementation=attention,
             )
     if model_type == "modernbert":
         _apply_layer_types(model, config)
-    return model.float().eval(), set(info["missing_keys"])
+    missing = {*info["missing_keys"], *info["mismatched_keys"]}
+    return model.float().eval(), missing, set(info["unexpected_keys"])
 
 
 def _list_labels(names: object, outputs: int) -> dict[str, Any]:
@@ -185,25 +197,6 @@ def _apply_layer_types(model: Any, config: Mapping[str, Any]) -> None:
             model.config.global_rope_theta if is_global or local_theta is None else local_theta
         )
         layer.attn.rotary_emb = ModernBertRotaryEmbedding(rope_config)
-
-
-def _refuse_missing(folder: Path, missing: set[str], present: set[str]) -> None:
-    """Refuse parameters that are not in the weight files, whose tensors are `present`."""
-    if not missing:
-        return
-    parameters = "parameter is" if len(missing) == 1 else "parameters are"
-    reason = "is this a base model without a fine-tuned head?"
-    sample = min(missing)
-    prefix = next((name.removesuffix(sample) for name in sorted(present) if name.endswith(f".{sample}")), "")
-    if prefix and all(prefix + name in present for name in missing):
-        reason = (
-            f"the files have them with {prefix!r:.80} before their names, as a wrapper around the model saves them; "
-            "save the model that is inside with save_pretrained"
-        )
-    raise CheckpointError(
-        f"{folder}: {len(missing)} {parameters} not in the weight files ({_list_some(missing)}) and would be "
-        f"random; {reason}"
-    )
 
 
 def _read_adapter_config(path: Path) -> Any:
@@ -239,13 +232,9 @@ def _refuse_partial_adapter(folder: Path, adapted: Any, saved: set[str]) -> None
     ):
         if names:
             raise CheckpointError(
-                f"{folder}: {problem} ({len(names)}: {_list_some(names)}); the adapter is incomplete, or belongs to "
+                f"{folder}: {problem} ({len(names)}: {list_some(names)}); the adapter is incomplete, or belongs to "
                 "another base or config"
             )
-
-
-def _list_some(names: set[str]) -> str:
-    return ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _hash(files: Sequence[Path]) -> str:

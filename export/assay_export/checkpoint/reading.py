@@ -45,11 +45,14 @@ def refuse_pointer(path: Path, start: bytes) -> None:
 
 @contextlib.contextmanager
 def refuse_bad_files(place: Path) -> Iterator[None]:
-    """Turn what torch, transformers, peft and safetensors raise over bad files into a CheckpointError of one line."""
+    """Turn what torch, transformers, tokenizers, peft and safetensors raise over bad files into a CheckpointError."""
     try:
         yield
     except AssayError:
         raise
-    except Exception as error:  # they raise every kind: AssertionError, ZeroDivisionError, exceptions of their own
+    except BaseException as error:  # they raise every kind: AssertionError, ZeroDivisionError, exceptions of their own
+        # A panic of Rust, such as a regular expression of tokenizer.json that backtracks too long, is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{place} cannot be loaded: {type(error).__name__}: {reason[:300]}") from error

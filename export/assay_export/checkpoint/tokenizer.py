@@ -23,7 +23,7 @@ from assay_export.checkpoint.auto_tokenizer import (
     open_tokenizers,
 )
 from assay_export.checkpoint.presets import Input
-from assay_export.checkpoint.reading import refuse_pointer
+from assay_export.checkpoint.reading import refuse_bad_files, refuse_pointer
 from assay_export.errors import CheckpointError
 
 __all__ = ["TokenizerFiles", "dump", "read"]
@@ -114,7 +114,14 @@ def read(
         _check_size(folder / origin, own, config)
     reference = open_tokenizers(folder, origin, config)
     fast = reference.fast
-    built = Tokenizer.from_str(fast.backend_tokenizer.to_str())
+    names = fast.model_input_names
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(
+            f"{folder / 'tokenizer_config.json'}: model_input_names = {names!r:.80}, expected a list of names, such as "
+            '["input_ids", "attention_mask"]'
+        )
+    with refuse_bad_files(folder / origin):  # what it holds may be what it cannot read, such as two tokens of one id
+        built = Tokenizer.from_str(fast.backend_tokenizer.to_str())
     # A tokenizer that trained a model pads and cuts as its last call did. transformers sets both anew in each call.
     built.no_padding()
     built.no_truncation()

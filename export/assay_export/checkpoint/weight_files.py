@@ -33,6 +33,8 @@ def find_weights(folder: Path, stem: str) -> tuple[Path, ...]:
             raise CheckpointError(f"{file} is not a file here: download or copy the checkpoint again")
         with refuse_bad_files(file), file.open("rb") as stream:
             refuse_pointer(file, stream.read(64))
+    if files != [single]:
+        _check_index(index, tuple(files))
     return tuple(files)
 
 
@@ -80,6 +82,27 @@ def _list_shards(index: Path) -> list[Path]:
             "download or copy the checkpoint again"
         )
     return [index.parent / name for name in names]
+
+
+def _check_index(index: Path, files: tuple[Path, ...]) -> None:
+    """Refuse an index that transformers cannot load from, for reasons that it does not say."""
+    content = read_json(index)
+    if not isinstance(content.get("metadata"), dict):
+        raise CheckpointError(
+            f"{index}: metadata = {content.get('metadata')!r:.80}, expected an object, which transformers needs: copy "
+            "the checkpoint again"
+        )
+    names = content["weight_map"].keys()
+    present = read_tensor_names(files)
+    for wrong, problem in (
+        (names - present, "is in the index, but in none of the files that it names"),
+        (present - names, "is in a file, but not in the index"),
+    ):
+        if wrong:
+            raise CheckpointError(
+                f"{index}: {min(wrong)!r:.120} {problem} ({len(wrong)} of {len(names | present)} tensors): copy the "
+                "checkpoint again"
+            )
 
 
 def _explain_absence(folder: Path, stem: str) -> CheckpointError:

@@ -13,6 +13,7 @@ from assay.inputs.tokenization import Tokens
 from assay.inputs.validation import Row
 from assay_export.checkpoint.loading import silence_transformers
 from assay_export.checkpoint.presets import Input
+from assay_export.checkpoint.reading import refuse_bad_files
 from assay_export.checkpoint.tokenizer import TokenizerFiles
 from assay_export.errors import TokenizerError
 from assay_export.texts import real_text, tokenizer_probes
@@ -40,6 +41,11 @@ def check(tokens: TokenizerFiles, kind: Input) -> int:
         CheckpointError: The runtime does not take the tokenizer.
         TokenizerError: The ids of a row differ. The message shows the row, the position and both tokens.
     """
+    with refuse_bad_files(tokens.reference.folder):
+        return _check(tokens, kind)
+
+
+def _check(tokens: TokenizerFiles, kind: Input) -> int:
     reference = tokens.reference
     ordinary = [*_join(kind, tokenizer_probes.ORDINARY), *map(_as_row, real_text.rows(kind))]
     probes = [*tokenizer_probes.UNUSUAL, *tokenizer_probes.list_token_probes(_list_tokens(reference.fast))]
@@ -85,6 +91,9 @@ def _make_long(kind: Input, tokens: TokenizerFiles) -> list[Row]:
     short = "\n".join(real_text.TEXTS)
     count = len(tokens.tokenizer.encode(short, add_special_tokens=False).ids)
     long = "\n".join([short] * (tokens.max_length // count + 1))
+    # Not much longer: tokenizers keeps every combination of the pieces that truncation cuts off both texts.
+    offsets = tokens.tokenizer.encode(long, add_special_tokens=False).offsets
+    long = long[: offsets[: 2 * tokens.max_length][-1][1]]
     return [long] if kind == "text" else [(long, "What causes rain?"), ("What causes rain?", long), (long, long)]
 
 

@@ -127,6 +127,29 @@ class TestAdapters:
         (tmp_path / "adapter" / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | labels))
         assert load(tmp_path / "adapter", probes=probes).config["id2label"] == labels["id2label"]
 
+    def test_what_a_config_in_the_adapters_folder_says_of_the_encoder_is_ignored(
+        self, tmp_path: Path, probes: list[Feed]
+    ) -> None:
+        adapted = make_adapter(tmp_path, "modernbert", {})
+        (tmp_path / "adapter" / "config.json").write_text('{"norm_eps": 0.5, "num_hidden_layers": 1}')
+        merged = load(tmp_path / "adapter", probes=probes).reference.module
+        np.testing.assert_allclose(tiny.logits(merged, IDS), tiny.logits(adapted, IDS), atol=5e-5)
+
+    def test_the_base_may_have_a_classifier_with_another_number_of_outputs(
+        self, tmp_path: Path, probes: list[Feed]
+    ) -> None:
+        adapted = make_adapter(tmp_path, "modernbert", {})
+        file = tmp_path / "base" / "model.safetensors"
+        tensors = safetensors.torch.load_file(file)
+        tensors |= {"classifier.weight": torch.ones(7, 32), "classifier.bias": torch.ones(7)}
+        safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
+        merged = load(tmp_path / "adapter", probes=probes).reference.module
+        np.testing.assert_allclose(tiny.logits(merged, IDS), tiny.logits(adapted, IDS), atol=5e-5)
+        del tensors["model.layers.1.attn.Wo.weight"]
+        tensors["model.embeddings.norm.weight"] = torch.ones(5)
+        safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
+        assert_refused(tmp_path / "adapter", "2 parameters are not in the weight files")
+
     def test_the_classifier_of_the_adapter_replaces_that_of_the_base(self, tmp_path: Path, probes: list[Feed]) -> None:
         adapted = make_adapter(tmp_path, "modernbert", {})
         config = json.loads((tmp_path / "base" / "config.json").read_text())

@@ -52,6 +52,15 @@ def test_lower_casing_that_tokenizer_config_switches_off_is_off(tmp_path: Path) 
     assert words(read([tmp_path], config, 90), "Rain")[1] != "rain"
 
 
+@pytest.mark.parametrize(("value", "lowers"), [(None, False), (1, True)])
+def test_lower_casing_of_a_slow_tokenizer_need_not_be_a_boolean(tmp_path: Path, value: object, lowers: bool) -> None:
+    slow_tokenizers.save_deberta(tmp_path, added=("<new>",))
+    settings(tmp_path, do_lower_case=value)
+    files = read([tmp_path], {"vocab_size": 600, "model_type": "deberta-v2"}, 90)
+    assert (words(files, "<NEW>")[1:-1] == ["<new>"]) is lowers
+    assert words(files, "<new>")[1:-1] == ["<new>"]
+
+
 @pytest.mark.parametrize("is_legacy", [False, True], ids=["added_tokens_decoder", "added_tokens.json"])
 def test_a_token_that_stands_only_beside_tokenizer_json_is_one_token(folder: Path, is_legacy: bool) -> None:
     number = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()

@@ -304,6 +304,28 @@ class TestTokenizersThatCannotAnswer:
         with pytest.raises(CheckpointError, match="the post_processor is missing"):
             read([tmp_path], CONFIG, 90)
 
+    @pytest.mark.parametrize("value", [None, "input_ids", [1]])
+    def test_names_of_inputs_that_are_no_list_are_refused(
+        self, value: Any, write_tokenizer: Write, tmp_path: Path
+    ) -> None:
+        edit_json(write_tokenizer(tmp_path) / "tokenizer_config.json", model_input_names=value)
+        with pytest.raises(CheckpointError, match=r"model_input_names = .* expected a list of names"):
+            read([tmp_path], CONFIG, 90)
+
+    def test_two_tokens_of_one_id_are_refused(self, write_tokenizer: Write, tmp_path: Path) -> None:
+        file = write_tokenizer(tmp_path) / "tokenizer.json"
+        document = json.loads(file.read_text())
+        vocabulary = {"[PAD]": 0, "[CLS]": 1, "[SEP]": 2, "[UNK]": 3, "[MASK]": 4, "a": 5, "b": 6, "ab": 7, "bb": 7}
+        document["model"] = {
+            "type": "BPE",
+            "vocab": vocabulary,
+            "merges": [["a", "b"], ["b", "b"]],
+            "unk_token": "[UNK]",
+        }
+        file.write_text(json.dumps(document))
+        with pytest.raises(CheckpointError, match="cannot be loaded"):
+            read([tmp_path], CONFIG, 90)
+
     @pytest.mark.parametrize("value", ["64", True, math.nan, -1, [512]])
     def test_a_length_that_is_no_number_is_refused(self, value: Any, write_tokenizer: Write, tmp_path: Path) -> None:
         edit_json(write_tokenizer(tmp_path) / "tokenizer_config.json", model_max_length=value)

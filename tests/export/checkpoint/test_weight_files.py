@@ -13,7 +13,7 @@ import torch
 from assay_export.checkpoint.weight_files import find_weights, read_shapes, read_tensor_names
 from assay_export.errors import CheckpointError
 from tests.export import tiny
-from tests.export.checkpoints import CONFIGS, IDS, assert_refused, load
+from tests.export.checkpoints import CONFIGS, IDS, assert_refused, edit_json, load
 
 CONFIG = CONFIGS["modernbert"]
 
@@ -91,6 +91,24 @@ class TestWhatIsRefused:
     def test_an_index_that_names_no_files_beside_it(self, index: Any, shards: Path) -> None:
         (shards / "model.safetensors.index.json").write_text(json.dumps(index))
         assert_refused(shards, "weight_map does not name the file of each tensor")
+
+    def test_an_index_without_metadata(self, shards: Path) -> None:
+        edit_json(shards / "model.safetensors.index.json", metadata=None)
+        assert_refused(shards, "metadata = None, expected an object")
+
+    def test_an_index_that_names_a_tensor_that_is_in_no_file(self, shards: Path) -> None:
+        index = shards / "model.safetensors.index.json"
+        places = json.loads(index.read_text())["weight_map"]
+        first = next(iter(places.values()))
+        edit_json(index, weight_map=dict.fromkeys(places, first))
+        assert_refused(shards, "is in the index, but in none of the files that it names")
+
+    def test_an_index_that_leaves_out_a_tensor(self, shards: Path) -> None:
+        index = shards / "model.safetensors.index.json"
+        places = json.loads(index.read_text())["weight_map"]
+        del places["classifier.weight"]
+        edit_json(index, weight_map=places)
+        assert_refused(shards, "'classifier.weight' is in a file, but not in the index")
 
     def test_a_folder_of_checkpoints_with_their_names(self, full: Path) -> None:
         step = full.parent / "run" / "checkpoint-500"

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, normalizers
 from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.tokenizer import TokenizerFiles, read
 from assay_export.errors import CheckpointError, TokenizerError
+from assay_export.gates import tokenizer as gate
 from assay_export.gates.tokenizer import check
 from assay_export.texts import real_text, tokenizer_probes
 from tests.conftest import CHECKPOINTS
@@ -188,6 +189,32 @@ def test_tokenizer_json_and_a_slow_tokenizer_that_contradict_each_other_are_refu
     edit_json(tmp_path / "tokenizer_config.json", do_lower_case=True)  # which the fast tokenizer of DeBERTa ignores
     with pytest.raises(TokenizerError, match=r"DebertaV2Tokenizer of transformers disagree.*remove tokenizer\.json"):
         check(open_files(tmp_path, "deberta-v2"), "text")
+
+
+def test_long_rows_are_not_much_longer_than_a_short_limit(tmp_path: Path) -> None:
+    """transformers keeps every combination of the pieces cut off a pair: of 1,000 tokens each, those are gigabytes."""
+    edit_json(copy_tokenizer("pair-classifier", tmp_path) / "tokenizer_config.json", model_max_length=5)
+    files = read([tmp_path], {"vocab_size": 2_048}, 512)
+    rows = gate._make_long("pair", files)
+    assert all(len(files.tokenizer.encode(*row).ids) > 5 for row in rows)
+    assert len(files.tokenizer.encode(*rows[-1], add_special_tokens=False).ids) <= 2 * 2 * 5 + 2
+    assert check(files, "pair") > 200
+
+
+def test_a_regular_expression_that_backtracks_without_end_is_refused(tmp_path: Path) -> None:
+    copy_tokenizer("complexity-base", tmp_path)
+    bomb = {"type": "Split", "pattern": {"Regex": "(.*.*)*x"}, "behavior": "Isolated", "invert": False}
+    edit_json(tmp_path / "tokenizer.json", pre_tokenizer=bomb)
+    with pytest.raises(CheckpointError, match=r"cannot be loaded: PanicException: .*retry-limit") as caught:
+        check(read([tmp_path], {"vocab_size": 2_048}, 128), "text")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_that_cannot_encode_a_pair_is_refused(tmp_path: Path) -> None:
+    slow_tokenizers.save_xlm_roberta(tmp_path)
+    edit_json(tmp_path / "tokenizer_config.json", sep_token=None)
+    with pytest.raises(CheckpointError, match="cannot be loaded: TypeError"):
+        check(open_files(tmp_path, "xlm-roberta"), "text")
 
 
 def test_a_limit_that_leaves_no_room_for_text_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from assay_export.errors import CheckpointError
 
-__all__ = ["MERGEABLE", "check_adapter", "describe_head", "read_base"]
+__all__ = ["ADAPTER_KEYS", "MERGEABLE", "check_adapter", "describe_head", "read_base"]
 
 #: The kinds of adapter whose merged weights are compared with the unmerged adapter in the tests.
 MERGEABLE = (
@@ -44,6 +44,8 @@ _TASKS = (None, "SEQ_CLS", "FEATURE_EXTRACTION")
 _REFUSED_OPTIONS = {"layer_replication": None, "alora_invocation_tokens": None, "arrow_config": None}
 # What config.json says about the head of the base, which the head of an adapter replaces.
 _HEAD_KEYS = ("problem_type", "sentence_transformers", "sbert_ce_default_activation_function")
+#: What is read from an adapter's own config.json. The encoder is that of the base, as in peft.
+ADAPTER_KEYS = (*_HEAD_KEYS, "id2label", "label2id", "num_labels")
 
 
 def check_adapter(path: Path, settings: Mapping[str, Any]) -> None:

@@ -135,15 +135,15 @@ def _records(lines: Lines) -> Iterator[tuple[int, bytes | None]]:
             line = line.removeprefix(b"\xef\xbb\xbf")
         elif not quotes:
             continue
-        parts, size = [line], len(line)
+        record = bytearray(line)  # a list of short lines takes many times their bytes
         while quotes % 2:
-            following = lines.next() if size < _MOST_BYTES else None
+            following = lines.next() if len(record) < _MOST_BYTES else None
             if following is None:
                 yield first, None
                 return
-            parts.append(following)
-            quotes, size = quotes + following.count(b'"'), size + len(following)
-        yield first, b"".join(parts).removesuffix(b"\n").removesuffix(b"\r")
+            record += following
+            quotes += following.count(b'"')
+        yield first, bytes(record).removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _split(record: bytes) -> list[bytes] | None:

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import sys
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,6 +84,17 @@ def test_a_tsv_that_can_be_understood_in_both_ways_is_refused(content: str, line
         read_rows(path, "text")
     assert len(read_rows(path, "text", quoting="none")) == 3
     assert len(read_rows(path, "text", quoting="minimal")) == 2
+
+
+def test_a_quote_that_is_never_closed_before_many_short_lines_takes_little_memory(tmp_path: Path) -> None:
+    content = 'text\n"' + "a\n" * 300_000
+    detect(tmp_path, "text\n")  # what the first call imports is not measured
+    tracemalloc.start()
+    try:
+        assert detect(tmp_path, content) == "none"
+        assert tracemalloc.get_traced_memory()[1] < 6_000_000  # a list of lines takes 12,000,000
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_caller_may_say_what_quotes_are(tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ def read_config(config: Mapping[str, Any]) -> DebertaConfig:
         raise UnsupportedConfigError(
             "config.json: position_buckets = 1 is not supported: log buckets start at half their number"
         )
+    farthest = max_distance if max_distance >= 1 else max_length
+    _check_buckets(buckets, farthest, max_length)
     return DebertaConfig(
         hidden_size=hidden_size,
         heads=heads,
@@ -121,9 +123,22 @@ def read_config(config: Mapping[str, Any]) -> DebertaConfig:
         normalise_relative_embeddings=one_of("norm_rel_ebd", "layer_norm", "none", default="none") == "layer_norm",
         absolute_positions=one_of("position_biased_input", True, False, default=True),
         convolution=_read_convolution(config, hidden_size),
-        buckets=Buckets(max_distance if max_distance >= 1 else max_length, max(buckets, 0)),
+        buckets=Buckets(farthest, max(buckets, 0)),
         max_length=max_length,
     )
+
+
+def _check_buckets(buckets: int, farthest: int, max_length: int) -> None:
+    """Refuse log buckets that are not defined, or that go on beyond the farthest distance of the graph's table."""
+    if buckets < 2:
+        return
+    least = max(buckets // 2 + 2, max_length if buckets % 2 else 0)
+    if farthest < least:
+        raise UnsupportedConfigError(
+            f"config.json: max_relative_positions = {farthest} (or max_position_embeddings without it) is not "
+            f"supported by the authored {ARCHITECTURE} graph with position_buckets = {buckets} (supported: numbers "
+            f"from {least} on)"
+        )
 
 
 def _read_convolution(config: Mapping[str, Any], hidden_size: int) -> Convolution | None:

@@ -151,7 +151,7 @@ def test_keys_left_out_of_the_config_mean_what_transformers_takes_them_for(tmp_p
 
 @pytest.mark.parametrize(
     ("buckets", "longest"),
-    [(256, 512), (32, 512), (256, 1024), (8, 40), (7, 40), (8, 20), (17, 300), (2, 128), (48, 64)],
+    [(8, 6), (256, 512), (32, 512), (256, 1024), (8, 40), (7, 40), (8, 20), (17, 300), (2, 128), (48, 64)],
 )
 def test_every_distance_has_the_table_row_of_make_log_bucket_position(buckets: int, longest: int) -> None:
     distance = torch.arange(-longest, longest + 1)
@@ -210,6 +210,17 @@ def test_a_config_value_that_is_not_supported_is_refused_by_name(key: str, value
         deberta_v2.read_config(tiny.deberta_config(**{"conv_kernel_size": 3, key: value}))
     if not isinstance(value, list):
         assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("buckets", "farthest", "least"),
+    [(8, 1, 6), (8, 5, 6), (256, 129, 130), (7, 10, 40)],  # an odd number of buckets goes on beyond the farthest
+)
+def test_distances_that_log_buckets_cannot_number_are_refused(buckets: int, farthest: int, least: int) -> None:
+    config = tiny.deberta_config(position_buckets=buckets, max_relative_positions=farthest)
+    with pytest.raises(UnsupportedConfigError, match=rf"max_relative_positions = {farthest} .* from {least} on"):
+        deberta_v2.read_config(config)
+    assert deberta_v2.read_config(config | {"max_relative_positions": least}).buckets == Buckets(least, buckets)
 
 
 @pytest.mark.parametrize(
