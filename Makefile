@@ -82,7 +82,7 @@ bench: $(INSTALLED_DEV) $(KERNELS) ## run the benchmark suite on the demo checkp
 
 # Peers whose pins do not fit this project's. Where pip finds no CPU build of torch==2.13.0 this installs the CUDA build,
 # several gigabytes: set PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS to where a CPU build is.
-PEERS := openvino onnxruntime-openvino torchao
+PEERS := openvino onnxruntime-openvino onnxruntime-ep-openvino torchao transformers-exporters
 
 bench-peers: $(PEERS:%=build/peers/%/.installed) ## install the benchmark peers with pins of their own into build/peers
 

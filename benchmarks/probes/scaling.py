@@ -10,6 +10,7 @@
 
 import argparse
 import json
+import resource
 import statistics
 import sys
 import tempfile
@@ -87,6 +88,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         if lengths:
             result["lengths"] = time_lengths(model, lengths, options.rounds)
             print(format_lengths(result["lengths"]), flush=True)
+            # ru_maxrss is in KiB on Linux. Nothing larger ran before in this process.
+            result["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+            print(f"\nPeak memory of the process, mapped weights included: {result['peak_bytes'] / 1e6:,.0f} MB.")
     if threads:
         tokens = min(options.tokens, most)
         result["threads"] = time_threads(options.bundle, options.variant, threads, tokens, options.rounds)

@@ -81,3 +81,9 @@ def test_an_older_onnx_runtime_is_refused_by_name() -> None:
     register.restype = ctypes.c_void_p
     assert register(None, ctypes.byref(base)) == 1
     assert told == ["assay-kernels needs ONNX Runtime 1.23 or newer; this is 1.20.1"]
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers make it larger")
+def test_the_library_is_smaller_than_a_megabyte() -> None:
+    library()
+    assert LIBRARY.stat().st_size < 1_000_000

@@ -128,11 +128,27 @@ PEERS = {
         ),
         Known(
             "onnxruntime-openvino-fp32",
-            "ort_openvino",
+            "ort_session",
             "fp32",
             ("onnxruntime-openvino", "tokenizers"),
             "",
             environment="onnxruntime-openvino",
+        ),
+        Known(
+            "onnxruntime-ep-openvino-fp32",
+            "ort_session",
+            "fp32",
+            ("onnxruntime-ep-openvino", "onnxruntime", "tokenizers"),
+            "",
+            environment="onnxruntime-ep-openvino",
+        ),
+        Known(
+            "transformers-exporters-fp32",
+            "ort_session",
+            "fp32",
+            ("transformers", "onnxruntime", "torch"),
+            "",
+            environment="transformers-exporters",
         ),
         Known("torchao-int8", "torchao_int8", "int8", ("torchao", *_TORCH), "", environment="torchao"),
         Known("torchao-int8-compile", "torchao_int8", "int8", ("torchao", *_TORCH), "", environment="torchao"),
@@ -149,8 +165,6 @@ PEERS = {
 NO_PEERS = {
     "text-embeddings-inference": "a server that is built from Rust sources, which this suite does not do",
     "llama.cpp": "has no DeBERTa, and is built from C++ sources, which this suite does not do",
-    "transformers.exporters": "needs transformers 5, so an environment of its own, and no peer was written for it",
-    "onnxruntime-ep-openvino": "version 1.8.1 registers with ONNX Runtime 1.31.1 but offers no device",
 }
 """What people run as well and the suite cannot measure, each with the reason."""
 

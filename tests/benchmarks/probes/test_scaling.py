@@ -17,6 +17,7 @@ def test_lengths_threads_and_rows_are_measured_and_printed(
     assert scaling.main([str(pair_bundle), *words, "--json", str(file)]) == 0
     result = json.loads(file.read_text(encoding="utf-8"))
     assert set(result["lengths"]) == {"16", "24", "32", "48"}
+    assert 1e7 < result["peak_bytes"] < 1e10
     assert set(result["threads"]) == {"1", "2"}
     assert result["rows"].keys() == {"1", "20"}
     assert result["rows"]["20"]["resident_bytes"] > 1e6
