@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="the keys are those that the export reads")
 
 from assay_export.checkpoint.configs.config_dialects import to_transformers_4
 from assay_export.graphs.architectures import AUTHORED
-from assay_export.graphs.architectures.bert_config import FAMILY
+from assay_export.graphs.architectures.bert.config import FAMILY
 from tests.export import tiny
 
 PAGE = (ROOT / "docs/guide/checkpoints.md").read_text(encoding="utf-8")
