@@ -66,9 +66,9 @@ class Explanation:
 
         The texts are escaped. It is a <div> without scripts, for a page or a notebook. A word's title is its effect.
         """
-        strongest = max((abs(word.effect) for word in self.words), default=0.0) or 1.0
         import html  # its table of entities would add 1.5 ms to every start
 
+        strongest = max((abs(word.effect) for word in self.words), default=0.0) or 1.0
         parts = [f"<b>{html.escape(self.label)}: {self.score:.4f}</b>"]
         for which, text in enumerate(self.texts):
             end, pieces = 0, []
