@@ -85,6 +85,13 @@ def check_adapter(path: Path, settings: Mapping[str, Any]) -> None:
                 f"{path}: {name} = {settings[name]!r:.80} cannot be merged into the weights (supported: {off}); train "
                 "with plain LoRA"
             )
+    # peft subtracts what it starts with from the base whenever it loads the adapter. This start is drawn at random.
+    if str(start := settings.get("init_lora_weights")).startswith("pissa_niter"):
+        raise CheckpointError(
+            f"{path}: init_lora_weights = {start!r:.80} changes the base by a random decomposition whenever peft loads "
+            "the adapter, so its answers differ from load to load; convert it to LoRA when you save it (peft's "
+            "path_initial_model_for_weight_conversion), or train with 'pissa'"
+        )
 
 
 def read_base(path: Path, settings: Mapping[str, Any]) -> tuple[str, str | None]:

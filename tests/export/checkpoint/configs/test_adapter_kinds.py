@@ -223,6 +223,11 @@ class TestRefusals:
         edit_json(tmp_path / "adapter" / "adapter_config.json", **{name: value})
         assert_refused(tmp_path / "adapter", f"{name} = '{value}' is a string, expected true or false without quotes")
 
+    def test_a_start_that_peft_draws_anew_at_every_load_is_refused(self, tmp_path: Path) -> None:
+        adapt(tmp_path, peft.LoraConfig(target_modules=TARGETS, task_type="SEQ_CLS"))
+        edit_json(tmp_path / "adapter" / "adapter_config.json", init_lora_weights="pissa_niter_4")
+        assert_refused(tmp_path / "adapter", "init_lora_weights = 'pissa_niter_4' .* differ from load to load")
+
     @pytest.mark.parametrize(
         ("name", "value"),
         [("layer_replication", [[0, 2], [1, 2]]), ("alora_invocation_tokens", [5]), ("arrow_config", {"a": 1})],
