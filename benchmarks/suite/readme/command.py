@@ -21,8 +21,23 @@ HELP = "write the README's tables and picture from docs/benchmarks"
 FOLDER = ROOT / "docs" / "benchmarks"
 BEGIN, END = "<!-- python -m benchmarks readme: begin -->", "<!-- python -m benchmarks readme: end -->"
 LENGTHS = ("16", "64", "128", "512")
-OMITTED = ("openvino-fp32", "optimum-fp32", "sentence-transformers")
-"""Peers that only the reports have, so that the README stays short: others of the same library stand for them."""
+OMITTED = (
+    "torch-bf16",
+    "torch-compile",
+    "torchao-int8",
+    "sentence-transformers",
+    "sentence-transformers-openvino-int8",
+    "sentence-transformers-onnx-int8",
+    "transformers-exporters-fp32",
+    "optimum-fp32",
+    "optimum-intel-bf16",
+    "openvino-fp32",
+    "openvino-bf16",
+    "onnxruntime-openvino-fp32",
+    "onnxruntime-ep-openvino-fp32",
+)
+"""Peers that only the reports have, so that the README stays short. Others of the same library, faster or more often
+used, stand for them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
