@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 import transformers
 
 import assay
@@ -100,6 +101,24 @@ def test_a_graph_with_an_input_that_the_runtime_does_not_have_is_refused(
     with pytest.raises(ExportError, match="'longformer' takes global_attention_mask, which the runtime does not have"):
         exporter.export(str(tmp_path / "checkpoint"), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_other_ids_are_tried_where_the_model_refuses_rows_with_unlike_numbers_of_end_tokens(
+    write_tokenizer: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import optimum.exporters.onnx
+
+    original, draws = optimum.exporters.onnx.onnx_export_from_model, []
+
+    def export(*arguments: Any, **options: Any) -> Any:
+        draws.append(int(torch.randint(1 << 30, (1,))))
+        if len(draws) < 3:
+            raise ValueError("All examples must have the same number of <eos> tokens.")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(optimum.exporters.onnx, "onnx_export_from_model", export)
+    exporter.export(write_checkpoint(tmp_path / "checkpoint", ALBERT, write_tokenizer), tmp_path / "bundle")
+    assert len(set(draws)) == 3
 
 
 def test_a_tracer_that_fails_is_an_error_of_one_line_and_nothing_is_written(
