@@ -1,8 +1,6 @@
 """What the adapters share, without any of their libraries."""
 
-import os
 import pickle
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import assay
 from assay import Classifier, InputError, NumericalError, Scorer
 from assay.integrations import annotation
 from assay.integrations.annotation import Annotation, check_columns, take_fields
+from tests.forked import exit_code_of_fork
 from tests.runtime.test_lean import modules_after
 
 
@@ -109,11 +108,7 @@ def test_a_child_of_a_fork_answers_even_if_the_parent_was_loading(score_bundle: 
     asked = Annotation(score_bundle, options={"threads": 2})
     expected = asked.answer(["a"])
     with annotation._lock:
-        child = os.fork()
-        if child == 0:  # nothing may leave this branch: the child must not go on with the tests
-            signal.alarm(60)
-            os._exit(0 if asked.answer(["a"]) == expected else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert exit_code_of_fork(lambda: asked.answer(["a"]) == expected) == 0
 
 
 def test_a_pickle_has_a_path_and_options(score_bundle: Path, scorer: Scorer) -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import multiprocessing
-import os
 import pickle
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 import assay
 from assay import Classifier
 from tests.conftest import held_out
+from tests.forked import exit_code_of_fork
 
 MODES: tuple[Any, ...] = ("latency", "throughput")
 PAIRS = [(row["text"], row["text_pair"]) for row in held_out("pairs")[:40]]
@@ -60,11 +60,7 @@ def test_a_child_forked_during_a_call_answers(model: Classifier) -> None:
     expected = answer(model, PAIRS)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(lambda: [answer(model, PAIRS) for _ in range(10)])
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if answer(model, PAIRS) == expected else 7)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
+        assert exit_code_of_fork(lambda: answer(model, PAIRS) == expected) == 0
         assert set(running.result()) == {expected}
 
 
