@@ -14,7 +14,7 @@ from assay.inputs.validation import describe, first_twice
 from assay_export.checkpoint.presets import Input
 from assay_export.errors import ExportError
 from assay_export.variants.int8.gate import Limits
-from assay_export.variants.table import WRITERS
+from assay_export.variants.table import WRITERS, find_problem
 
 __all__ = ["Options", "check_options"]
 
@@ -137,6 +137,9 @@ def _check_variants(value: Any) -> tuple[str, ...]:
             f"the variants are {', '.join(sorted(chosen)) or 'none'}, expected fp32, which every bundle has, and any "
             f"of {', '.join(WRITERS)}"
         )
+    for name in chosen:
+        if problem := find_problem(name):
+            raise ExportError(problem)
     return tuple(name for name in WRITERS if name in chosen)
 
 

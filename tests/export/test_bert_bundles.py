@@ -15,6 +15,7 @@ from assay_export import export
 from assay_export.errors import ExportError
 from tests.export import tiny
 from tests.export.checkpoints import edit_json
+from tests.export.variants.comparable import comparable
 
 PAIRS = [("abc", "de"), ("a", ""), ("a b", "[SEP] c"), ("x[SEP]y", "z"), ("where", "is it")]
 
@@ -43,14 +44,14 @@ def test_every_variant_of_a_pair_classifier_reads_token_types(
 ) -> None:
     bundle = tmp_path / "bundle"
     # Random weights say nothing of what int8 does to answers: its gate is as wide as an option allows.
-    variants = ["fp32", "int8", "int8_ort", "int8_qdq", "fp16"]
+    variants = comparable("fp32", "int8", "int8_ort", "int8_qdq", "fp16")
     manifest = export(str(checkpoint), bundle, input="pair", variants=variants, max_flips=1.0, max_drift=1.0)
     assert (manifest.graph_origin, manifest.architecture, manifest.pooling) == ("authored", "bert", "cls")
     inputs = {
         (variant, name): graph.inputs for variant in variants for name, graph in manifest.variants[variant].items()
     }
     portable = ("input_ids", "attention_mask", "token_type_ids")
-    assert inputs == {
+    expected_inputs = {
         ("fp32", "portable"): portable,
         ("fp32", "cpu"): ("input_ids", "token_type_ids"),
         ("int8", "kernels"): ("input_ids", "row_starts", "token_type_ids"),
@@ -58,6 +59,7 @@ def test_every_variant_of_a_pair_classifier_reads_token_types(
         ("int8_qdq", "portable"): portable,
         ("fp16", "portable"): portable,
     }
+    assert inputs == {key: names for key, names in expected_inputs.items() if key[0] in variants}
     expected, of_type_0 = (
         np.stack([ask_pytorch(module, tokenizer, pair, keep_types=keep) for pair in PAIRS]) for keep in (True, False)
     )
@@ -68,7 +70,7 @@ def test_every_variant_of_a_pair_classifier_reads_token_types(
     assert np.abs(answer("fp32") - expected).max() < tiny.ROUNDING
     assert np.abs(answer("fp16") - expected).max() < 0.02
     # How close the int8 variants come, their gates say. Here: nearer to the answers with the types than without.
-    for variant in ("int8", "int8_ort", "int8_qdq"):
+    for variant in comparable("int8", "int8_ort", "int8_qdq"):
         logits = answer(variant)
         assert np.abs(logits - expected).mean() < np.abs(logits - of_type_0).mean(), variant
 

@@ -11,6 +11,7 @@ import pytest
 
 import assay
 from tests.conftest import CHECKPOINTS
+from tests.ended import ended
 
 
 def assay_export(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -76,9 +77,12 @@ def test_an_interrupted_export_leaves_nothing_and_prints_no_traceback(
     step: str, number: signal.Signals, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "assay", "export", str(CHECKPOINTS / "pair-classifier"), "--out", "bundle"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
-    ) as process:
+    with (
+        subprocess.Popen(
+            command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+        ) as process,
+        ended(process),
+    ):
         assert process.stderr is not None
         reached = any(line.startswith(step) for line in process.stderr)
         process.send_signal(number)

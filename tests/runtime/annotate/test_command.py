@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay import Scorer
+from tests.ended import ended
 from tests.runtime.annotate import rows
 
 # VmHWM and not ru_maxrss, which a child inherits from the process that started it. A row group of Parquet is held at
@@ -124,7 +125,7 @@ def test_a_reader_that_goes_away_ends_the_command_even_if_more_input_may_arrive(
     lines = "".join(json.dumps(row) + "\n" for row in rows.pairs(1_500)).encode()
     command = [sys.executable, "-m", "assay", "annotate", str(pair_bundle), "-", "-o", "-"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process, ended(process):
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from assay.cli.commands import info
+from tests.ended import ended
 from tests.runtime.cli.running import run
 
 # Says when assay handles interrupts; before that, the interpreter itself starts.
@@ -41,7 +42,8 @@ def test_an_interrupt_at_any_moment_is_quiet(command: str, delay: float, score_b
     words = {"score": ["--file", "-"], "annotate": ["-", "-o", "-"]}[command]
     pipe = subprocess.PIPE
     line = [sys.executable, "-c", READY, command, str(score_bundle), *words]
-    with subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe) as process:  # it waits for a row in the end
+    # It waits for a row in the end.
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe) as process, ended(process):
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         time.sleep(delay)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from assay.cli.commands import info
+from tests.ended import ended
 from tests.runtime import tiny
 from tests.runtime.cli.running import run, start_process
 
@@ -103,9 +104,9 @@ def test_a_real_interrupt_is_quiet(pair_bundle: Path, tmp_path: Path) -> None:
     os.mkfifo(fifo)
     command = [sys.executable, "-m", "assay", "predict", str(pair_bundle), "--file", str(fifo)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with fifo.open("w"):  # opens once the command waits for its rows
+    with ended(child), fifo.open("w"):  # opens once the command waits for its rows
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=20)
+        out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err) == (130, b"", b"")
 
 

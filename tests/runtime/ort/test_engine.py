@@ -142,6 +142,10 @@ def test_closing_lets_a_running_batch_finish(pair_bundle: Path, monkeypatch: pyt
 
 
 class TestRowsThatShareACall:
+    @pytest.fixture(autouse=True)
+    def exact(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("assay.ort.saturation.find_problem", lambda: None)  # there are no int8 products
+
     def calls(self, bundle: Path, mode: Any) -> int:
         model = assay.load(bundle, variant="int8_ort", threads=1, mode=mode)
         session: Any = runner_of(model).engine.get().session

@@ -14,6 +14,7 @@ from assay_export.variants.int8 import linear
 from assay_export.variants.int8.linear import Recipe, quantise_columns, quantise_rows
 from assay_export.variants.int8.smoothing import estimate_layer_error, list_candidates
 from assay_export.variants.int8.statistics import LayerStatistics
+from tests.export.variants.comparable import needs_exact_products
 
 GENERATOR = np.random.default_rng(0)
 WEIGHT = GENERATOR.normal(size=(96, 40)).astype(np.float32) * 0.1
@@ -46,6 +47,7 @@ def measure_error(recipe: Recipe, x: Array, folder: Path) -> float:
     return float(np.linalg.norm(run(recipe, x, None, folder) - exact) / np.linalg.norm(exact))
 
 
+@needs_exact_products
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("bias", [None, BIAS], ids=["no bias", "bias"])
 def test_every_recipe_is_close_to_the_float32_product(name: str, bias: Array | None, tmp_path: Path) -> None:
@@ -54,6 +56,7 @@ def test_every_recipe_is_close_to_the_float32_product(name: str, bias: Array | N
     assert np.linalg.norm(delta) / np.linalg.norm(exact) < (1e-6 if name == "fp32" else 0.03)
 
 
+@needs_exact_products
 def test_outlier_channels_break_the_plain_recipe_and_the_other_recipes_tolerate_them(tmp_path: Path) -> None:
     others = OUTLIERS.copy()
     others[..., [5, 60]] = 0  # the other channels, which the scale of the outliers rounds away
@@ -68,6 +71,7 @@ def test_outlier_channels_break_the_plain_recipe_and_the_other_recipes_tolerate_
     assert errors["fp32"] < 1e-4
 
 
+@needs_exact_products
 def test_the_estimated_error_is_that_of_the_operator(tmp_path: Path) -> None:
     for name in ("plain", "smoothed", "columns", "blockwise"):
         sample = OUTLIERS.reshape(-1, 96)

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.ended import ended
 from tests.runtime.cli.running import run
 
 
 def test_it_says_where_it_is_answers_and_ends_quietly_at_ctrl_c(pair_bundle: Path) -> None:
     command = [sys.executable, "-m", "assay", "serve-demo", str(pair_bundle)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        ended(process),
+    ):
         assert process.stdout is not None
         line = process.stdout.readline()
         found = re.fullmatch(r"(http://127\.0\.0\.1:\d+/) answers from .*; Ctrl-C ends it\n", line)

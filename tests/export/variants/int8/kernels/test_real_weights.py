@@ -11,9 +11,11 @@ from assay.bundle.folder import open_bundle
 from assay.ort import kernels
 from assay_export import export
 from assay_export.variants.int8.gate import Limits, excess
+from assay_export.variants.table import find_problem
 from tests.conftest import CHECKPOINTS
+from tests.export.variants.comparable import comparable
 
-VARIANTS = ["fp32", "int8", "int8_ort", "fp16"]
+VARIANTS = comparable("fp32", "int8", "int8_ort", "fp16")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,8 @@ def test_only_the_classifier_leaves_int8(bundle: Path) -> None:
 
 @pytest.mark.parametrize(("variant", "dialect"), [("int8", "kernels"), ("int8_ort", "cpu")])
 def test_int8_passes_its_gate_on_real_weights(bundle: Path, variant: str, dialect: str) -> None:
+    if problem := find_problem(variant):
+        pytest.skip(problem)
     report = dict(open_bundle(bundle).manifest.variants[variant][dialect].parity)
     assert report["rows"] >= 200
     assert report["max_abs_delta"] > 0

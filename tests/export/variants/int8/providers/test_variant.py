@@ -21,10 +21,12 @@ from assay_export.variants.int8.providers import variant
 from assay_export.variants.int8.providers.schemes import SCHEMES, _run_sharing
 from assay_export.variants.int8.providers.search import Ladder
 from tests.conftest import CHECKPOINTS, held_out
+from tests.export.variants.comparable import needs_exact_products
 from tests.export.variants.int8.outliers import inject_into_deberta_values, inject_into_modernbert
 from tests.export.variants.int8.stand_ins import change_weights, merge_scorer, write_calibration
 
 
+@needs_exact_products
 def test_auto_chooses_int8_ort_if_there_is_no_int8_and_answers_almost_like_fp32(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     rows = write_calibration("pairs", tmp_path)
@@ -46,6 +48,7 @@ def test_auto_chooses_int8_ort_if_there_is_no_int8_and_answers_almost_like_fp32(
     assert excess(measure(sharing, exact, "softmax"), Limits()) <= 1
 
 
+@needs_exact_products
 def test_rows_do_not_share_calls_if_that_fails_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run_wrongly(path: Path, feeds: Sequence[Feed]) -> Array:
         return _run_sharing(path, feeds) + 0.2
@@ -62,6 +65,7 @@ def test_rows_do_not_share_calls_if_that_fails_the_gate(tmp_path: Path, monkeypa
     assert excess(dict(graph.parity), Limits()) <= 1
 
 
+@needs_exact_products
 def test_int8_ort_answers_do_not_depend_on_what_else_is_in_the_batch(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     rows = write_calibration("instructions", tmp_path)
@@ -73,6 +77,7 @@ def test_int8_ort_answers_do_not_depend_on_what_else_is_in_the_batch(tmp_path: P
     assert together.tolist() == [scorer.score(text) for text in texts]
 
 
+@needs_exact_products
 @pytest.mark.parametrize(("channels", "factor"), [((3, 17), 300.0), ((0, 5, 9, 33), 60.0), ((40,), 3000.0)])
 def test_a_scorer_with_injected_outliers_fails_with_the_plain_recipe_and_passes_with_all_recipes(
     channels: tuple[int, ...], factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -90,6 +95,7 @@ def test_a_scorer_with_injected_outliers_fails_with_the_plain_recipe_and_passes_
     assert not (tmp_path / "plain").exists()
 
 
+@needs_exact_products
 def test_a_classifier_with_injected_outliers_passes(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(CHECKPOINTS / "pair-classifier", folder)
@@ -100,6 +106,7 @@ def test_a_classifier_with_injected_outliers_passes(tmp_path: Path) -> None:
     assert all("smoothed before it" in layer["recipe"] for layer in values)
 
 
+@needs_exact_products
 def test_a_classifier_trained_with_outliers_fails_with_the_plain_recipe_and_passes_with_all_recipes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +125,7 @@ def test_a_classifier_trained_with_outliers_fails_with_the_plain_recipe_and_pass
     assert not (tmp_path / "plain").exists()
 
 
+@needs_exact_products
 def test_a_checkpoint_that_cannot_pass_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     rows = write_calibration("instructions", tmp_path)
     with pytest.raises(ParityError, match="the most damage are"):
@@ -143,4 +151,11 @@ def test_a_calibration_file_with_too_few_rows_is_refused(tmp_path: Path) -> None
     path = tmp_path / "few.jsonl"
     path.write_text('{"text": "a", "text_pair": "b"}\n' * 10, encoding="utf-8")
     with pytest.raises(ExportError, match="has 10 rows, expected at least 300"):
-        export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "b", variants=["fp32", "int8_ort"], calibration=path)
+        export(str(CHECKPOINTS / "pair-classifier"), tmp_path / "b", variants=["fp32", "int8_qdq"], calibration=path)
+
+
+def test_products_that_saturate_are_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.ort.saturation.find_problem", lambda: "they saturate")
+    with pytest.raises(ExportError, match="int8_ort cannot be compared with PyTorch on this CPU"):
+        export(str(tmp_path / "no checkpoint"), tmp_path / "bundle", variants=["fp32", "int8_ort"])
+    assert not list(tmp_path.iterdir())
