@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Print a command, then run it: the demo shows what a reader would type.
 SHOW = run() { printf '\n$$ %s\n' "$$*"; PATH="$(CURDIR)/$(BIN):$$PATH" "$$@"; }; run
 
-.PHONY: help venv dev kernels demo web bench test lint types tests fuzz test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package bench-peers format lock clean
+.PHONY: help venv dev kernels demo web bench test lint types tests fuzz test-kernels-sanitized layout docs docs-serve test-gpu test-gpu-package bench-peers test-libraries format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -90,6 +90,25 @@ build/peers/%/.installed: benchmarks/suite/peers/requirements/%.txt
 	rm -rf $(@D)
 	"$(PYTHON)" -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# Libraries that the integrations are tested against and that are not in requirements-dev.lock: each environment is a file
+# of tests/libraries. PyTorch as for bench-peers. A test that would be skipped there fails (tests/library_marker.py).
+LIBRARIES := frameworks verl
+
+test-libraries: $(LIBRARIES:%=build/libraries/%/.installed) ## test integrations in environments with pins of their own
+	for name in $(LIBRARIES); do \
+	  ASSAY_LIBRARIES=$$name OMP_NUM_THREADS=1 build/libraries/$$name/bin/python -m pytest \
+	    $$(grep -rl --include='test_*.py' 'pytest.mark.library(' tests); \
+	done
+
+build/libraries/%/.installed: tests/libraries/base.txt tests/libraries/%.txt $(wildcard tests/libraries/*.no-deps.txt)
+	rm -rf $(@D)
+	"$(PYTHON)" -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/libraries/$*.txt
+	if [ -f tests/libraries/$*.no-deps.txt ]; then $(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --requirement tests/libraries/$*.no-deps.txt; fi
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 test: lint types docs tests test-kernels-sanitized ## run everything that continuous integration runs (.ci/run)

@@ -8,6 +8,13 @@ from typing import Any
 
 import pytest
 
+# Hooks of pytest, which finds them here.
+from tests.library_marker import (  # noqa: F401
+    pytest_collection_modifyitems,
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+)
+
 ROOT = Path(__file__).parent.parent
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 

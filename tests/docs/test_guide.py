@@ -59,9 +59,11 @@ def test_the_snippet_about_rewards_runs_as_pasted(folder: Path) -> None:
     assert all(0 <= found[0] <= 1 for found in scores)
 
 
-def test_the_snippet_about_verl_runs_in_its_reward_manager(folder: Path) -> None:
-    pytest.importorskip("verl", reason="verl is not installed: pip install verl")
-    (folder / "reward.py").write_text(find("def compute_score"))
+@pytest.mark.library("verl")
+def test_the_snippet_about_verl_runs_in_its_reward_manager(tmp_path: Path) -> None:
+    # Not an exported bundle: verl needs transformers 5, with which nothing can be exported.
+    bundle = tiny.write(tmp_path / "bundles/complexity", **tiny.REGRESSION)
+    (tmp_path / "reward.py").write_text(find("def compute_score"))
     script = """
 import asyncio, json
 from types import SimpleNamespace
@@ -82,19 +84,23 @@ async def reward(text):
     return (await manager.run_single(data))["reward_score"]
 
 config = OmegaConf.create({"reward": {"custom_reward_function": {"path": "reward.py", "name": "compute_score"}}})
-print(json.dumps([asyncio.run(reward(text)) for text in ("Name a prime.", "word " * 9000)]))
+print(json.dumps([asyncio.run(reward(text)) for text in ("what causes rain", "a " * 9000)]))
 """
-    found = json.loads(paste([sys.executable, "-c", script], folder).splitlines()[-1])
-    model = assay.load_scorer(folder / "bundles/complexity")
+    found = json.loads(paste([sys.executable, "-c", script], tmp_path).splitlines()[-1])
+    model = assay.load_scorer(bundle)
     assert found == pytest.approx(
-        [model.score(t, scale=(0, 1), truncate=True) for t in ("Name a prime.", "word " * 9000)]
+        [model.score(t, scale=(0, 1), truncate=True) for t in ("what causes rain", "a " * 9000)]
     )
+    assert found[0] != found[1]
 
 
-def test_the_snippets_about_deita_run_as_pasted(folder: Path) -> None:
+def test_the_snippet_about_deitas_scorer_runs_as_pasted(folder: Path) -> None:
+    assert 1 <= float(paste([sys.executable, "-c", find("infer_complexity(")], folder)) <= 6
+
+
+@pytest.mark.library("deita")
+def test_the_snippet_about_deitas_pipeline_runs_as_pasted(folder: Path) -> None:
     found = paste([sys.executable, "-c", find("infer_complexity(")], folder)
-    assert 1 <= float(found) <= 6
-    pytest.importorskip("deita.pipeline", reason="deita is not installed")
     turns = [{"from": "human", "value": "what causes rain"}, {"from": "gpt", "value": "water"}]
     (folder / "sharegpt.json").write_text(json.dumps([{"conversations": turns}]))
     paste([sys.executable, "-c", find("score_pipeline.Llama_Scorer")], folder)
@@ -122,8 +128,8 @@ def test_the_snippet_about_datatrove_runs_as_pasted(folder: Path) -> None:
     assert all(row["metadata"]["score"] >= 0.2 for row in kept)
 
 
+@pytest.mark.library("nemo-curator")
 def test_the_snippet_about_nemo_curator_runs_as_pasted(folder: Path) -> None:
-    pytest.importorskip("nemo_curator", reason="nemo-curator is not installed: pip install nemo-curator")
     use = """
 import pandas
 stage = Complexity()
@@ -152,8 +158,8 @@ def check_reranked(clone: Path, recipe: str, use: str) -> None:
     assert [score for score, _ in json.loads(everything)] == pytest.approx([score for score, _ in expected], abs=1e-6)
 
 
+@pytest.mark.library("haystack-ai")
 def test_the_recipe_for_haystack_ranks_as_the_model_does(clone: Path) -> None:
-    pytest.importorskip("haystack", reason="haystack is not installed: pip install haystack-ai")
     use = """
 import json
 options = pipeline.to_dict()["components"]["ranker"]["init_parameters"]
@@ -165,8 +171,8 @@ print(json.dumps([(document.score, document.content) for document in everything[
     check_reranked(clone, "import Document, Pipeline, component", use)
 
 
+@pytest.mark.library("langchain-core")
 def test_the_recipe_for_langchain_ranks_as_the_model_does(clone: Path) -> None:
-    pytest.importorskip("langchain_core", reason="langchain-core is not installed: pip install langchain-core")
     use = """
 import asyncio, json
 compressor.top_k = None
@@ -179,8 +185,8 @@ print(json.dumps([(document.metadata["relevance_score"], document.page_content) 
     check_reranked(clone, "langchain_core", use)
 
 
+@pytest.mark.library("llama-index-core")
 def test_the_recipe_for_llama_index_ranks_as_the_model_does(clone: Path) -> None:
-    pytest.importorskip("llama_index.core", reason="llama-index-core is not installed: pip install llama-index-core")
     use = """
 import asyncio, json
 reranker.top_n = None

@@ -104,6 +104,7 @@ class Core:
         function_to_apply: str | None = None,
         batch_size: int | None = None,
         truncate: bool = False,
+        progress: bool = False,
     ) -> PipelineAnswer:
         """Return labels with scores, like transformers' text-classification pipeline (4.57).
 
@@ -116,9 +117,11 @@ class Core:
                 "default", what the bundle says.
             batch_size: The most rows of one call of the session. Default: what fits the device's limit of tokens.
             truncate: Cut a text that the bundle would refuse as too long.
+            progress: As `logits`.
 
         Raises:
             InputError: As `logits`.
+            InstallationError: As `logits`.
             NumericalError: As `logits`.
         """
         check_top_k(top_k)
@@ -126,7 +129,8 @@ class Core:
         limits = Limits(rows=check_count(batch_size, "batch_size"))
         rows = read_inputs(inputs, self.manifest.input)
         single = isinstance(inputs, str | dict)
-        logits = self._runner.run(rows, check_flag(truncate, "truncate"), single, limits)
+        with show_progress(progress, len(rows)) as report:
+            logits = self._runner.run(rows, check_flag(truncate, "truncate"), single, limits, report)
         scores = self._activate(logits) if function is None else FUNCTIONS[function](logits)
         return nest(inputs, self.labels, scores.tolist(), top_k)
 

@@ -184,6 +184,17 @@ def test_a_batch_size_limits_the_rows_of_a_call(judge: Classifier, monkeypatch: 
     assert calls == [2, 2, 1]
 
 
+def test_a_progress_bar_counts_the_rows(judge: Classifier, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tqdm", reason="tqdm is not installed: pip install tqdm")
+    expected = judge(PAIRS, batch_size=2)
+    assert judge(PAIRS, batch_size=2, progress=True) == expected
+    assert "4/4" in capfd.readouterr().err
+    assert judge(PAIRS[0], progress=True) == judge(PAIRS[0])
+    assert "1/1" in capfd.readouterr().err
+    with pytest.raises(InputError, match="progress is the int 1, expected True or False"):
+        judge(PAIRS, progress=1)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("function", ["relu", "", 3, ["softmax"]])
 def test_a_function_that_the_pipeline_lacks_is_refused(function: Any, judge: Classifier) -> None:
     with pytest.raises(

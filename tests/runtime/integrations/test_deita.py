@@ -1,5 +1,6 @@
 """The scorer in the place of deita's; the last test runs deita's own pipeline where it is installed."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,11 @@ def test_a_bundle_without_the_scale_is_refused_when_it_is_loaded(pair_bundle: Pa
         make(plain)
 
 
+@pytest.mark.library("deita")
 def test_deitas_pipeline_runs_on_a_bundle(
     score_bundle: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = pytest.importorskip(
-        "deita.pipeline.score_pipeline",
-        reason="deita is not installed: pip install git+https://github.com/hkust-nlp/deita",
-    )
+    pipeline: Any = importlib.import_module("deita.pipeline.score_pipeline")
     monkeypatch.setattr(pipeline, "Llama_Scorer", assay.integrations.deita.Scorer)
     turns = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "x"}, {"from": "human", "value": "b c"}]
     (tmp_path / "in.json").write_text(json.dumps([{"conversations": turns}]))

@@ -20,7 +20,7 @@ def make(*arguments: Any, **options: Any) -> Any:
 
 
 def call(reward: Any, prompts: list[Any], completions: list[Any], **columns: Any) -> list[float | None]:
-    """Call as GRPOTrainer does (trl 0.24, _calculate_rewards): by keyword, with more than a reward function needs."""
+    """Call as GRPOTrainer does (trl 1.16, _calculate_rewards): by keyword, with more than a reward function needs."""
     ids = [[1, 2]] * len(completions)
     found: list[float | None] = reward(
         prompts=prompts, completions=completions, completion_ids=ids, **columns, trainer_state=SimpleNamespace()
@@ -119,7 +119,9 @@ def test_a_column_that_the_data_set_lacks_is_told(pair_bundle: Path) -> None:
         call(reward, ["x"], ["a"], answer=["b"])
 
 
-def test_trls_trainer_takes_the_rewards(score_bundle: Path, scorer: Scorer, tmp_path: Path) -> None:
+def test_trls_trainer_takes_the_rewards_and_leaves_out_what_has_none(
+    score_bundle: Path, pair_bundle: Path, scorer: Scorer, judge: Classifier, tmp_path: Path
+) -> None:
     trl = pytest.importorskip("trl", reason="trl is not installed: pip install trl")
     import datasets
     import transformers
@@ -130,24 +132,29 @@ def test_trls_trainer_takes_the_rewards(score_bundle: Path, scorer: Scorer, tmp_
     config = transformers.GPT2Config(
         vocab_size=len(tiny.WORDS), n_positions=64, n_embd=8, n_layer=1, n_head=1, bos_token_id=2, eos_token_id=3
     )
-    seen: list[tuple[list[str], list[float]]] = []
-    reward = make(score_bundle, scale=(0, 100), on_error="null")
+    seen: dict[str, list[Any]] = {}
 
-    def watched(**columns: Any) -> list[float | None]:
-        rewards: list[float | None] = reward(**columns)
-        seen.append((columns["completions"], [0.0 if value is None else value for value in rewards]))
-        return rewards
+    def watch(reward: Any) -> Any:
+        def watched(**columns: Any) -> list[float | None]:
+            rewards: list[float | None] = reward(**columns)
+            seen.setdefault(watched.__name__, [columns["completions"], columns["objective"], rewards])
+            return rewards
 
-    watched.__name__ = reward.__name__
+        watched.__name__ = reward.__name__
+        return watched
+
+    label = judge.labels[1]
+    judged = make(pair_bundle, label=label, first="objective", on_error="null")
     trainer = trl.GRPOTrainer(
         model=transformers.GPT2LMHeadModel(config),
-        reward_funcs=watched,
+        reward_funcs=[watch(make(score_bundle, scale=(0, 100))), watch(judged)],
         args=trl.GRPOConfig(
             output_dir=str(tmp_path),
             max_steps=1,
-            per_device_train_batch_size=2,
+            per_device_train_batch_size=4,
             num_generations=2,
             max_completion_length=4,
+            generation_kwargs={"suppress_tokens": [tiny.WORDS.index("nan"), tiny.WORDS.index("huge")]},
             use_cpu=True,
             bf16=False,
             report_to=[],
@@ -155,11 +162,21 @@ def test_trls_trainer_takes_the_rewards(score_bundle: Path, scorer: Scorer, tmp_
             disable_tqdm=True,
             seed=1,
         ),
-        train_dataset=datasets.Dataset.from_dict({"prompt": ["what causes rain"] * 4, "answer": ["a"] * 4}),
+        train_dataset=datasets.Dataset.from_dict({"prompt": ["what causes rain", "a b"], "objective": ["a", None]}),
         processing_class=tokenizer,
     )
     trainer.train()
-    completions, rewards = seen[0]
-    assert rewards == scorer.score_batch(completions, scale=(0, 100)).tolist()
     logged = {name: value for entry in trainer.state.log_history for name, value in entry.items()}
-    assert logged["rewards/tiny_score/mean"] == pytest.approx(sum(rewards) / len(rewards))
+
+    completions, _, rewards = seen["tiny_score"]
+    assert rewards == scorer.score_batch(completions, scale=(0, 100)).tolist()
+    assert logged["rewards/tiny_score/mean"] == pytest.approx(sum(rewards) / 4)
+
+    completions, objectives, rewards = seen[f"tiny_{label}"]
+    assert sorted(objectives, key=str) == [None, None, "a", "a"]
+    assert [value is None for value in rewards] == [first is None for first in objectives]
+    expected = [
+        judge.predict("a", text).scores[label] for text, first in zip(completions, objectives, strict=True) if first
+    ]
+    assert [value for value in rewards if value is not None] == pytest.approx(expected, rel=1e-6)
+    assert logged[f"rewards/tiny_{label}/mean"] == pytest.approx(sum(expected) / 2)
