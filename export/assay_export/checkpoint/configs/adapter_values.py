@@ -21,7 +21,7 @@ def check_values(path: Path, settings: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: The message names the key, the value and what was expected.
     """
-    checks = _CHECKS | (_LORA_CHECKS if settings.get("peft_type") == "LORA" else {})
+    checks = {**_CHECKS, **(_LORA_CHECKS if settings.get("peft_type") == "LORA" else {})}
     for key, (fits, expected) in checks.items():
         if key in settings and not fits(settings[key]):
             raise CheckpointError(f"{path}: {key} = {settings[key]!r:.80}, expected {expected}: correct the value")
