@@ -45,6 +45,7 @@ CHECKPOINT_FILES = [
     "[0-9]_*/*.model",
 ]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_LONGEST_HUB_ID = 96  # characters, by the rule of huggingface_hub
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def resolve(source: str | os.PathLike[str], revision: str | None = None, *, rela
     preset = PRESETS.get(name) if isinstance(source, str) else None
     if preset is None:
         for folder in _list_folders(name, relative_to):
-            if folder.is_dir():
+            if _is_folder(folder):
                 if revision is not None and relative_to is None:
                     raise CheckpointError(
                         f"revision {revision!r} was given for the local folder {folder}: drop --revision"
@@ -87,11 +88,13 @@ def resolve(source: str | os.PathLike[str], revision: str | None = None, *, rela
                     raise CheckpointError(problem)
                 return Source(folder.resolve(), to_utf_8(name), to_utf_8(folder.resolve().name), None, None)
     if not isinstance(source, str):
-        raise CheckpointError(f"{name}: no such folder; check the path, or pass a Hub id as a string")
+        raise CheckpointError(f"{name:.500}: no such folder; check the path, or pass a Hub id as a string")
     hub_id = preset.hub_id if preset else name
-    if not _HUB_ID.fullmatch(hub_id) or hub_id.count("/") > 1 or ".." in hub_id:
+    if len(hub_id) > _LONGEST_HUB_ID or not _HUB_ID.fullmatch(hub_id) or hub_id.count("/") > 1 or ".." in hub_id:
         names = ", ".join(PRESETS)
-        raise CheckpointError(f"{name!r} is not a folder here, nor one of {names}, nor a Hub id (organisation/name)")
+        raise CheckpointError(
+            f"{name!r:.200} is not a folder here, nor one of {names}, nor a Hub id (organisation/name)"
+        )
     folder = _download(hub_id, revision)
     short_name, known = find_preset(hub_id) or (hub_id.rsplit("/", 1)[-1], None)
     # The Hub's cache names a snapshot's folder by its commit.
@@ -105,6 +108,13 @@ def _list_folders(source: str, relative_to: Path | None) -> list[Path]:
     with contextlib.suppress(RuntimeError):  # a tilde before a name that is not a user's
         return [Path(source).expanduser(), *([relative_to / source] if relative_to else [])]
     return []
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long for the file system, a folder that cannot be read
+        return False
 
 
 def _download(hub_id: str, revision: str | None) -> Path:

@@ -153,6 +153,9 @@ def test_a_revision_of_a_local_folder_is_refused(tmp_path: Path) -> None:
         "a/b\n",
         "~no-such-user/x",
         "x\0y",
+        "x" * 97,
+        "x" * 5000,  # longer than the name of a file can be
+        "x/" * 5000,
     ],
 )
 def test_a_name_that_is_neither_a_folder_nor_a_hub_id_is_refused_without_asking_the_hub(

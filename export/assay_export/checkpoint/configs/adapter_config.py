@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from assay_export.checkpoint.configs.adapter_values import check_values
 from assay_export.errors import CheckpointError
 
 __all__ = ["ADAPTER_KEYS", "MERGEABLE", "check_adapter", "describe_head", "read_base"]
@@ -79,6 +80,7 @@ def check_adapter(path: Path, settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         if isinstance(value, str) and value.lower() in ("true", "false"):  # peft would take either for true
             raise CheckpointError(f"{path}: {name} = {value!r} is a string, expected true or false without quotes")
+    check_values(path, settings)
     for name, off in _REFUSED_OPTIONS.items():
         if settings.get(name, off) != off:
             raise CheckpointError(

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.reading import read_json
@@ -26,6 +26,16 @@ ACTIVATION_PATHS: Mapping[Activation, str] = {
 }
 _ACTIVATION = re.compile(r"torch\.nn\.(?:modules\.(?:activation\.|linear\.)?)?(Sigmoid|Identity|Softmax)")
 _SETTINGS = "config_sentence_transformers.json"
+# What changes how the one module reads a row, by the names of all versions of sentence-transformers.
+_ARGUMENTS = (
+    "model_args",
+    "model_kwargs",
+    "tokenizer_args",
+    "processor_kwargs",
+    "processing_kwargs",
+    "config_args",
+    "config_kwargs",
+)
 
 
 def read_activation(files: CheckpointFiles) -> Activation | None:
@@ -75,12 +85,8 @@ def _check_modules(path: Path) -> None:
 
 def _read_settings(folder: Path) -> object:
     """Return the activation in the settings of a CrossEncoder, None if they say none."""
-    path = folder / "sentence_bert_config.json"
-    task = read_json(path).get("transformer_task", "sequence-classification") if path.is_file() else None
-    if task not in (None, "sequence-classification"):
-        raise CheckpointError(
-            f"{path}: transformer_task = {task!r:.80} is not supported (supported: 'sequence-classification')"
-        )
+    if (path := folder / "sentence_bert_config.json").is_file():
+        _check_module(path, read_json(path))
     path = folder / _SETTINGS
     if not path.is_file():
         return None
@@ -98,6 +104,31 @@ def _read_settings(folder: Path) -> object:
             "row; set it to null and pass rows that contain the text"
         )
     return settings.get("activation_fn")
+
+
+def _check_module(path: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse what makes sentence-transformers read a row in another way than the files of the tokenizer say."""
+    task = settings.get("transformer_task")
+    if task not in (None, "sequence-classification"):
+        raise CheckpointError(
+            f"{path}: transformer_task = {task!r:.80} is not supported (supported: 'sequence-classification')"
+        )
+    for key in ("do_lower_case", *_ARGUMENTS):
+        if settings.get(key):
+            raise CheckpointError(
+                f"{path}: {key} = {settings[key]!r:.80} is not supported (supported: none): write what it changes into "
+                "tokenizer_config.json and config.json, and remove it"
+            )
+    length = settings.get("max_seq_length")
+    if length is None:
+        return
+    place = path.with_name("tokenizer_config.json")
+    stated = read_json(place).get("model_max_length") if place.is_file() else None
+    if length != stated:
+        raise CheckpointError(
+            f"{path}: max_seq_length = {length!r:.80}, tokenizer_config.json has model_max_length = {stated!r:.60}: "
+            "give both the limit of tokens that the answers depend on"
+        )
 
 
 def _parse(path: Path, key: str, value: object) -> Activation:

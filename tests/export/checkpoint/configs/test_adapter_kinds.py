@@ -223,6 +223,35 @@ class TestRefusals:
         edit_json(tmp_path / "adapter" / "adapter_config.json", **{name: value})
         assert_refused(tmp_path / "adapter", f"{name} = '{value}' is a string, expected true or false without quotes")
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("r", "8"),
+            ("r", None),
+            ("r", True),
+            ("lora_alpha", "16"),
+            ("lora_alpha", float("inf")),
+            ("target_modules", 5),
+            ("target_modules", "("),
+            ("target_modules", [5]),
+            ("exclude_modules", 5),
+            ("modules_to_save", "classifier"),
+            ("layers_to_transform", "0"),
+            ("rank_pattern", []),
+            ("rank_pattern", {"Wo": "8"}),
+            ("alpha_pattern", {"(": 8}),
+            ("bias", False),
+            ("use_rslora", "no"),
+        ],
+    )
+    def test_a_value_of_a_kind_that_peft_cannot_use_is_refused_by_name(
+        self, name: str, value: object, tmp_path: Path
+    ) -> None:
+        adapt(tmp_path, peft.LoraConfig(target_modules=TARGETS))
+        edit_json(tmp_path / "adapter" / "adapter_config.json", **{name: value})
+        said = assert_refused(tmp_path / "adapter", f"adapter_config.json: {name} = .*, expected .*: correct the value")
+        assert repr(value) in said
+
     def test_a_start_that_peft_draws_anew_at_every_load_is_refused(self, tmp_path: Path) -> None:
         adapt(tmp_path, peft.LoraConfig(target_modules=TARGETS, task_type="SEQ_CLS"))
         edit_json(tmp_path / "adapter" / "adapter_config.json", init_lora_weights="pissa_niter_4")

@@ -82,6 +82,31 @@ def test_files_of_something_else_are_refused_by_name(files: dict[str, Any], mess
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("do_lower_case", True),
+        ("tokenizer_args", {"do_lower_case": True}),
+        ("processor_kwargs", {"truncation_side": "left"}),
+        ("processing_kwargs", {"text": {"max_length": 8}}),
+        ("config_args", {"hidden_act": "relu"}),
+        ("max_seq_length", 16),
+    ],
+)
+def test_settings_of_the_module_that_change_how_a_row_is_read_are_refused_by_name(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 512}')
+    with pytest.raises(CheckpointError, match=f"sentence_bert_config.json: {key} = "):
+        read(tmp_path, modules=[TRANSFORMER], sentence_bert_config={key: value})
+
+
+def test_a_length_of_the_module_that_the_tokenizer_has_too_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 16}')
+    files: dict[str, object] = {"modules": [TRANSFORMER], "sentence_bert_config": {"max_seq_length": 16}}
+    assert read(tmp_path, config_sentence_transformers=settings(), **files) == "sigmoid"
+
+
 def test_a_default_prompt_without_text_is_none(tmp_path: Path) -> None:
     empty = settings(default_prompt_name="query", prompts={"query": ""})
     assert read(tmp_path, modules=[TRANSFORMER], config_sentence_transformers=empty) == "sigmoid"
