@@ -13,6 +13,7 @@ from assay_export.bundle.golden_rows import write_golden_rows
 from assay_export.bundle.staging import stage
 from assay_export.bundle.writing import build_manifest, write_metadata
 from assay_export.checkpoint import tokenizer
+from assay_export.checkpoint.configs.cross_encoder import read_max_length
 from assay_export.checkpoint.files import open_files
 from assay_export.checkpoint.head import Head, read_head
 from assay_export.checkpoint.loading import Checkpoint
@@ -110,7 +111,7 @@ def export(
             files = open_files(options.source, options.revision, options.base)
             head = read_head(files, options.input, options.labels, options.score_range)
             origin = choose(files, options.variants)
-            longest = files.setfit.max_length if files.setfit else None
+            longest = files.setfit.max_length if files.setfit else read_max_length(files)
             tokens = tokenizer.read(files.folders, files.config_4, origin.max_length, longest)
             # A pair whose texts transformers does not number is one sequence to the model.
             numbered: Input = head.row if tokens.gives_token_types else "text"

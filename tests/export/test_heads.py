@@ -86,6 +86,18 @@ def test_a_reranker_scores_as_cross_encoder_does(form: str, write_tokenizer: Wri
     assert config.problem_type == (None if activation == "sigmoid" else "regression")
 
 
+def test_the_length_to_which_cross_encoder_cuts_is_the_bundles(write_tokenizer: WriteTokenizer, tmp_path: Path) -> None:
+    library = pytest.importorskip("sentence_transformers", reason="the right scores are those of CrossEncoder")
+    checkpoint = save(tmp_path / "checkpoint", write_tokenizer)
+    save_again(checkpoint, torch.nn.Sigmoid())
+    whole = library.CrossEncoder(str(checkpoint), device="cpu").predict(PAIRS)
+    edit_json(checkpoint / "sentence_bert_config.json", max_seq_length=6)
+    expected = library.CrossEncoder(str(checkpoint), device="cpu").predict(PAIRS)
+    assert exporter.export(checkpoint, tmp_path / "bundle", input="pair").max_length == 6
+    assert np.abs(score(tmp_path / "bundle", PAIRS) - expected).max() <= ROUNDING
+    assert np.abs(whole - expected).max() > 0.001
+
+
 @pytest.mark.parametrize("problem", [None, "regression"])
 def test_one_output_without_an_activation_scores_as_the_pipeline_of_transformers_does(
     problem: str | None, write_tokenizer: WriteTokenizer, tmp_path: Path

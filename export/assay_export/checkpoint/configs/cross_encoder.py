@@ -1,4 +1,4 @@
-"""What sentence-transformers' CrossEncoder says about a checkpoint: the activation of its scores.
+"""What sentence-transformers' CrossEncoder says about a checkpoint: the activation of its scores, and its longest row.
 
 CrossEncoder 5 writes config_sentence_transformers.json, next to modules.json; version 4 wrote the activation into
 config.json, as sentence_transformers.activation_fn; earlier versions as sbert_ce_default_activation_function. The first
@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from assay.bundle.manifest import MAX_LENGTH
 from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.reading import read_json
 from assay_export.errors import CheckpointError
 
-__all__ = ["ACTIVATION_PATHS", "Activation", "read_activation"]
+__all__ = ["ACTIVATION_PATHS", "Activation", "read_activation", "read_max_length"]
 
 Activation = Literal["sigmoid", "identity", "softmax"]
 
@@ -26,6 +27,7 @@ ACTIVATION_PATHS: Mapping[Activation, str] = {
 }
 _ACTIVATION = re.compile(r"torch\.nn\.(?:modules\.(?:activation\.|linear\.)?)?(Sigmoid|Identity|Softmax)")
 _SETTINGS = "config_sentence_transformers.json"
+_MODULE = "sentence_bert_config.json"
 # What changes how the one module reads a row, by the names of all versions of sentence-transformers.
 _ARGUMENTS = (
     "model_args",
@@ -44,13 +46,11 @@ def read_activation(files: CheckpointFiles) -> Activation | None:
     Raises:
         CheckpointError: The activation is not known, or the files describe something else than one sequence classifier.
     """
-    for folder in files.folders[:1] if files.has_own_head else files.folders:
-        # Without modules.json, sentence-transformers does not read the other files.
-        if (folder / "modules.json").is_file():
-            _check_modules(folder / "modules.json")
-            found = _read_settings(folder)
-            if found is not None:
-                return _parse(folder / _SETTINGS, "activation_fn", found)
+    for folder in _find_folders(files):
+        _check_modules(folder / "modules.json")
+        found = _read_settings(folder)
+        if found is not None:
+            return _parse(folder / _SETTINGS, "activation_fn", found)
     config, place = files.config, files.folders[-1] / "config.json"
     own = config.get("sentence_transformers")
     if own is not None and not isinstance(own, dict):
@@ -61,6 +61,31 @@ def read_activation(files: CheckpointFiles) -> Activation | None:
         key = "sbert_ce_default_activation_function"
         return _parse(place, key, config[key])
     return None
+
+
+def read_max_length(files: CheckpointFiles) -> int | None:
+    """Return the tokens to which CrossEncoder cuts a row, None if its files leave that to the tokenizer.
+
+    Raises:
+        CheckpointError: The limit is not a length.
+    """
+    for folder in _find_folders(files):
+        path = folder / _MODULE
+        length = read_json(path).get("max_seq_length") if path.is_file() else None
+        if length is None:
+            continue
+        if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= MAX_LENGTH:
+            raise CheckpointError(
+                f"{path}: max_seq_length = {length!r:.80}, expected a whole number up to {MAX_LENGTH:,}"
+            )
+        return length
+    return None
+
+
+def _find_folders(files: CheckpointFiles) -> list[Path]:
+    """Return the folders whose files sentence-transformers reads: without modules.json it reads none of them."""
+    folders = files.folders[:1] if files.has_own_head else files.folders
+    return [folder for folder in folders if (folder / "modules.json").is_file()]
 
 
 def _check_modules(path: Path) -> None:
@@ -85,7 +110,7 @@ def _check_modules(path: Path) -> None:
 
 def _read_settings(folder: Path) -> object:
     """Return the activation in the settings of a CrossEncoder, None if they say none."""
-    if (path := folder / "sentence_bert_config.json").is_file():
+    if (path := folder / _MODULE).is_file():
         _check_module(path, read_json(path))
     path = folder / _SETTINGS
     if not path.is_file():
@@ -119,16 +144,6 @@ def _check_module(path: Path, settings: Mapping[str, Any]) -> None:
                 f"{path}: {key} = {settings[key]!r:.80} is not supported (supported: none): write what it changes into "
                 "tokenizer_config.json and config.json, and remove it"
             )
-    length = settings.get("max_seq_length")
-    if length is None:
-        return
-    place = path.with_name("tokenizer_config.json")
-    stated = read_json(place).get("model_max_length") if place.is_file() else None
-    if length != stated:
-        raise CheckpointError(
-            f"{path}: max_seq_length = {length!r:.80}, tokenizer_config.json has model_max_length = {stated!r:.60}: "
-            "give both the limit of tokens that the answers depend on"
-        )
 
 
 def _parse(path: Path, key: str, value: object) -> Activation:

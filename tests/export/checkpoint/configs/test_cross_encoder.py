@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assay_export.checkpoint.configs.cross_encoder import read_activation
+from assay_export.checkpoint.configs.cross_encoder import read_activation, read_max_length
 from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.source import Source
 from assay_export.errors import CheckpointError
@@ -90,7 +90,6 @@ def test_files_of_something_else_are_refused_by_name(files: dict[str, Any], mess
         ("processor_kwargs", {"truncation_side": "left"}),
         ("processing_kwargs", {"text": {"max_length": 8}}),
         ("config_args", {"hidden_act": "relu"}),
-        ("max_seq_length", 16),
     ],
 )
 def test_settings_of_the_module_that_change_how_a_row_is_read_are_refused_by_name(
@@ -101,10 +100,12 @@ def test_settings_of_the_module_that_change_how_a_row_is_read_are_refused_by_nam
         read(tmp_path, modules=[TRANSFORMER], sentence_bert_config={key: value})
 
 
-def test_a_length_of_the_module_that_the_tokenizer_has_too_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 16}')
-    files: dict[str, object] = {"modules": [TRANSFORMER], "sentence_bert_config": {"max_seq_length": 16}}
-    assert read(tmp_path, config_sentence_transformers=settings(), **files) == "sigmoid"
+@pytest.mark.parametrize("length", [0, -1, True, 16.0, "16", [16]])
+def test_a_length_of_the_module_that_is_none_is_refused_by_name(length: object, tmp_path: Path) -> None:
+    read(tmp_path, modules=[TRANSFORMER], sentence_bert_config={"max_seq_length": length})
+    source = Source(tmp_path, "x", "x", None, None)
+    with pytest.raises(CheckpointError, match=r"max_seq_length = .*, expected a whole number"):
+        read_max_length(CheckpointFiles(source, None, {}, {}, (), (), 1))
 
 
 def test_a_default_prompt_without_text_is_none(tmp_path: Path) -> None:
