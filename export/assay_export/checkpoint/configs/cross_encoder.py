@@ -26,6 +26,7 @@ ACTIVATION_PATHS: Mapping[Activation, str] = {
     "softmax": "torch.nn.modules.activation.Softmax",
 }
 _ACTIVATION = re.compile(r"torch\.nn\.(?:modules\.(?:activation\.|linear\.)?)?(Sigmoid|Identity|Softmax)")
+_TRANSFORMER = re.compile(r"sentence_transformers\.(?:\w+\.)*Transformer")
 _SETTINGS = "config_sentence_transformers.json"
 _MODULE = "sentence_bert_config.json"
 # What changes how the one module reads a row, by the names of all versions of sentence-transformers.
@@ -94,17 +95,20 @@ def _check_modules(path: Path) -> None:
         modules = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
-    entries = modules if isinstance(modules, list) else [modules]
-    kinds = [str(entry.get("type") if isinstance(entry, dict) else entry) for entry in entries]
-    if len(kinds) != 1 or not kinds[0].endswith(".Transformer"):
+    if not isinstance(modules, list):
+        raise CheckpointError(f"{path}: found {modules!r:.120}, expected a list of modules")
+    kinds = [str(entry.get("type") if isinstance(entry, dict) else entry) for entry in modules]
+    # Any other class is code of the checkpoint's own, which may answer in any way.
+    if len(kinds) != 1 or not _TRANSFORMER.fullmatch(kinds[0]):
         raise CheckpointError(
-            f"{path}: found the modules {', '.join(kinds):.300}, expected one Transformer: only sequence classifiers "
-            "can be exported"
+            f"{path}: found the modules {', '.join(kinds):.300}, expected one Transformer of sentence_transformers: "
+            "only sequence classifiers can be exported"
         )
-    if entries[0].get("path"):
+    place = modules[0].get("path")
+    if place is not None and (not isinstance(place, str) or Path(place) != Path()):
         raise CheckpointError(
-            f"{path}: the model is in the folder {str(entries[0]['path'])!r:.80}, expected it next to modules.json: "
-            "export that folder"
+            f"{path}: the model is in the folder {str(place)!r:.80}, expected it next to modules.json: export that "
+            "folder"
         )
 
 
@@ -138,6 +142,10 @@ def _check_module(path: Path, settings: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"{path}: transformer_task = {task!r:.80} is not supported (supported: 'sequence-classification')"
         )
+    modality = settings.get("modality_config")
+    text = modality.get("text") if isinstance(modality, dict) else None
+    if modality is not None and (not isinstance(text, dict) or text.get("method_output_name") != "logits"):
+        raise CheckpointError(f"{path}: modality_config = {modality!r:.120} is not supported (supported: text, logits)")
     for key in ("do_lower_case", *_ARGUMENTS):
         if settings.get(key):
             raise CheckpointError(

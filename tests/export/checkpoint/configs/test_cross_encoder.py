@@ -48,6 +48,7 @@ def test_settings_without_a_list_of_modules_are_not_read_as_in_sentence_transfor
 def test_a_checkpoint_that_says_nothing_has_no_activation(tmp_path: Path) -> None:
     assert read(tmp_path) is read(tmp_path, {"sentence_transformers": {"version": "4.1.0"}}) is None
     assert read(tmp_path, modules=[TRANSFORMER]) is None
+    assert read(tmp_path, modules=[TRANSFORMER | {"path": "."}]) is None
 
 
 @pytest.mark.parametrize(
@@ -70,8 +71,15 @@ def test_a_checkpoint_that_says_nothing_has_no_activation(tmp_path: Path) -> Non
         ({"sentence_bert_config": {"transformer_task": "text-generation"}}, "transformer_task = 'text-generation'"),
         ({"modules": [TRANSFORMER, {"type": "sentence_transformers.models.Pooling"}]}, "found the modules .*Pooling"),
         ({"modules": []}, "found the modules"),
-        ({"modules": {"type": "a.Dense"}}, "found the modules a.Dense"),
+        (
+            {"modules": [{"type": "a.Transformer"}]},
+            "found the modules a.Transformer, expected",
+        ),
+        ({"modules": TRANSFORMER}, "expected a list of modules"),
         ({"modules": [TRANSFORMER | {"path": "0_Transformer"}]}, "the model is in the folder '0_Transformer'"),
+        ({"modules": [TRANSFORMER | {"path": 1}]}, "the model is in the folder '1'"),
+        ({"sentence_bert_config": {"modality_config": {"text": {"method_output_name": "x"}}}}, "modality_config = "),
+        ({"sentence_bert_config": {"modality_config": {"image": {}}}}, "modality_config = "),
         ({"modules": "["}, "modules.json cannot be read as JSON"),
     ],
     ids=str,
