@@ -32,7 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="checkpoint folder, Hub id, osmosis, maxwell, or standin:osmosis"
     )
-    parser.add_argument("--peers", type=_split_words, metavar="A,B", help=f"of {', '.join(peers.PEERS)}; default: all")
+    left_out = ", ".join(peer.name for peer in peers.PEERS.values() if peer.on_request)
+    parser.add_argument(
+        "--peers",
+        type=_split_words,
+        metavar="A,B",
+        help=f"of {', '.join(peers.PEERS)}; default: all but {left_out}",
+    )
     parser.add_argument("--lengths", type=_split_integers, default="16,32,64,128,256,512", metavar="N,N", help="tokens")
     parser.add_argument("--batches", type=_split_integers, default="1", metavar="N,N", help="rows of a request")
     parser.add_argument(
@@ -148,7 +154,7 @@ def _choose_peers(options: argparse.Namespace, setup: Setup) -> tuple[list[str],
     """Return the peers to measure, and for those that cannot be measured the reason."""
     fit: list[str] = []
     absent = {} if options.peers or setup.device != "cpu" else dict(peers.NO_PEERS)
-    for name in options.peers or peers.PEERS:
+    for name in options.peers or [peer.name for peer in peers.PEERS.values() if not peer.on_request]:
         peer = peers.find_peer(name)
         if setup.device not in peer.devices or setup.input not in peer.inputs:
             if options.peers:

@@ -1,5 +1,6 @@
 """`python -m benchmarks run`: a whole run on the demo checkpoint, and everything that is refused before one begins."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.suite import command, peers
+from benchmarks.suite.setup import Setup
 from tests.conftest import CHECKPOINTS
 
 DEMO = str(CHECKPOINTS / "pair-classifier")
@@ -73,8 +75,6 @@ def test_a_model_that_is_not_there_is_refused_in_one_line(tmp_path: Path, capsys
 
 
 def test_an_absent_peer_names_the_extra_that_brings_it(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import argparse
-
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     options = parser.parse_args([DEMO, "--work", str(finished / "work")])
@@ -85,6 +85,16 @@ def test_an_absent_peer_names_the_extra_that_brings_it(finished: Path, monkeypat
     assert absent.items() >= peers.NO_PEERS.items()
     assert "torch-fp32" in names
     assert "torch-fp16" not in {*names, *absent}  # a GPU's
+
+
+def test_fp16_is_measured_on_a_cpu_only_if_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "_is_installed", lambda *_: True)
+    setup = Setup(DEMO, DEMO, str(tmp_path), "pair", "classification", 512, "cpu", 1, False)
+    by_default, absent = command._choose_peers(argparse.Namespace(peers=None), setup)
+    assert "assay-fp16" not in {*by_default, *absent}
+    assert "assay-int8" in by_default
+    asked, _ = command._choose_peers(argparse.Namespace(peers=["assay-fp16"]), setup)
+    assert asked == ["assay-fp16"]
 
 
 def test_every_peer_has_a_module_that_makes_it_and_lists_its_files() -> None:
