@@ -1,11 +1,11 @@
 """The kinds of value that the keys of adapter_config.json have: peft checks none, and fails without naming the key."""
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from assay.bundle.fields import MAX_NUMBER
 from assay_export.errors import CheckpointError
 
 __all__ = ["check_values"]
@@ -32,7 +32,7 @@ def _is_whole(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
 
 
 def _is_flag(value: object) -> bool:
@@ -78,9 +78,9 @@ _CHECKS: Mapping[str, _Check] = {
 }
 # Other kinds have other values at some of these keys, such as the masks in the rank_pattern of AdaLoRA.
 _LORA_CHECKS: Mapping[str, _Check] = {
-    "lora_alpha": (_is_number, "a finite number"),
+    "lora_alpha": (_is_number, "a number up to 1e30"),
     "rank_pattern": (_maps_to(_is_whole), "an object of regular expressions and whole numbers"),
-    "alpha_pattern": (_maps_to(_is_number), "an object of regular expressions and finite numbers"),
+    "alpha_pattern": (_maps_to(_is_number), "an object of regular expressions and numbers up to 1e30"),
     "use_rslora": (_is_flag, "true or false"),
     "use_dora": (_is_flag, "true or false"),
     "lora_bias": (_is_flag, "true or false"),

@@ -231,6 +231,7 @@ class TestRefusals:
             ("r", True),
             ("lora_alpha", "16"),
             ("lora_alpha", float("inf")),
+            ("lora_alpha", 10**400),
             ("target_modules", 5),
             ("target_modules", "("),
             ("target_modules", [5]),
@@ -250,7 +251,7 @@ class TestRefusals:
         adapt(tmp_path, peft.LoraConfig(target_modules=TARGETS))
         edit_json(tmp_path / "adapter" / "adapter_config.json", **{name: value})
         said = assert_refused(tmp_path / "adapter", f"adapter_config.json: {name} = .*, expected .*: correct the value")
-        assert repr(value) in said
+        assert repr(value)[:80] in said
 
     def test_a_start_that_peft_draws_anew_at_every_load_is_refused(self, tmp_path: Path) -> None:
         adapt(tmp_path, peft.LoraConfig(target_modules=TARGETS, task_type="SEQ_CLS"))
