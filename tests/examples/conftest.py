@@ -40,6 +40,9 @@ def web_bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("pair-classifier", "pair-classifier", "pairs"),
         ("complexity-adapter", "complexity", "instructions"),
     ):
-        calibration = write_calibration(rows, tmp_path_factory.mktemp("calibration"))
+        # fp32 alone takes no calibration.
+        calibration = (
+            write_calibration(rows, tmp_path_factory.mktemp("calibration")) if len(VARIANTS[name]) > 1 else None
+        )
         export(CHECKPOINTS / checkpoint, folder / name, variants=VARIANTS[name], calibration=calibration)
     return folder
