@@ -137,10 +137,11 @@ def _check_variants(value: Any) -> tuple[str, ...]:
             f"the variants are {', '.join(sorted(chosen)) or 'none'}, expected fp32, which every bundle has, and any "
             f"of {', '.join(WRITERS)}"
         )
-    for name in chosen:
+    others = tuple(name for name in WRITERS if name in chosen)
+    for name in others:
         if problem := find_problem(name):
             raise ExportError(problem)
-    return tuple(name for name in WRITERS if name in chosen)
+    return others
 
 
 def _check_calibration(value: Any) -> Path | None:
