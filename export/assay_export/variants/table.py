@@ -31,7 +31,7 @@ def find_problem(variant: str) -> str | None:
     if variant == "int8_ort" and saturation.find_problem():
         return (
             "int8_ort cannot be compared with PyTorch on this CPU, which has no VNNI: ONNX Runtime's int8 products "
-            "saturate here, so the answers are not those of a CPU with exact products; export int8_ort on a CPU with VNNI, or the "
-            "variant int8 here"
+            "saturate here, so the answers are not those of a CPU with exact products; export int8_ort on a CPU with "
+            "VNNI, or the variant int8 here"
         )
     return None
