@@ -122,10 +122,14 @@ types: $(INSTALLED_DEV) ## check types with mypy (strict)
 
 # COVERAGE=--cov measures coverage, as .ci/run does.
 COVERAGE :=
-# Two processes with one arithmetic thread each: more threads than cores wait for each other.
+# Two processes with one arithmetic thread each: more threads than cores wait for each other. Tests that fork run after them
+# in a process in which no other test has left threads, as Ray does: a child forked beside them may hang,
+# and would then keep the pipes of pytest-xdist open, so that not even the end of its parent were noticed.
 tests: $(INSTALLED_DEV) $(KERNELS) ## run pytest; COVERAGE=--cov measures coverage
 	@$(MAKE) --no-print-directory web || echo "no npm packages: skipping the tests of examples/browser and examples/node"
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(COVERAGE)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m 'not forks' $(COVERAGE)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m forks $(COVERAGE:%=% --cov-append) \
+	  $$(grep -rl --include='test_*.py' 'pytest.mark.forks' tests)
 
 # FUZZ_EXAMPLES is how many inputs each test tries; 3,000 take some minutes. What fails is kept in .hypothesis and tried
 # first in the next run; add it to the test as an @example.

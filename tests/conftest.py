@@ -14,6 +14,7 @@ from tests.library_marker import (  # noqa: F401
     pytest_make_collect_report,
     pytest_runtest_makereport,
 )
+from tests.running import pytest_runtest_logfinish, pytest_runtest_logstart, pytest_sessionstart  # noqa: F401
 
 ROOT = Path(__file__).parent.parent
 CHECKPOINTS = Path(__file__).parent / "checkpoints"

@@ -10,14 +10,16 @@ from collections.abc import Callable
 def exit_code_of_fork(run: Callable[[], bool], seconds: int = 60) -> int:
     """Return the exit code of a forked child: 0 if `run` is true there, 1 if not, 2 if it raises.
 
-    After `seconds` the child prints the stacks of its threads and ends with 1.
+    After `seconds` the child prints the stacks of its threads and is ended by SIGALRM, also where native code waits.
+    The timer of faulthandler would not do: in a child it waits for a thread that pytest has started in the parent.
     """
     child = os.fork()
     if child == 0:  # nothing may leave this branch: the child must not go on with the tests
         code = 2
         try:
-            faulthandler.dump_traceback_later(seconds, exit=True)
-            signal.alarm(seconds + 10)  # where not even that ends it
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            faulthandler.register(signal.SIGALRM, chain=True)
+            signal.alarm(seconds)
             code = 0 if run() else 1
         except BaseException:
             traceback.print_exc()

@@ -101,6 +101,7 @@ def answer_in_a_child() -> np.ndarray:
     return run(Case([70, 3], options={"frequencies": frequencies}).attention())
 
 
+@pytest.mark.forks
 def test_a_forked_process_computes_the_same() -> None:
     expected = answer_in_a_child()
     assert exit_code_of_fork(lambda: np.array_equal(answer_in_a_child(), expected)) == 0

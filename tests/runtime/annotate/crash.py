@@ -26,6 +26,7 @@ def child(words: list[str], deadly: int) -> int:
     """Return the exit code of annotate in a child that is killed at step `deadly`; -9 if it was."""
     number = os.fork()
     if number == 0:
+        signal.alarm(120)  # a child that hangs ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         arm(deadly)
         code = 1

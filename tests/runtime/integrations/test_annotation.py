@@ -104,6 +104,7 @@ def test_a_process_loads_a_bundle_once(score_bundle: Path, monkeypatch: pytest.M
     assert Annotation(score_bundle, options={"mode": "latency"}).model().info["mode"] == "latency"
 
 
+@pytest.mark.forks
 def test_a_child_of_a_fork_answers_even_if_the_parent_was_loading(score_bundle: Path) -> None:
     asked = Annotation(score_bundle, options={"threads": 2})
     expected = asked.answer(["a"])

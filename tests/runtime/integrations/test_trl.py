@@ -76,7 +76,8 @@ def test_a_reward_pickles_and_is_the_same_in_every_process(score_bundle: Path) -
     data = pickle.dumps(reward)
     assert len(data) < 2_000  # a path and options, not weights
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert pool.starmap(in_other_process, [(data, TEXTS)] * 4) == [here] * 4
+        answers = pool.starmap_async(in_other_process, [(data, TEXTS)] * 4).get(timeout=120)
+    assert answers == [here] * 4
 
 
 def test_it_has_the_name_under_which_trl_logs_it(score_bundle: Path, pair_bundle: Path) -> None:

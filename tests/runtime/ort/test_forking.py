@@ -21,6 +21,8 @@ from assay.ort.engine import Engine
 from assay.ort.forking import ForkedEngine
 from tests.runtime import tiny
 
+pytestmark = pytest.mark.forks
+
 PAIRS = [("what causes rain", "water"), ("a b", "c"), ("d", "e f g a b c")]
 
 

@@ -18,6 +18,8 @@ from assay import Classifier
 from tests.conftest import held_out
 from tests.forked import exit_code_of_fork
 
+pytestmark = pytest.mark.forks
+
 MODES: tuple[Any, ...] = ("latency", "throughput")
 PAIRS = [(row["text"], row["text_pair"]) for row in held_out("pairs")[:40]]
 
