@@ -82,14 +82,17 @@ bench: $(INSTALLED_DEV) $(KERNELS) ## run the benchmark suite on the demo checkp
 
 # Peers whose pins do not fit this project's. Where pip finds no CPU build of torch==2.13.0 this installs the CUDA build,
 # several gigabytes: set PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS to where a CPU build is.
-PEERS := openvino onnxruntime-openvino onnxruntime-ep-openvino torchao transformers-exporters
+PEERS := openvino sentence-transformers-openvino sentence-transformers-onnx onnxruntime-openvino onnxruntime-ep-openvino \
+  torchao transformers-exporters
 
 bench-peers: $(PEERS:%=build/peers/%/.installed) ## install the benchmark peers with pins of their own into build/peers
 
-build/peers/%/.installed: benchmarks/suite/peers/requirements/%.txt
+build/peers/%/.installed: benchmarks/suite/peers/requirements/%.txt $(wildcard benchmarks/suite/peers/requirements/*.no-deps.txt)
 	rm -rf $(@D)
 	"$(PYTHON)" -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	if [ -f $(<:.txt=.no-deps.txt) ]; then $(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --requirement $(<:.txt=.no-deps.txt); fi
 	touch $@
 
 # Libraries that the integrations are tested against and that are not in requirements-dev.lock: each environment is a file

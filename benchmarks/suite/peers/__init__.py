@@ -80,7 +80,7 @@ _TORCH, _OPTIMUM = ("torch", "transformers"), ("optimum-onnx", "onnxruntime", "t
 _OPENVINO, _ASSAY = ("openvino", "tokenizers"), ("assay", "onnxruntime")
 _GPU_OPTIMUM, _GPU_ASSAY = ("optimum-onnx", "onnxruntime-gpu", "transformers"), ("assay", "onnxruntime-gpu")
 _INTEL = ("optimum-intel", "openvino", "nncf", "transformers")
-_SENTENCE = ("sentence-transformers", "optimum-intel", "torch")
+_SENTENCE = ("sentence-transformers", "transformers", "torch")
 _BOTH, _CUDA = ("cpu", "cuda"), ("cuda",)
 
 PEERS = {
@@ -113,10 +113,10 @@ PEERS = {
             "sentence-transformers-openvino-int8",
             "cross_encoder_int8",
             "int8",
-            (*_SENTENCE, "openvino", "nncf"),
+            (*_SENTENCE, "optimum-intel", "openvino", "nncf"),
             "",
             inputs=("pair",),
-            environment="openvino",
+            environment="sentence-transformers-openvino",
         ),
         Known(
             "sentence-transformers-onnx-int8",
@@ -125,7 +125,7 @@ PEERS = {
             (*_SENTENCE, "onnxruntime", "optimum-onnx"),
             "",
             inputs=("pair",),
-            environment="openvino",
+            environment="sentence-transformers-onnx",
         ),
         Known(
             "onnxruntime-openvino-fp32",
