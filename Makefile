@@ -126,8 +126,8 @@ types: $(INSTALLED_DEV) ## check types with mypy (strict)
 # COVERAGE=--cov measures coverage, as .ci/run does.
 COVERAGE :=
 # Two processes with one arithmetic thread each: more threads than cores wait for each other. Tests that fork run after them
-# in a process in which no other test has left threads, as Ray does: a child forked beside them may hang,
-# and would then keep the pipes of pytest-xdist open, so that not even the end of its parent were noticed.
+# in a process in which no other test has left threads, as Ray does. A child that was forked beside such threads may hang,
+# and it keeps the pipes of pytest-xdist open, which then waits even if the parent has ended.
 tests: $(INSTALLED_DEV) $(KERNELS) ## run pytest; COVERAGE=--cov measures coverage
 	@$(MAKE) --no-print-directory web || echo "no npm packages: skipping the tests of examples/browser and examples/node"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m 'not forks' $(COVERAGE)

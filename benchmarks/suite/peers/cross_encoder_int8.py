@@ -1,4 +1,4 @@
-"""sentence-transformers' CrossEncoder on its int8 files for OpenVINO and ONNX Runtime, in an environment of its own."""
+"""sentence-transformers' CrossEncoder on its int8 files for OpenVINO and ONNX Runtime, each in its own environment."""
 
 import json
 from collections.abc import Sequence
