@@ -23,8 +23,8 @@ from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.checkpoint.rounding import FP32_MAX_DELTA, Logits, measure_rounding
 from assay_export.checkpoint.setfit.module import SentenceClassifier
 from assay_export.checkpoint.setfit.sentences import SetFitFiles
-from assay_export.checkpoint.weight_files import read_tensor_names
-from assay_export.checkpoint.weights_fit import list_some, refuse_missing, refuse_unused
+from assay_export.checkpoint.weight_files import read_shapes, read_tensor_names
+from assay_export.checkpoint.weights_fit import list_some, refuse_mismatched, refuse_missing, refuse_unused
 from assay_export.errors import CheckpointError
 
 __all__ = ["Checkpoint", "load", "silence_transformers"]
@@ -67,14 +67,16 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
         return _load_adapter(files, files.base.folder, probes)
     if files.setfit is not None:
         return _load_setfit(files, files.setfit)
-    model, missing, unexpected = _build(files.folder, files.config_4, files.outputs)
+    model, missing, mismatched, unexpected = _build(files.folder, files.config_4, files.outputs)
+    refuse_mismatched(files.folder, mismatched, read_shapes(files.weights), model)
     refuse_missing(files.folder, missing, read_tensor_names(files.weights))
     refuse_unused(files.folder, unexpected, model)
     return Checkpoint(files, ReferenceModel(model), files.config, _hash(files.weights), None)
 
 
 def _load_setfit(files: CheckpointFiles, setfit: SetFitFiles) -> Checkpoint:
-    encoder, missing, unexpected = _build(files.folder, files.config_4, None)
+    encoder, missing, mismatched, unexpected = _build(files.folder, files.config_4, None)
+    refuse_mismatched(files.folder, mismatched, read_shapes(files.weights), encoder)
     # transformers puts a pooler on some encoders, which sentence-transformers does not ask.
     missing = {name for name in missing if not name.startswith("pooler.")}
     refuse_missing(files.folder, missing, read_tensor_names(files.weights))
@@ -104,10 +106,12 @@ def _adapt(files: CheckpointFiles, base: Path) -> Any:
     original = read_json(base / "config.json").get("vocab_size", files.config_4["vocab_size"])
     config = {**files.config_4, "vocab_size": original}
     # A base that is a classifier itself may have another number of outputs than the head of the adapter.
-    model, missing, unexpected = _build(base, config, files.outputs, ignore_mismatched_sizes=files.has_own_head)
+    model, missing, mismatched, unexpected = _build(base, config, files.outputs)
     # peft saves NAME as base_model.model.NAME, without the modules_to_save level that it has in memory.
     saved = read_tensor_names(files.weights)
     adapter_names = {name.removeprefix("base_model.model.") for name in saved}
+    replaced = adapter_names if files.has_own_head else set()
+    refuse_mismatched(base, mismatched - replaced, read_shapes(files.base_weights), model)
     refuse_missing(base, missing - adapter_names, read_tensor_names(files.base_weights))
     refuse_unused(base, unexpected, model)
     with refuse_bad_files(files.folder):
@@ -139,13 +143,11 @@ def _check_merge(files: CheckpointFiles, base: Path, delta: float, answers: Sequ
         )
 
 
-def _build(
-    folder: Path, config: Mapping[str, Any], outputs: int | None, *, ignore_mismatched_sizes: bool = False
-) -> tuple[Any, set[str], set[str]]:
+def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tuple[Any, set[str], set[str], set[str]]:
     """Load the weights in `folder`.
 
-    Returns the model, the parameters that the files do not contain (or have in another shape, if that is no error), and
-    the tensors that the model has no place for.
+    Returns the model, the parameters that the files do not contain, those that they have in another shape, and the
+    tensors that the model has no place for.
     Without `outputs` the model is the encoder alone.
     """
     model_type = config["model_type"]
@@ -167,13 +169,13 @@ def _build(
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=ignore_mismatched_sizes,
+                ignore_mismatched_sizes=True,  # they are returned, by name
                 attn_implementation=attention,
             )
     if model_type == "modernbert":
         _apply_layer_types(model, config)
-    missing = {*info["missing_keys"], *info["mismatched_keys"]}
-    return model.float().eval(), missing, set(info["unexpected_keys"])
+    missing, mismatched, unexpected = (set(info[f"{kind}_keys"]) for kind in ("missing", "mismatched", "unexpected"))
+    return model.float().eval(), missing, mismatched, unexpected
 
 
 def _list_labels(names: object, outputs: int) -> dict[str, Any]:

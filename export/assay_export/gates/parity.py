@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from assay_export.checkpoint.reference import Feed, ReferenceModel
-from assay_export.errors import CheckpointError, ParityError
+from assay_export.checkpoint.reference import Feed, ReferenceModel, refuse_infinite
+from assay_export.errors import ParityError
 from assay_export.gates.random_rows import RandomRows, count_grid, make_grid
 
 __all__ = ["REPORT_IT", "Case", "Logits", "check", "compare", "count_cases", "encode", "make_cases", "measure"]
@@ -76,13 +76,9 @@ def make_cases(
     result = []
     for shape, feed in feeds:
         feed = {name: array for name, array in feed.items() if name in input_names}
-        case = Case(shape, feed, reference.logits(feed))
-        if not np.isfinite(case.expected).all():
-            raise CheckpointError(
-                f"PyTorch itself answers {case.expected.tolist()} at {shape}, expected finite logits: the checkpoint's "
-                "weights are damaged. Download or save the checkpoint again"
-            )
-        result.append(case)
+        expected = reference.logits(feed)
+        refuse_infinite(reference, expected, shape)
+        result.append(Case(shape, feed, expected))
         advance()
     return result
 

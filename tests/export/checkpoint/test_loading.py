@@ -89,7 +89,10 @@ class TestFullWeights:
 
     def test_weights_whose_shape_contradicts_the_config_are_refused(self, full: Path) -> None:
         (full / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | {"hidden_size": 64}))
-        assert_refused(full, "cannot be loaded")
+        message = assert_refused(
+            full, r"has the shape \[.*32.*\] in the weight files, expected \[.*64.*\] by config.json"
+        )
+        assert " more; copy the config.json" in message
 
     def test_more_labels_in_the_config_than_in_the_weights_are_refused(self, full: Path) -> None:
         """By head.py, which knows whether the user names the labels."""
