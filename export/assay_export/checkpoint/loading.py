@@ -6,6 +6,7 @@ Everything is float32 from here on, whatever precision the checkpoint was stored
 import contextlib
 import hashlib
 import inspect
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,12 @@ __all__ = ["Checkpoint", "load", "silence_transformers"]
 
 # What says how an adapter runs, not what it computes: of peft before 0.3, and one that peft drops too.
 _IGNORED_ADAPTER_KEYS = ("merge_weights", "runtime_config")
+# What config.json says of labels, layers and precision in ways that transformers does not take, and what changes only
+# the form of its answers, a tuple in place of an object, or the memory that they take.
+_DROPPED_KEYS = (
+    *("layer_types", "torch_dtype", "id2label", "label2id", "num_labels"),
+    *("return_dict", "torchscript", "chunk_size_feed_forward"),
+)
 
 
 @dataclass(frozen=True)
@@ -151,27 +158,25 @@ def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tupl
     Without `outputs` the model is the encoder alone.
     """
     model_type = config["model_type"]
-    with refuse_bad_files(folder):
-        dropped = ("layer_types", "torch_dtype", "id2label", "label2id", "num_labels")
-        keys = {key: value for key, value in config.items() if key not in dropped}
+    with refuse_bad_files(folder), silence_transformers(), _without_compiler():
+        keys = {key: value for key, value in config.items() if key not in _DROPPED_KEYS}
         if outputs is not None:
             keys |= _list_labels(config.get("id2label"), outputs)
         model_config = transformers.CONFIG_MAPPING[model_type].from_dict(keys)
         attention = "sdpa" if model_type == "modernbert" else "eager"
         if model_type == "modernbert":
             model_config.reference_compile = False
-        with silence_transformers(), _without_compiler():
-            auto = transformers.AutoModel if outputs is None else transformers.AutoModelForSequenceClassification
-            model, info = auto.from_pretrained(
-                folder,
-                config=model_config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are returned, by name
-                attn_implementation=attention,
-            )
+        auto = transformers.AutoModel if outputs is None else transformers.AutoModelForSequenceClassification
+        model, info = auto.from_pretrained(
+            folder,
+            config=model_config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are returned, by name
+            attn_implementation=attention,
+        )
     if model_type == "modernbert":
         _apply_layer_types(model, config)
     missing, mismatched, unexpected = (set(info[f"{kind}_keys"]) for kind in ("missing", "mismatched", "unexpected"))
@@ -251,12 +256,12 @@ def _hash(files: Sequence[Path]) -> str:
 
 @contextlib.contextmanager
 def silence_transformers() -> Iterator[None]:
-    """Keep transformers from warning of a base's missing head, which the adapter brings.
+    """Keep transformers from warning of a base's missing head, which the adapter brings, and from logging its errors.
 
-    Parameters that are really missing are refused afterwards.
+    Parameters that are really missing are refused afterwards, and errors are raised as well.
     """
     before = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
+    transformers.logging.set_verbosity(logging.CRITICAL)
     try:
         yield
     finally:
