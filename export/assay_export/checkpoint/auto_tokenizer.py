@@ -128,7 +128,7 @@ def _to_transformers_4(found: Mapping[str, Any]) -> dict[str, Any]:
         del result["extra_special_tokens"]
         result["additional_special_tokens"] = [*(result.get("additional_special_tokens") or []), *extra]
     for key, value in result.items():
-        if key.endswith("_token") and isinstance(value, dict):
+        if key.endswith("_token") and isinstance(value, dict) and "content" in value:
             result[key] = value | {"__type": "AddedToken"}
     return result
 
