@@ -216,7 +216,7 @@ def test_a_checkpoint_with_nan_weights_is_refused(tmp_path: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     tensors["classifier.bias"][0] = float("nan")
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ExportError, match="PyTorch itself answers"):
+    with pytest.raises(ExportError, match=r"PyTorch itself answers NaN .* classifier.bias has NaN or infinity"):
         exporter.export(str(folder), tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 

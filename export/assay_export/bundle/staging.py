@@ -67,9 +67,9 @@ def stage(target: Path, force: bool) -> Iterator[Path]:
             check_target(target, force)
             partial.mkdir()
         except OSError as error:
-            raise ExportError(
-                f"{target.parent} cannot be written to: {error.strerror}; choose another --out"
-            ) from error
+            is_in_the_way = isinstance(error, FileExistsError | IsADirectoryError)
+            place = error.filename if is_in_the_way else target.parent
+            raise ExportError(f"{place} cannot be written to: {error.strerror}; choose another --out") from error
         try:
             yield partial
             sync_tree(partial)

@@ -128,7 +128,7 @@ def _to_transformers_4(found: Mapping[str, Any]) -> dict[str, Any]:
         del result["extra_special_tokens"]
         result["additional_special_tokens"] = [*(result.get("additional_special_tokens") or []), *extra]
     for key, value in result.items():
-        if key.endswith("_token") and isinstance(value, dict):
+        if key.endswith("_token") and isinstance(value, dict) and "content" in value:
             result[key] = value | {"__type": "AddedToken"}
     return result
 
@@ -142,6 +142,10 @@ def _choose_class(found: Mapping[str, Any], config: Mapping[str, Any], origin: s
     from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES, tokenizer_class_from_name
 
     named = found.get("tokenizer_class") or config.get("tokenizer_class")
+    if named and not isinstance(named, str):
+        raise CheckpointError(
+            f"tokenizer_class = {named!r:.80} in tokenizer_config.json or config.json, expected the name of a class"
+        )
     if isinstance(named, str):
         is_known = tokenizer_class_from_name(named) or tokenizer_class_from_name(f"{named}Fast")
         if is_known or found.get("auto_map") or origin != TOKENIZER_NAME:

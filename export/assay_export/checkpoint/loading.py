@@ -6,6 +6,7 @@ Everything is float32 from here on, whatever precision the checkpoint was stored
 import contextlib
 import hashlib
 import inspect
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,14 +24,20 @@ from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.checkpoint.rounding import FP32_MAX_DELTA, Logits, measure_rounding
 from assay_export.checkpoint.setfit.module import SentenceClassifier
 from assay_export.checkpoint.setfit.sentences import SetFitFiles
-from assay_export.checkpoint.weight_files import read_tensor_names
-from assay_export.checkpoint.weights_fit import list_some, refuse_missing, refuse_unused
+from assay_export.checkpoint.weight_files import read_shapes, read_tensor_names
+from assay_export.checkpoint.weights_fit import list_some, refuse_mismatched, refuse_missing, refuse_unused
 from assay_export.errors import CheckpointError
 
 __all__ = ["Checkpoint", "load", "silence_transformers"]
 
 # What says how an adapter runs, not what it computes: of peft before 0.3, and one that peft drops too.
 _IGNORED_ADAPTER_KEYS = ("merge_weights", "runtime_config")
+# What config.json says of labels, layers and precision in ways that transformers does not take, and what changes only
+# the form of its answers, a tuple in place of an object, or the memory that they take.
+_DROPPED_KEYS = (
+    *("layer_types", "torch_dtype", "id2label", "label2id", "num_labels"),
+    *("return_dict", "torchscript", "chunk_size_feed_forward"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,14 +74,16 @@ def load(files: CheckpointFiles, probes: Sequence[Feed]) -> Checkpoint:
         return _load_adapter(files, files.base.folder, probes)
     if files.setfit is not None:
         return _load_setfit(files, files.setfit)
-    model, missing, unexpected = _build(files.folder, files.config_4, files.outputs)
+    model, missing, mismatched, unexpected = _build(files.folder, files.config_4, files.outputs)
+    refuse_mismatched(files.folder, mismatched, read_shapes(files.weights), model)
     refuse_missing(files.folder, missing, read_tensor_names(files.weights))
     refuse_unused(files.folder, unexpected, model)
     return Checkpoint(files, ReferenceModel(model), files.config, _hash(files.weights), None)
 
 
 def _load_setfit(files: CheckpointFiles, setfit: SetFitFiles) -> Checkpoint:
-    encoder, missing, unexpected = _build(files.folder, files.config_4, None)
+    encoder, missing, mismatched, unexpected = _build(files.folder, files.config_4, None)
+    refuse_mismatched(files.folder, mismatched, read_shapes(files.weights), encoder)
     # transformers puts a pooler on some encoders, which sentence-transformers does not ask.
     missing = {name for name in missing if not name.startswith("pooler.")}
     refuse_missing(files.folder, missing, read_tensor_names(files.weights))
@@ -104,10 +113,12 @@ def _adapt(files: CheckpointFiles, base: Path) -> Any:
     original = read_json(base / "config.json").get("vocab_size", files.config_4["vocab_size"])
     config = {**files.config_4, "vocab_size": original}
     # A base that is a classifier itself may have another number of outputs than the head of the adapter.
-    model, missing, unexpected = _build(base, config, files.outputs, ignore_mismatched_sizes=files.has_own_head)
+    model, missing, mismatched, unexpected = _build(base, config, files.outputs)
     # peft saves NAME as base_model.model.NAME, without the modules_to_save level that it has in memory.
     saved = read_tensor_names(files.weights)
     adapter_names = {name.removeprefix("base_model.model.") for name in saved}
+    replaced = adapter_names if files.has_own_head else set()
+    refuse_mismatched(base, mismatched - replaced, read_shapes(files.base_weights), model)
     refuse_missing(base, missing - adapter_names, read_tensor_names(files.base_weights))
     refuse_unused(base, unexpected, model)
     with refuse_bad_files(files.folder):
@@ -139,41 +150,37 @@ def _check_merge(files: CheckpointFiles, base: Path, delta: float, answers: Sequ
         )
 
 
-def _build(
-    folder: Path, config: Mapping[str, Any], outputs: int | None, *, ignore_mismatched_sizes: bool = False
-) -> tuple[Any, set[str], set[str]]:
+def _build(folder: Path, config: Mapping[str, Any], outputs: int | None) -> tuple[Any, set[str], set[str], set[str]]:
     """Load the weights in `folder`.
 
-    Returns the model, the parameters that the files do not contain (or have in another shape, if that is no error), and
-    the tensors that the model has no place for.
+    Returns the model, the parameters that the files do not contain, those that they have in another shape, and the
+    tensors that the model has no place for.
     Without `outputs` the model is the encoder alone.
     """
     model_type = config["model_type"]
-    with refuse_bad_files(folder):
-        dropped = ("layer_types", "torch_dtype", "id2label", "label2id", "num_labels")
-        keys = {key: value for key, value in config.items() if key not in dropped}
+    with refuse_bad_files(folder), silence_transformers(), _without_compiler():
+        keys = {key: value for key, value in config.items() if key not in _DROPPED_KEYS}
         if outputs is not None:
             keys |= _list_labels(config.get("id2label"), outputs)
         model_config = transformers.CONFIG_MAPPING[model_type].from_dict(keys)
         attention = "sdpa" if model_type == "modernbert" else "eager"
         if model_type == "modernbert":
             model_config.reference_compile = False
-        with silence_transformers(), _without_compiler():
-            auto = transformers.AutoModel if outputs is None else transformers.AutoModelForSequenceClassification
-            model, info = auto.from_pretrained(
-                folder,
-                config=model_config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=ignore_mismatched_sizes,
-                attn_implementation=attention,
-            )
+        auto = transformers.AutoModel if outputs is None else transformers.AutoModelForSequenceClassification
+        model, info = auto.from_pretrained(
+            folder,
+            config=model_config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are returned, by name
+            attn_implementation=attention,
+        )
     if model_type == "modernbert":
         _apply_layer_types(model, config)
-    missing = {*info["missing_keys"], *info["mismatched_keys"]}
-    return model.float().eval(), missing, set(info["unexpected_keys"])
+    missing, mismatched, unexpected = (set(info[f"{kind}_keys"]) for kind in ("missing", "mismatched", "unexpected"))
+    return model.float().eval(), missing, mismatched, unexpected
 
 
 def _list_labels(names: object, outputs: int) -> dict[str, Any]:
@@ -249,12 +256,12 @@ def _hash(files: Sequence[Path]) -> str:
 
 @contextlib.contextmanager
 def silence_transformers() -> Iterator[None]:
-    """Keep transformers from warning of a base's missing head, which the adapter brings.
+    """Keep transformers from warning of a base's missing head, which the adapter brings, and from logging its errors.
 
-    Parameters that are really missing are refused afterwards.
+    Parameters that are really missing are refused afterwards, and errors are raised as well.
     """
     before = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
+    transformers.logging.set_verbosity(logging.CRITICAL)
     try:
         yield
     finally:

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["Feed", "ReferenceModel"]
+from assay_export.errors import CheckpointError
+
+__all__ = ["Feed", "ReferenceModel", "refuse_infinite"]
 
 # input_ids, attention_mask and, for some models, token_type_ids: int64 [batch, sequence].
 Feed = dict[str, npt.NDArray[np.int64]]
@@ -42,3 +44,25 @@ class ReferenceModel:
     def weights(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return every parameter by its name in the checkpoint. The arrays share the model's memory."""
         return {name: tensor.detach().numpy() for name, tensor in self.module.state_dict().items()}
+
+
+def refuse_infinite(reference: ReferenceModel, logits: npt.NDArray[Any], place: str) -> None:
+    """Refuse a model that does not answer with numbers.
+
+    Args:
+        reference: The model.
+        logits: Its answer.
+        place: What it was asked, such as "real text".
+
+    Raises:
+        CheckpointError: A logit is NaN or infinite. The message names a damaged weight if there is one.
+    """
+    if np.isfinite(logits).all():
+        return
+    weights = reference.module.state_dict().items()
+    damaged = next((name for name, tensor in weights if not torch.isfinite(tensor).all()), None)
+    reason = "its numbers grow beyond float32" if damaged is None else f"{damaged} has NaN or infinity in float32"
+    raise CheckpointError(
+        f"PyTorch itself answers NaN or infinity at {place}, expected finite logits: {reason}. Download or save the "
+        "checkpoint again"
+    )

@@ -109,6 +109,11 @@ def read(
             model_max_length is not a length.
     """
     folder, origin = find_folder(folders)
+    with refuse_bad_files(folder / origin):  # a panic of tokenizers over what a file holds is no Exception
+        return _read(folder, origin, config, positions, longest)
+
+
+def _read(folder: Path, origin: str, config: Mapping[str, Any], positions: int, longest: int | None) -> TokenizerFiles:
     own = _parse(folder / TOKENIZER_NAME) if origin == TOKENIZER_NAME else None
     if own is not None:
         _check_size(folder / origin, own, config)
@@ -120,8 +125,8 @@ def read(
             f"{folder / 'tokenizer_config.json'}: model_input_names = {names!r:.80}, expected a list of names, such as "
             '["input_ids", "attention_mask"]'
         )
-    with refuse_bad_files(folder / origin):  # what it holds may be what it cannot read, such as two tokens of one id
-        built = Tokenizer.from_str(fast.backend_tokenizer.to_str())
+    # What it holds may be what it cannot read, such as two tokens of one id.
+    built = Tokenizer.from_str(fast.backend_tokenizer.to_str())
     # A tokenizer that trained a model pads and cuts as its last call did. transformers sets both anew in each call.
     built.no_padding()
     built.no_truncation()

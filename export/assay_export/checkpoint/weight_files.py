@@ -11,6 +11,7 @@ __all__ = ["find_weights", "read_shapes", "read_tensor_names"]
 
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _FLOATS = ("F64", "F32", "F16", "BF16")
+_FORMATS = ("pt", "mlx")  # of which transformers reads the tensors as they are
 
 
 def find_weights(folder: Path, stem: str) -> tuple[Path, ...]:
@@ -33,6 +34,8 @@ def find_weights(folder: Path, stem: str) -> tuple[Path, ...]:
             raise CheckpointError(f"{file} is not a file here: download or copy the checkpoint again")
         with refuse_bad_files(file), file.open("rb") as stream:
             refuse_pointer(file, stream.read(64))
+        if stem == "model":  # peft does not read the format of an adapter
+            _check_format(file)
     if files != [single]:
         _check_index(index, tuple(files))
     return tuple(files)
@@ -62,6 +65,17 @@ def read_shapes(files: tuple[Path, ...]) -> dict[str, tuple[int, ...]]:
                     )
                 shapes[name] = tuple(tensor.get_shape())
     return shapes
+
+
+def _check_format(file: Path) -> None:
+    """Refuse weights of another library than PyTorch. Without any metadata, transformers takes them for PyTorch's."""
+    with refuse_bad_files(file), safe_open(file, framework="pt") as tensors:
+        metadata = tensors.metadata()
+    if metadata is not None and metadata.get("format") not in _FORMATS:
+        raise CheckpointError(
+            f"{file}: the format in its metadata is {metadata.get('format')!r:.80}, expected one of "
+            f"{', '.join(_FORMATS)}; save the model again with save_pretrained of PyTorch"
+        )
 
 
 def _list_shards(index: Path) -> list[Path]:

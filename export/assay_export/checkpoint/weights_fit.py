@@ -1,15 +1,38 @@
 """Compare the weight files with the model that config.json describes: nothing may be missing, no part may be unused."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from assay_export.errors import CheckpointError
 
-__all__ = ["list_some", "refuse_missing", "refuse_unused"]
+__all__ = ["list_some", "refuse_mismatched", "refuse_missing", "refuse_unused"]
 
 # Earlier versions of transformers saved these, which are the same in every checkpoint.
 _COMPUTED = ("position_ids", "token_type_ids", "inv_freq")
+
+
+def refuse_mismatched(folder: Path, mismatched: set[str], shapes: Mapping[str, tuple[int, ...]], model: Any) -> None:
+    """Refuse weights whose shape is not that of the model.
+
+    Args:
+        folder: The folder of the weight files.
+        mismatched: The names of the parameters in the model.
+        shapes: The shapes of the tensors in the files. transformers renames some tensors, which are not found here.
+        model: The model of transformers.
+
+    Raises:
+        CheckpointError: There are any.
+    """
+    if not mismatched:
+        return
+    name = min(mismatched)
+    found = f"the shape {list(shapes[name])}" if name in shapes else "another shape"
+    others = f" and {len(mismatched) - 1} more" if len(mismatched) > 1 else ""
+    raise CheckpointError(
+        f"{folder}: {name} has {found} in the weight files, expected {list(model.state_dict()[name].shape)} by "
+        f"config.json{others}; copy the config.json that was saved with these weights"
+    )
 
 
 def refuse_missing(folder: Path, missing: set[str], present: set[str]) -> None:
@@ -79,4 +102,4 @@ def _is_part(name: str, modules: set[str], prefix: str) -> bool:
 
 def list_some(names: set[str]) -> str:
     """Return the first three names."""
-    return ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(f"{name:.120}" for name in sorted(names)[:3]) + (", ..." if len(names) > 3 else "")

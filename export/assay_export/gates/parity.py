@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from assay_export.checkpoint.reference import Feed, ReferenceModel
+from assay.errors import one_line
+from assay_export.checkpoint.reference import Feed, ReferenceModel, refuse_infinite
 from assay_export.errors import CheckpointError, ParityError
 from assay_export.gates.random_rows import RandomRows, count_grid, make_grid
 
@@ -69,20 +70,22 @@ def make_cases(
         The cases, the grid first and then one case per row of `rows`.
 
     Raises:
-        CheckpointError: PyTorch itself answers NaN or infinity.
+        CheckpointError: PyTorch itself does not answer, or with NaN or infinity.
     """
     random_rows = RandomRows(tokenizer, [pad_token_id, *special_ids])
     feeds = [*make_grid(random_rows, max_length, pad_token_id), *_real(tokenizer, rows, max_length)]
     result = []
     for shape, feed in feeds:
         feed = {name: array for name, array in feed.items() if name in input_names}
-        case = Case(shape, feed, reference.logits(feed))
-        if not np.isfinite(case.expected).all():
+        try:
+            expected = reference.logits(feed)
+        except Exception as error:  # whatever a module raises, such as IndexError beyond its table of positions
             raise CheckpointError(
-                f"PyTorch itself answers {case.expected.tolist()} at {shape}, expected finite logits: the checkpoint's "
-                "weights are damaged. Download or save the checkpoint again"
-            )
-        result.append(case)
+                f"PyTorch itself does not answer at {shape}: {type(error).__name__}: {one_line(error, 300)}; is "
+                "config.json the one that was saved with these weights?"
+            ) from error
+        refuse_infinite(reference, expected, shape)
+        result.append(Case(shape, feed, expected))
         advance()
     return result
 

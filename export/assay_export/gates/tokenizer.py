@@ -9,13 +9,14 @@ unusual characters; without tokenizer.json the checkpoint was saved by the slow 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from assay.inputs.tokenization import Tokens
+from assay.errors import BundleError, one_line
+from assay.inputs.tokenization import BundleTokenizer, Tokens
 from assay.inputs.validation import Row
 from assay_export.checkpoint.loading import silence_transformers
 from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reading import refuse_bad_files
 from assay_export.checkpoint.tokenizer import TokenizerFiles
-from assay_export.errors import TokenizerError
+from assay_export.errors import CheckpointError, TokenizerError
 from assay_export.texts import real_text, tokenizer_probes
 
 __all__ = ["check"]
@@ -56,12 +57,12 @@ def _check(tokens: TokenizerFiles, kind: Input) -> int:
     runtime = tokens.open_as_runtime(kind)
     with silence_transformers():
         for row, length in cases:
-            (found,) = runtime.encode_to(row, [length])
+            found = _encode_as_bundle(tokens, runtime, row, length)
             _compare(tokens, row, found, _encode(reference.fast, row, length), "AutoTokenizer")
         slow_rows = [] if reference.slow is None else rows if reference.saved_by_slow else ordinary
         slow_rows = [row for row in slow_rows if not isinstance(row, tuple) or row[1]]
         for row in slow_rows:
-            (found,) = runtime.encode_to(row, [_UNLIMITED])
+            found = _encode_as_bundle(tokens, runtime, row, _UNLIMITED)
             _compare(tokens, row, found, _encode(reference.slow, row, None), type(reference.slow).__name__)
     return len(cases) + len(slow_rows)
 
@@ -95,6 +96,18 @@ def _make_long(kind: Input, tokens: TokenizerFiles) -> list[Row]:
     offsets = tokens.tokenizer.encode(long, add_special_tokens=False).offsets
     long = long[: offsets[: 2 * tokens.max_length][-1][1]]
     return [long] if kind == "text" else [(long, "What causes rain?"), ("What causes rain?", long), (long, long)]
+
+
+def _encode_as_bundle(tokens: TokenizerFiles, runtime: BundleTokenizer, row: Row, max_length: int) -> Tokens:
+    try:
+        (found,) = runtime.encode_to(row, [max_length])
+    except BundleError as error:
+        reason = one_line(error.__cause__ or error, 300)
+        raise CheckpointError(
+            f"{tokens.reference.folder}: the tokenizer, from {tokens.reference.origin}, fails on {_show(row)}: "
+            f"{reason}; save the tokenizer that the model was trained with into the folder"
+        ) from error
+    return found
 
 
 def _encode(tokenizer: Any, row: Row, max_length: int | None) -> Tokens:

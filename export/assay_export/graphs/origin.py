@@ -11,7 +11,7 @@ from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.loading import Checkpoint, load
 from assay_export.checkpoint.presets import Input
 from assay_export.checkpoint.reading import refuse_bad_files
-from assay_export.checkpoint.reference import Feed
+from assay_export.checkpoint.reference import Feed, refuse_infinite
 from assay_export.errors import ExportError, UnsupportedConfigError
 from assay_export.graphs import traced
 from assay_export.graphs.architecture import Architecture, Settings
@@ -101,7 +101,8 @@ def load_reference(origin: Origin, files: CheckpointFiles, probes: Sequence[Feed
     if origin.refusal is None:
         loaded = load(files, probes)
         with refuse_bad_files(files.folder):  # a value that fails first when the model runs, such as a dropout of NaN
-            loaded.reference.logits(probes[0])
+            logits = loaded.reference.logits(probes[0])
+        refuse_infinite(loaded.reference, logits, "real text")
         return loaded
     try:
         loaded = load(files, probes)

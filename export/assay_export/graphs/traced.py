@@ -18,7 +18,9 @@ from assay_export.graphs.writer import OPSET
 __all__ = ["export", "export_sentences", "read_max_length"]
 
 # Models related to RoBERTa: their first token has position pad_token_id + 1.
-POSITIONS_AFTER_PADDING = ("data2vec-text", "ibert", "longformer", "mpnet", "xmod")
+POSITIONS_AFTER_PADDING = ("data2vec-text", "ibert", "longformer", "xmod")
+# In transformers, MPNet's first token has position 2 whatever config.json says.
+_MPNET_OFFSET = 2
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _SEEDS = 20  # of the ids that are tried
 
@@ -43,7 +45,9 @@ def export(reference: ReferenceModel, model_type: str, path: Path) -> tuple[str,
 
     task = "text-classification"
     try:
-        supported = TasksManager.get_supported_tasks_for_model_type(model_type, exporter="onnx")
+        supported = TasksManager.get_supported_tasks_for_model_type(
+            model_type, exporter="onnx", library_name="transformers"
+        )
     except KeyError:
         supported = {}
     if task not in supported:
@@ -140,13 +144,13 @@ def export_sentences(reference: ReferenceModel, path: Path) -> tuple[str, ...]:
 
 
 def read_max_length(config: dict[str, object]) -> int:
-    """Read the longest input in tokens: the size of the position table, less RoBERTa's offset of pad_token_id + 1.
+    """Read the longest input in tokens: the size of the position table, less RoBERTa's offset.
 
     Raises:
         ExportError: config.json does not say how many positions the model has.
     """
     positions = config.get("max_position_embeddings", config.get("n_positions"))
-    offset = 0
+    offset = _MPNET_OFFSET if config["model_type"] == "mpnet" else 0
     if "roberta" in str(config["model_type"]) or config["model_type"] in POSITIONS_AFTER_PADDING:
         pad_token_id = config.get("pad_token_id", 1)  # the default in transformers
         offset = pad_token_id + 1 if isinstance(pad_token_id, int) else 2

@@ -196,6 +196,15 @@ def test_a_parent_that_cannot_be_written_to_is_an_export_error(tmp_path: Path, t
         write(tmp_path / target)
 
 
+@pytest.mark.parametrize("name", HIDDEN)
+def test_what_stands_in_the_way_of_a_hidden_name_is_named(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.mkdir() if name.endswith("lock") else path.write_text("a file of someone else")
+    with pytest.raises(ExportError, match=re.escape(f"{path} cannot be written to: ")):
+        write(tmp_path / "bundle")
+    assert names(tmp_path) == [name] or path.is_file()
+
+
 def test_a_name_that_is_too_long_is_an_export_error(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="--out"):
         write(tmp_path / ("b" * 300))

@@ -43,6 +43,13 @@ def test_a_prefix_space_that_only_tokenizer_config_asks_for_is_read(folder: Path
     assert files.config["add_prefix_space"] is True
 
 
+@pytest.mark.parametrize("value", [["BertTokenizer"], 5, {"a": "b"}])
+def test_a_class_that_is_no_name_is_refused(folder: Path, value: object) -> None:
+    edit_json(folder / "tokenizer_config.json", tokenizer_class=value)
+    with pytest.raises(CheckpointError, match=r"tokenizer_class = .* expected the name of a class"):
+        read([folder], CONFIG, 90)
+
+
 def test_lower_casing_that_tokenizer_config_switches_off_is_off(tmp_path: Path) -> None:
     slow_tokenizers.save_bert(tmp_path)
     transformers.AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path)

@@ -89,7 +89,10 @@ class TestFullWeights:
 
     def test_weights_whose_shape_contradicts_the_config_are_refused(self, full: Path) -> None:
         (full / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | {"hidden_size": 64}))
-        assert_refused(full, "cannot be loaded")
+        message = assert_refused(
+            full, r"has the shape \[.*32.*\] in the weight files, expected \[.*64.*\] by config.json"
+        )
+        assert " more; copy the config.json" in message
 
     def test_more_labels_in_the_config_than_in_the_weights_are_refused(self, full: Path) -> None:
         """By head.py, which knows whether the user names the labels."""
@@ -211,6 +214,26 @@ class TestConfig:
         auto_map = {"AutoConfig": "evil.C", "AutoModelForSequenceClassification": "evil.M"}
         (full / "config.json").write_text(json.dumps(CONFIGS["modernbert"] | {"auto_map": auto_map}))
         assert type(load(full).reference.module).__module__.startswith("transformers.")
+
+
+@pytest.mark.parametrize("changes", [{"return_dict": False}, {"torchscript": True}, {"chunk_size_feed_forward": 7}])
+def test_keys_that_change_only_the_form_of_answers_or_their_memory_change_nothing(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    config = tiny.bert_config()
+    folder = tiny.save(tiny.model(config), tmp_path, config)
+    expected = load(folder).reference.logits({"input_ids": IDS, "attention_mask": np.ones_like(IDS)})
+    edit_json(folder / "config.json", **changes)
+    found = load(folder).reference.logits({"input_ids": IDS, "attention_mask": np.ones_like(IDS)})
+    assert np.array_equal(found, expected)
+
+
+def test_what_transformers_logs_of_its_errors_does_not_stand_beside_the_refusal(
+    full: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    edit_json(full / "config.json", use_return_dict=False)
+    assert_refused(full, "cannot be loaded: AttributeError: .*use_return_dict")
+    assert not capfd.readouterr().err
 
 
 def test_a_file_of_the_checkpoint_that_cannot_be_read_is_refused(full: Path) -> None:

@@ -326,6 +326,20 @@ class TestTokenizersThatCannotAnswer:
         with pytest.raises(CheckpointError, match="cannot be loaded"):
             read([tmp_path], CONFIG, 90)
 
+    def test_a_file_over_which_tokenizers_panics_is_refused(self, write_tokenizer: Write, tmp_path: Path) -> None:
+        normalizer = {"type": "Precompiled", "precompiled_charsmap": ""}
+        edit_json(write_tokenizer(tmp_path) / "tokenizer.json", normalizer=normalizer)
+        with pytest.raises(CheckpointError, match=r"tokenizer.json cannot be loaded: PanicException: Precompiled"):
+            read([tmp_path], CONFIG, 90)
+
+    @pytest.mark.parametrize("value", [{"a": 1}, {}])
+    def test_a_special_token_without_content_is_refused(
+        self, value: dict[str, int], write_tokenizer: Write, tmp_path: Path
+    ) -> None:
+        edit_json(write_tokenizer(tmp_path) / "tokenizer_config.json", pad_token=value)
+        with pytest.raises(CheckpointError, match="Special token pad_token has to be"):
+            read([tmp_path], CONFIG, 90)
+
     @pytest.mark.parametrize("value", ["64", True, math.nan, -1, [512]])
     def test_a_length_that_is_no_number_is_refused(self, value: Any, write_tokenizer: Write, tmp_path: Path) -> None:
         edit_json(write_tokenizer(tmp_path) / "tokenizer_config.json", model_max_length=value)

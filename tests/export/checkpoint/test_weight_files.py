@@ -149,6 +149,15 @@ class TestWhatIsRefused:
         rename(full, prefix)
         assert_refused(full, f"the files have them with {prefix!r} before their names.*save the model that is inside")
 
+    @pytest.mark.parametrize("metadata", [{"format": "tf"}, {"format": "np"}, {"of": "somebody"}])
+    def test_weights_of_another_library(
+        self, metadata: dict[str, str], full: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        file = full / "model.safetensors"
+        safetensors.torch.save_file(safetensors.torch.load_file(file), file, metadata=metadata)
+        assert_refused(full, f"the format in its metadata is {metadata.get('format')!r}, expected one of pt, mlx")
+        assert not capfd.readouterr().err
+
     def test_pickled_weights_alone(self, full: Path) -> None:
         (full / "model.safetensors").rename(full / "pytorch_model.bin")
         with pytest.raises(CheckpointError, match="the weights are pickled"):
@@ -157,4 +166,13 @@ class TestWhatIsRefused:
 
 def test_buffers_of_integers_are_no_quantised_weights(full: Path) -> None:
     change(full, model__embeddings__position_ids=torch.arange(5))
+    assert load(full).files.weights
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "mlx"}])
+def test_weights_that_transformers_takes_for_those_of_pytorch_are_loaded(
+    metadata: dict[str, str] | None, full: Path
+) -> None:
+    file = full / "model.safetensors"
+    safetensors.torch.save_file(safetensors.torch.load_file(file), file, metadata=metadata)
     assert load(full).files.weights

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from assay_export.checkpoint.reference import Feed, ReferenceModel
 from assay_export.checkpoint.rounding import FP32_MAX_DELTA
-from assay_export.errors import ParityError
+from assay_export.errors import CheckpointError, ParityError
 from assay_export.gates import parity
 from assay_export.gates.parity import Case, Logits
 from assay_export.graphs.writer import Array, Dialect
@@ -67,6 +67,20 @@ class TestCases:
 
         long = parity.make_cases(Silent(None), tokenizer, [], 8192, 0, INPUTS)  # type: ignore[arg-type]
         assert max(case.feed["input_ids"].shape[1] for case in long) > 1024
+
+    def test_a_model_that_fails_at_a_length_is_refused_with_that_length(
+        self, reference: ReferenceModel, tokenizer: Tokenizer
+    ) -> None:
+        class Short(ReferenceModel):
+            def logits(self, feed: Feed) -> Logits:
+                if feed["input_ids"].shape[1] > 64:
+                    raise IndexError("index out of range in self")
+                return super().logits(feed)
+
+        with pytest.raises(
+            CheckpointError, match="does not answer at batch 1, length 65: IndexError: index out of range"
+        ):
+            parity.make_cases(Short(reference.module), tokenizer, [], 70, 0, INPUTS)
 
     def test_the_cases_are_counted_for_the_progress_bar(
         self, cases: list[Case], reference: ReferenceModel, tokenizer: Tokenizer

@@ -210,6 +210,18 @@ def test_a_regular_expression_that_backtracks_without_end_is_refused(tmp_path: P
     assert "\n" not in str(caught.value)
 
 
+def test_a_regular_expression_that_fails_on_a_probe_is_blamed_on_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer_probes, "ORDINARY", ["a" * 60])
+    copy_tokenizer("complexity-base", tmp_path)
+    bomb = {"type": "Split", "pattern": {"Regex": "(a+a+)+y"}, "behavior": "Isolated", "invert": False}
+    edit_json(tmp_path / "tokenizer.json", pre_tokenizer=bomb)
+    files = read([tmp_path], {"vocab_size": 2_048}, 128)
+    with pytest.raises(CheckpointError, match=r"the tokenizer, from tokenizer.json, fails on '.*retry-limit"):
+        check(files, "text")
+
+
 def test_a_tokenizer_that_cannot_encode_a_pair_is_refused(tmp_path: Path) -> None:
     slow_tokenizers.save_xlm_roberta(tmp_path)
     edit_json(tmp_path / "tokenizer_config.json", sep_token=None)

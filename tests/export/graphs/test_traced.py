@@ -143,6 +143,9 @@ def test_a_tracer_that_fails_is_an_error_of_one_line_and_nothing_is_written(
         ({"model_type": "flaubert", "n_positions": 512}, 512),
         ({"model_type": "xlm-roberta-xl", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
         ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        # MPNet's positions do not follow pad_token_id
+        ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 0}, 512),
+        ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 600}, 512),
         ({"model_type": "data2vec-text", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
         # transformers' default of pad_token_id is 1
         ({"model_type": "roberta-prelayernorm", "max_position_embeddings": 514}, 512),
