@@ -20,7 +20,7 @@ import transformers
 
 from assay_export.checkpoint.files import CheckpointFiles
 from assay_export.checkpoint.reading import read_json, refuse_bad_files
-from assay_export.checkpoint.reference import Feed, ReferenceModel
+from assay_export.checkpoint.reference import Feed, ReferenceModel, refuse_infinite
 from assay_export.checkpoint.rounding import FP32_MAX_DELTA, Logits, measure_rounding
 from assay_export.checkpoint.setfit.module import SentenceClassifier
 from assay_export.checkpoint.setfit.sentences import SetFitFiles
@@ -97,6 +97,8 @@ def _load_adapter(files: CheckpointFiles, base: Path, probes: Sequence[Feed]) ->
     unmerged = ReferenceModel(adapted)
     with refuse_bad_files(files.folder):
         before = [unmerged.logits(feed) for feed in probes]
+        for logits in before:
+            refuse_infinite(unmerged, logits, "real text")
         reference = ReferenceModel(adapted.merge_and_unload(safe_merge=True).eval())
     after = [reference.logits(feed) for feed in probes]
     delta = float(np.max([np.abs(a - b).max() for a, b in zip(after, before, strict=True)]))  # NaN if any is
