@@ -25,7 +25,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data = read_bounded(path, _MAX_JSON)
         refuse_pointer(path, data)
-        value = json.loads(data)
+        value = json.loads(data.decode("utf-8"))  # as transformers reads it: bytes may have a mark or be UTF-16
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing: a checkpoint needs it") from None
     except (OSError, ValueError, RecursionError) as error:

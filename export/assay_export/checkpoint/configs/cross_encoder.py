@@ -92,7 +92,7 @@ def _find_folders(files: CheckpointFiles) -> list[Path]:
 def _check_modules(path: Path) -> None:
     """Refuse anything but the one module that is a model of transformers."""
     try:
-        modules = json.loads(path.read_bytes())
+        modules = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(modules, list):

@@ -90,7 +90,7 @@ def read_setfit(folder: Path) -> SetFitFiles:
 def _read_modules(path: Path) -> tuple[Path, Path, bool]:
     """Return the folders of the encoder and of its pooling, and whether embeddings are normalised."""
     try:
-        modules = json.loads(path.read_bytes())
+        modules = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
     entries = [entry if isinstance(entry, dict) else {} for entry in (modules if isinstance(modules, list) else [{}])]
