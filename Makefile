@@ -131,7 +131,7 @@ COVERAGE :=
 tests: $(INSTALLED_DEV) $(KERNELS) ## run pytest; COVERAGE=--cov measures coverage
 	@$(MAKE) --no-print-directory web || echo "no npm packages: skipping the tests of examples/browser and examples/node"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m 'not forks' $(COVERAGE)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m forks $(COVERAGE:%=% --cov-append) \
+	OMP_NUM_THREADS=1 $(BIN)/pytest -v -m forks $(COVERAGE:%=% --cov-append) \
 	  $$(grep -rl --include='test_*.py' 'pytest.mark.forks' tests)
 
 # FUZZ_EXAMPLES is how many inputs each test tries; 3,000 take some minutes. What fails is kept in .hypothesis and tried

@@ -1,6 +1,6 @@
-"""On SIGTERM, as `timeout` and continuous integration send it, pytest names the tests that have begun and not ended.
+"""On SIGTERM, as `timeout` and continuous integration send it, pytest-xdist names the tests that have not ended.
 
-With pytest-xdist the process that distributes the tests does so, which still answers where a test process hangs.
+The process that distributes the tests does so, which still answers where a test process hangs.
 """
 
 import os
@@ -15,19 +15,16 @@ _running: dict[str, None] = {}  # in the order of their start
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Answer SIGTERM, except in a test process of pytest-xdist and where something else answers it."""
-    if "PYTEST_XDIST_WORKER" in os.environ or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
+    """Answer SIGTERM in the process that distributes the tests. A test process would pass this on to what it forks."""
     plugins = session.config.pluginmanager
-    reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
+    reporter = plugins.get_plugin("terminalreporter")
+    if not plugins.has_plugin("dsession") or reporter is None:
+        return
 
     def name_tests(number: int, _frame: FrameType | None) -> None:
-        if capture is not None:  # or the line would go where the test's own output does
-            capture.suspend_global_capture()
-        if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(f"ended by SIGTERM during {', '.join(_running) or 'no test'}")
-            reporter.flush()
+        reporter.ensure_newline()
+        reporter.write_line(f"ended by SIGTERM during {', '.join(_running) or 'no test'}")
+        reporter.flush()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
