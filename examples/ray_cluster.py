@@ -27,7 +27,7 @@ def main(words: list[str] | None = None) -> None:
         assay.integrations.ray.Annotator,
         # On the driver, so that every worker loads the same bundle.
         fn_constructor_kwargs=assay.integrations.ray.pin_arguments(args.bundle, text=args.text, on_error="null"),
-        concurrency=args.workers,
+        compute=ray.data.ActorPoolStrategy(size=args.workers),
         num_cpus=args.cpus,
         batch_size=1024,
     )

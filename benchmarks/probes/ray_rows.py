@@ -125,7 +125,7 @@ def run_ray(source: Path, options: dict[str, Any], actors: int, delay: float) ->
         answered = data.map_batches(
             assay.integrations.ray.Annotator,
             fn_constructor_kwargs=options,
-            concurrency=actors,
+            compute=ray.data.ActorPoolStrategy(size=actors),
             num_cpus=1,
             batch_size=ROWS_OF_A_BATCH,
         ).select_columns(["id", *options["columns"]])

@@ -51,7 +51,7 @@ def parse_device(device: object) -> Device:
     if isinstance(device, list | tuple):
         raise InputError(
             f"device is {describe(device)}, expected one device: a model runs on one; for several GPUs run a process "
-            "on each, such as assay.integrations.ray with num_gpus=1 and concurrency=2 (docs/guide/integrations.md)"
+            "on each, such as assay.integrations.ray with num_gpus=1 and two actors (docs/guide/integrations.md)"
         )
     match = re.fullmatch(r"(cpu|cuda|tensorrt)|cuda:([0-9]{1,3})", device) if isinstance(device, str) else None
     if match is None:

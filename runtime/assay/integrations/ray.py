@@ -1,4 +1,4 @@
-"""Ray Data: ds.map_batches(Annotator, fn_constructor_kwargs=pin_arguments(...), concurrency=N, num_cpus=M)."""
+"""Ray Data: ds.map_batches(Annotator, fn_constructor_kwargs=pin_arguments(...), compute=..., num_cpus=M)."""
 
 import os
 from collections.abc import Mapping

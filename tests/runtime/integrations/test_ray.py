@@ -38,7 +38,10 @@ def cluster() -> Iterator[None]:
 def map_batches(rows: list[dict[str, Any]], blocks: int = 1, **options: Any) -> list[dict[str, Any]]:
     data = ray.data.from_items(rows, override_num_blocks=blocks)
     answered = data.map_batches(
-        assay.integrations.ray.Annotator, fn_constructor_kwargs=options, concurrency=1, batch_size=2
+        assay.integrations.ray.Annotator,
+        fn_constructor_kwargs=options,
+        compute=ray.data.ActorPoolStrategy(size=1),
+        batch_size=2,
     )
     return sorted(answered.take_all(), key=lambda row: row["id"])
 
@@ -88,7 +91,7 @@ def test_a_model_uses_the_cpus_of_its_worker(score_bundle: Path) -> None:
 
     options = {"bundle": str(score_bundle), "text": "text"}
     answered = ray.data.from_items([{"id": 0}]).map_batches(
-        Threads, fn_constructor_kwargs=options, concurrency=1, num_cpus=1
+        Threads, fn_constructor_kwargs=options, compute=ray.data.ActorPoolStrategy(size=1), num_cpus=1
     )
     assert answered.take_all() == [{"threads": 1}]
 
