@@ -13,7 +13,11 @@ From the lowest floor up, each room importing only what stands before it:
 
 from pathlib import Path
 
+from assay.ort.installation import disable_telemetry
+
 __all__ = ["ROOT"]
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository."""
+
+disable_telemetry()  # in every peer, too, which inherits the environment

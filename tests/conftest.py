@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from assay.ort.installation import disable_telemetry
+
 # Hooks of pytest, which finds them here.
 from tests.library_marker import (  # noqa: F401
     pytest_collection_modifyitems,
@@ -18,6 +20,9 @@ from tests.running import pytest_runtest_logfinish, pytest_runtest_logstart, pyt
 
 ROOT = Path(__file__).parent.parent
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+
+# Some tests import onnxruntime before assay does.
+disable_telemetry()
 
 # A shell's background jobs ignore SIGINT, and the commands that the tests interrupt would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -9,12 +9,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from assay.ort.installation import disable_telemetry
 from assay_export.errors import ExportError
 
 if TYPE_CHECKING:
     from assay_export.exporter import export
 
 __all__ = ["ExportError", "export"]
+
+disable_telemetry()  # several modules and libraries below import onnxruntime
 
 
 def __getattr__(name: str) -> Any:

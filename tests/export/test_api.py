@@ -48,3 +48,11 @@ def test_importing_the_package_does_not_import_torch() -> None:
     program = "import sys, assay_export, assay_export.command; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "False\n"
+
+
+def test_onnx_runtime_is_imported_without_its_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
+    code = "import sys, os, assay_export; told = os.environ['ORT_DISABLE_TELEMETRY'], 'onnxruntime' in sys.modules; \
+    import assay_export.graphs.cpu_session; print(told, 'onnxruntime' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "('1', False) True\n"

@@ -14,7 +14,7 @@ from types import ModuleType
 from assay.errors import InstallationError, one_line
 from assay.optional_packages import import_package
 
-__all__ = ["check", "find_distributions", "onnxruntime"]
+__all__ = ["check", "disable_telemetry", "find_distributions", "onnxruntime"]
 
 # Distributions that install the folder `onnxruntime`. Others like onnxruntime-extensions and -genai do not.
 _DISTRIBUTIONS = frozenset(
@@ -82,13 +82,18 @@ def find_distributions(package: Path) -> list[str]:
     return sorted({stem.lower().replace("_", "-").replace(".", "-") for stem in stems} & _DISTRIBUTIONS)
 
 
+def disable_telemetry() -> None:
+    """Keep an ONNX Runtime that is imported later from sending telemetry, unless the environment decides.
+
+    Official builds from 1.29 on do so from a background thread, unless ORT_DISABLE_TELEMETRY is 1 when they are
+    imported (their Privacy.md). A forked child would wait for that thread forever at exit.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 @functools.cache
 def onnxruntime() -> ModuleType:
-    """Import onnxruntime on first use, which takes about 60 ms.
-
-    Official builds from 1.29 on send telemetry from a background thread, unless ORT_DISABLE_TELEMETRY is 1 when they
-    are imported (their Privacy.md). This function sets the variable unless it is set already. The thread would also
-    make a forked child wait for it forever at exit.
+    """Import onnxruntime on first use, which takes about 60 ms, without its telemetry.
 
     Returns:
         The module.
@@ -97,7 +102,7 @@ def onnxruntime() -> ModuleType:
         InstallationError: ONNX Runtime is absent or cannot be imported.
     """
     check()
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    disable_telemetry()
     try:
         module = import_package("onnxruntime")
     except Exception as error:  # ImportError for a missing library; a mixture of builds may raise anything
